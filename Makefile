@@ -1,0 +1,44 @@
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+help: ## Show this help
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+
+$(VENV)/.ready: pyproject.toml
+	@echo "building the environment ..."
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install -q --disable-pip-version-check -e .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.ready
+	@echo "installing what the tests need ..."
+	@$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[dev]'
+	@command -v chromium >/dev/null 2>&1 || sh infra/install_chromium.sh
+	@touch $@
+
+up: $(VENV)/.ready ## The whole system on this machine, with a plant in a box; Ctrl-C stops it
+	@$(BIN)/permitwatch up
+
+check: $(VENV)/.ready ## Try every part and say what is wrong and how to mend it
+	@$(BIN)/permitwatch check
+
+lint: $(VENV)/.dev ## ruff, mypy strict, import contracts
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo 2>/dev/null || $(BIN)/lint-imports
+
+test: lint ## Lint, then every test on the real parts
+	@$(BIN)/python -m pytest -q
+
+demands: $(VENV)/.dev ## Each demand of the domain document and the tests that show it
+	@$(BIN)/python tests/demands.py
+
+bench: $(VENV)/.ready ## Speed and memory, min/median/max, this machine named
+	@$(BIN)/permitwatch bench
+
+clean: ## Remove the environment (data in var/ stays)
+	rm -rf $(VENV)
+
+.PHONY: help up check lint test demands bench clean

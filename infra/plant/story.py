@@ -1,0 +1,296 @@
+"""A story: a TOML timeline of what happened at a work point, and what must be said about it.
+
+    StoryError      something in a story is wrong: file, line, field, what to do
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import random
+import re
+import tomllib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import msgspec
+from msgspec import Struct
+
+from streams.events import Any_, CameraBeat, Envelope, Frame, PlantSaid, Positions, encode
+from streams.plant import Area, Channel, Door, Plant, Point, Policy, Shop
+from streams.topics import OF_KIND
+
+SITE = "story"
+TIMES = frozenset({"at", "valid_from", "valid_to", "planned_start", "until", "arrives"})
+
+
+class StoryError(Exception):
+    """Something in a story is wrong: says where, what, and what to do."""
+
+    def __init__(self, file: Path, line: int, field: str, what: str, remedy: str) -> None:
+        super().__init__(f"{file}:{line}: {field}: {what}. {remedy}")
+
+
+class Stream(Struct, forbid_unknown_fields=True):
+    """A series that a device sends: fixes of a person, readings of a channel, or beats of a camera. Times are HH:MM:SS."""
+
+    what: str
+    since: str
+    until: str
+    every: float = 0
+    worker: str = ""
+    tag: str = ""
+    camera: str = ""
+    x: float = 0
+    y: float = 0
+    acc: float = 3
+    noise: float = 0
+    seed: int = 1
+    value: float = 0
+    ramp: list[float] = []
+    recording: bool = True
+    clock: int = 0
+    source: str = ""
+
+
+class Expect(Struct, forbid_unknown_fields=True):
+    """An alert that must come: its code, priority, when (within `within` s), and what is asked of other systems."""
+
+    code: str
+    priority: int
+    at: str
+    within: float = 1
+    permit: str = ""
+    aq: str = ""
+    state: str = ""
+    revised: str = ""
+    commands: list[str] = []
+
+
+class Ruling(Struct, forbid_unknown_fields=True):
+    """The verdict that a permit must have in the end, and single checks of it."""
+
+    permit: str
+    outcome: str
+    checks: dict[str, str] = {}
+    at: str = ""
+
+
+class Decision(Struct, forbid_unknown_fields=True):
+    """What a door must be answered."""
+
+    at: str
+    worker: str
+    answer: str
+    door: str = "DOOR"
+    direction: str = "in"
+    u: int = 0
+    reasons: list[str] = []
+
+
+class Arrival(Struct, forbid_unknown_fields=True):
+    """How the messages come in: shuffled within so many seconds, with so many repeats (a share), by a seed."""
+
+    shuffle: float = 0
+    repeats: float = 0
+    seed: int = 1
+
+
+class Told(Struct, forbid_unknown_fields=True):
+    """A story as written."""
+
+    story: str
+    zh: str
+    en: str
+    day: dt.date = dt.date(2026, 3, 10)
+    since: str = "07:30:00"
+    until: str = "12:30:00"
+    timezone: str = "Asia/Shanghai"
+    pack: str = "GB"
+    seeds: list[str] = []
+    decided: str = ""
+    dead_letters: int = 0
+    also: list[str] = []
+    scene: dict[str, Any] = {}
+    arrival: Arrival = msgspec.field(default_factory=Arrival)
+    event: list[dict[str, Any]] = []
+    stream: list[Stream] = []
+    expect: list[Expect] = []
+    verdict: list[Ruling] = []
+    decision: list[Decision] = []
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A message as it arrives: when (ms), on which topic, and its bytes."""
+
+    arrives: int
+    topic: str
+    raw: bytes
+
+
+@dataclass
+class Story:
+    """A story ready to be told: its messages in order of arrival, and what is expected."""
+
+    file: Path
+    told: Told
+    start: int
+    end: int
+    messages: list[Message] = field(default_factory=list)
+
+    def ms(self, text: str) -> int:
+        return moment(self.told, text)
+
+
+def moment(told: Told, text: str) -> int:
+    """`HH:MM[:SS[.mmm]]`, optionally with `D±n ` before it, in plant time → ms. 24:00 is the next midnight."""
+    m = re.fullmatch(r"(?:D([+-]\d+) )?(\d\d):(\d\d)(?::(\d\d)(?:\.(\d{1,3}))?)?", text)
+    if not m:
+        raise ValueError(f"{text!r} is not a time like 08:40:00 or D-1 14:00:00")
+    midnight = dt.datetime.combine(told.day, dt.time(), ZoneInfo(told.timezone))
+    seconds = int(m[2]) * 3600 + int(m[3]) * 60 + int(m[4] or 0)
+    return int(midnight.timestamp() + (int(m[1] or 0) * 86400) + seconds) * 1000 + int((m[5] or "0").ljust(3, "0"))
+
+
+def read_story(path: Path) -> Story:
+    """Reads a story's file. Raises StoryError with line and remedy."""
+    text = path.read_text(encoding="utf-8")
+    try:
+        told = msgspec.convert(tomllib.loads(text), Told)
+    except tomllib.TOMLDecodeError as wrong:
+        line = int(m[1]) if (m := re.search(r"line (\d+)", str(wrong))) else 1
+        raise StoryError(path, line, "syntax", str(wrong), "Mend the TOML on this line") from None
+    except msgspec.ValidationError as wrong:
+        raise _story_error(path, text, str(wrong)) from None
+    return _prepare(path, text, told)
+
+
+def _prepare(path: Path, text: str, told: Told) -> Story:
+    try:
+        story = Story(path, told, moment(told, told.since), moment(told, told.until))
+    except ValueError as wrong:
+        raise StoryError(path, 1, "since/until", str(wrong), "Write HH:MM:SS") from None
+    numbered = _Numbered(told)
+    numbered.put(story.start, "site", PlantSaid(at=story.start, u=0, plant=scene(told)))
+    for i, row in enumerate(told.event):
+        line = _line(text, "event", i)
+        try:
+            numbered.event(row)
+        except (ValueError, msgspec.ValidationError, KeyError) as wrong:
+            raise StoryError(path, line, f"event {i + 1}", str(wrong), "Write the fields that the JSON Schema gives for this kind") from None
+    for i, stream in enumerate(told.stream):
+        try:
+            numbered.stream(stream)
+        except ValueError as wrong:
+            raise StoryError(path, _line(text, "stream", i), f"stream {i + 1}", str(wrong), "Write fixes, gas or beats with since, until and every") from None
+    for table in ("expect", "verdict", "decision"):
+        for i, row in enumerate(getattr(told, table)):
+            try:
+                _ = row.at and moment(told, row.at)
+            except ValueError as wrong:
+                raise StoryError(path, _line(text, table, i), "at", str(wrong), "Write HH:MM:SS") from None
+    story.messages = numbered.messages(told.arrival)
+    return story
+
+
+def _line(text: str, table: str, nth: int) -> int:
+    """The line of the n-th row of a table, written as [[table]] or as `table = [` with one row a line."""
+    lines = text.splitlines()
+    heads = [i + 1 for i, line in enumerate(lines) if line.strip() == f"[[{table}]]"]
+    opened = next((i for i, line in enumerate(lines) if re.match(rf"{table}\s*=\s*\[", line)), None)
+    if not heads and opened is not None:
+        closed = next((i for i, line in enumerate(lines) if i > opened and line.startswith("]")), len(lines))
+        heads = [i + 1 for i in range(opened, closed) if lines[i].lstrip().startswith("{")]
+    return heads[nth] if nth < len(heads) else 1
+
+
+def _story_error(path: Path, text: str, said: str) -> StoryError:
+    m = re.search(r"`\$\.(\w+)(?:\[(\d+)\])?", said)
+    line = _line(text, m[1], int(m[2] or 0)) if m else 1
+    field_ = f[1] if (f := re.search(r"field `(\w+)`", said)) else (m[1] if m else "file")
+    return StoryError(path, line, field_, said.split(" - at")[0], "docs/stories.md lists what a story may say")
+
+
+def scene(told: Told) -> Plant:
+    """The stage: point P (radius 15 m) with camera C, methane detector D and a door, unless the story sets it otherwise."""
+    given = told.scene
+    points = [Point("P", "A1", 0, 0, 0, 15, ["C"], ["D"])]
+    channels = [Channel("D", "gas", "combustible", "%LEL", "A1", "methane")]
+    plant = Plant(
+        SITE, "故事工厂", "story plant", told.timezone, told.pack,  # type: ignore[arg-type]
+        msgspec.convert(given.get("policy", {}), Policy), [Shop("W1", "一车间", "shop 1")], [Area("A1", "W1", "一区", "area 1")],
+        msgspec.convert(given["points"], list[Point]) if "points" in given else points,
+        msgspec.convert(given["channels"], list[Channel]) if "channels" in given else channels,
+        [Door("DOOR", ["P"]), Door("GATE", [], ["A1"])],
+    )  # fmt: skip
+    return plant
+
+
+class _Numbered:
+    """Gives each message the next number of its source, in order of arrival."""
+
+    def __init__(self, told: Told) -> None:
+        self.told = told
+        self.rows: list[tuple[int, str, str, Any_ | bytes]] = []
+
+    def put(self, arrives: int, source: str, event: Any_) -> None:
+        self.rows.append((arrives, source, OF_KIND[str(event.__struct_config__.tag)].name, event))
+
+    def event(self, row: dict[str, Any]) -> None:
+        row = dict(row)
+        source, clock = row.pop("source", "ptw"), row.pop("clock", 0)
+        if "raw" in row:
+            topic, raw = row["topic"], row["raw"].encode()
+            self.rows.append((moment(self.told, row["arrives"]), source, topic, raw))
+            return
+        arrives = row.pop("arrives", None) or row["at"]
+        dated = TIMES - {"valid_to"} if row.get("kind") == "certificate" else TIMES
+        timed = {k: (moment(self.told, v) if k in dated and isinstance(v, str) else v) for k, v in row.items()}
+        timed["at"] += clock * 1000
+        event: Any_ = msgspec.convert({"u": 0} | timed, Any_)  # type: ignore[arg-type]
+        self.put(moment(self.told, arrives) if isinstance(arrives, str) else arrives, source, event)
+
+    def stream(self, s: Stream) -> None:
+        since, until = moment(self.told, s.since), moment(self.told, s.until)
+        step = int(1000 * (s.every or {"fixes": 2, "gas": 1, "beats": 10}.get(s.what, 1)))
+        rng = random.Random(s.seed)
+        for at in range(since, until + 1, step):
+            self.put(at, *_sample(s, at, since, until, rng))
+
+    def messages(self, arrival: Arrival) -> list[Message]:
+        rng = random.Random(arrival.seed)
+        late = [int(rng.uniform(-arrival.shuffle, arrival.shuffle) * 1000) if arrival.shuffle else 0 for _ in self.rows]
+        rows = [(row[0] + ms, i, row[1], row[2], row[3]) for i, (row, ms) in enumerate(zip(self.rows, late, strict=True))]
+        first = min(r[0] for r in rows)
+        rows[0] = (first, 0, rows[0][2], rows[0][3], rows[0][4])
+        rows.sort(key=lambda r: r[:2])
+        seqs: dict[tuple[str, str], int] = {}
+        out = []
+        for at, _, source, topic, event in rows:
+            n = seqs[source, topic] = seqs.get((source, topic), 0) + 1
+            raw = event if isinstance(event, bytes) else _envelope(source, n, at, event)
+            out.append(Message(at, topic, raw))
+            if rng.random() < arrival.repeats:
+                out.append(Message(at, topic, raw))
+                n = seqs[source, topic] = n + 1
+                out.append(Message(at, topic, _envelope(source, n, at, event) if not isinstance(event, bytes) else event))
+        return out
+
+
+def _envelope(source: str, seq: int, at: int, event: Any_) -> bytes:
+    return encode(Envelope(SITE, source, seq, at, msgspec.Raw(encode(event))))
+
+
+def _sample(s: Stream, at: int, since: int, until: int, rng: random.Random) -> tuple[str, Any_]:
+    match s.what:
+        case "fixes":
+            x, y = s.x + rng.gauss(0, s.noise), s.y + rng.gauss(0, s.noise)
+            return s.source or "tags", Positions(at=at, u=0, workers=[s.worker], x=[x], y=[y], z=[0.0], acc=[s.acc])
+        case "gas":
+            value = s.ramp[0] + (s.ramp[1] - s.ramp[0]) * (at - since) / max(1, until - since) if s.ramp else s.value
+            return s.source or "gas", Frame(at=at, u=0, names=[s.tag], values=[round(value, 6)])
+        case "beats":
+            return s.source or f"cam-{s.camera}", CameraBeat(at=at + s.clock * 1000, u=0, camera=s.camera, recording=s.recording)
+    raise ValueError(f"what = {s.what!r} is not a kind of stream")

@@ -1,0 +1,144 @@
+"""Tells a story to the pure kernel and holds what came against what was expected."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from infra.plant.story import Decision, Expect, Ruling, Story
+from streams.events import Alert, Command, Entry, Output, Tick, Verdict
+from streams.intake import Intake, Refusal
+from streams.kernel import Kernel, restore
+from streams.times import SECOND, Stamp
+
+
+@dataclass
+class Telling:
+    """What came of a story: every output in order, refusals, and answers at doors."""
+
+    outputs: list[Output] = field(default_factory=list)
+    refusals: list[Refusal] = field(default_factory=list)
+    answers: list[tuple[str, list[str]]] = field(default_factory=list)
+
+    @property
+    def alerts(self) -> dict[str, list[Alert]]:
+        """The revisions of each alert, by id, each revision once."""
+        out: dict[str, list[Alert]] = {}
+        for o in self.outputs:
+            if isinstance(o, Alert) and all(o.revision != a.revision for a in out.setdefault(o.id, [])):
+                out[o.id].append(o)
+        return out
+
+    def verdict(self, permit: str, until: int | None = None) -> Verdict | None:
+        said = [o for o in self.outputs if isinstance(o, Verdict) and o.permit == permit and (until is None or o.known <= until)]
+        return max(said, key=lambda v: v.revision, default=None)
+
+    def live(self) -> set[tuple[str, int, int, str]]:
+        """(id, start, priority, text) of every alert that stands in the end."""
+        last = [max(revisions, key=lambda a: a.revision) for revisions in self.alerts.values()]
+        return {(a.id, a.start, a.priority, a.text["en"]) for a in last if a.state in ("raised", "acknowledged")}
+
+
+def timeline(story: Story) -> Iterator[tuple[int, Entry | Refusal | Tick]]:
+    """The story as a site's timeline: accepted entries and refusals as they arrive, a tick after every second."""
+    intake, tick = Intake(), story.start
+    for message in story.messages:
+        while tick < message.arrives:
+            yield tick, Tick(at=tick, virtual=True)
+            tick += SECOND
+        yield message.arrives, intake.take(message.raw, message.topic)
+    while tick <= story.end:
+        yield tick, Tick(at=tick, virtual=True)
+        tick += SECOND
+
+
+def tell(story: Story, crash_every: int = 0) -> Telling:
+    """Tells the story to the kernel. `crash_every` n: after each n entries it is killed, restored and told the last 200 again."""
+    kernel, telling = Kernel("story"), Telling()
+    waiting = sorted(story.told.decision, key=lambda d: story.ms(d.at))
+    snapshot, since = kernel.snapshot(), list[Entry]()
+    for n, (at, said) in enumerate(timeline(story)):
+        while waiting and story.ms(waiting[0].at) < at:
+            telling.answers.append(_ask(kernel, story, waiting.pop(0)))
+        if isinstance(said, Refusal):
+            telling.refusals.append(said)
+            continue
+        entry = Entry(story.told.story, "clock", n, at, "site.events", said) if isinstance(said, Tick) else said
+        telling.outputs += kernel.step(entry)
+        since.append(entry)
+        if crash_every and n % crash_every == crash_every - 1:
+            kernel = restore(snapshot)
+            for again in since:
+                telling.outputs += kernel.step(again)
+            snapshot, since = kernel.snapshot(), []
+    telling.answers += [_ask(kernel, story, d) for d in waiting]
+    return telling
+
+
+def _ask(kernel: Kernel, story: Story, d: Decision) -> tuple[str, list[str]]:
+    return kernel.decide(d.worker, d.door, d.direction, Stamp(story.ms(d.at), d.u))
+
+
+def judge(story: Story, telling: Telling) -> list[str]:
+    """What is wrong with a telling, one sentence each; empty if all that was expected came and nothing else."""
+    unclaimed = dict(telling.alerts)
+    wrong = [w for e in story.told.expect for w in _expected(story, telling, e, unclaimed)]
+    for revisions in unclaimed.values():
+        last = max(revisions, key=lambda a: a.revision)
+        if last.code not in story.told.also and last.state != "retracted":
+            wrong.append(f"unexpected {last.code} P{last.priority} at {_time(story, last.raised)}: {last.text['en']}")
+    wrong += [w for v in story.told.verdict for w in _ruled(story, telling, v)]
+    if len(telling.refusals) != story.told.dead_letters:
+        wrong.append(f"{story.told.dead_letters} dead letters expected, {len(telling.refusals)} came: {[r.detail for r in telling.refusals][:3]}")
+    for asked, (answer, reasons) in zip(sorted(story.told.decision, key=lambda d: story.ms(d.at)), telling.answers, strict=False):
+        if answer != asked.answer or (asked.reasons and reasons != asked.reasons):
+            wrong.append(f"{asked.worker} at {asked.door} {asked.at}: {asked.answer} {asked.reasons} expected, {answer} {reasons} came")
+    return wrong
+
+
+def _expected(story: Story, telling: Telling, e: Expect, unclaimed: dict[str, list[Alert]]) -> Iterator[str]:
+    due = story.ms(e.at)
+    same = [(i, r) for i, r in unclaimed.items() if r[0].code == e.code and (not e.permit or r[0].permit == e.permit)]
+    ident, revisions = next(((i, r) for i, r in same if _at_priority(r, e, due)), (None, list[Alert]()))
+    if ident is None:
+        came = ", ".join(f"P{a.priority} at {_time(story, a.known)}" for _, r in same for a in r) or "nothing"
+        yield f"{e.code} P{e.priority} at {e.at} expected; {came} came"
+        return
+    if not any(x.code == e.code and x.permit == e.permit and x is not e and story.ms(x.at) > due for x in story.told.expect):
+        unclaimed.pop(ident, None)
+    last = max(revisions, key=lambda a: a.revision)
+    if e.state and last.state != e.state:
+        yield f"{e.code} should end as {e.state}, it is {last.state}"
+    if e.revised and not any(abs(a.known - story.ms(e.revised)) <= e.within * SECOND for a in revisions[1:]):
+        yield f"{e.code} should be revised at {e.revised}; revisions came at {[_time(story, a.known) for a in revisions[1:]]}"
+    if e.aq and not any(a.aq == e.aq for a in revisions):
+        yield f"{e.code} should carry AQ {e.aq}"
+    asked = {o.action for o in telling.outputs if isinstance(o, Command) and o.alert == ident}
+    yield from (f"{e.code} should ask for {c}; asked: {sorted(asked)}" for c in e.commands if c not in asked)
+
+
+def _at_priority(revisions: Iterable[Alert], e: Expect, due: int) -> bool:
+    """Did the alert first stand at this priority when it was due?"""
+    first = next((a for a in revisions if a.priority == e.priority), None)
+    return first is not None and abs(first.known - due) <= e.within * SECOND
+
+
+def _ruled(story: Story, telling: Telling, ruling: Ruling) -> Iterator[str]:
+    verdict = telling.verdict(ruling.permit, story.ms(ruling.at) if ruling.at else None)
+    if verdict is None:
+        yield f"no verdict on {ruling.permit}"
+        return
+    if verdict.outcome != ruling.outcome:
+        said = {k: c.outcome for k, c in verdict.checks.items()}
+        yield f"verdict on {ruling.permit}: {ruling.outcome} expected, {verdict.outcome} came ({said})"
+    for name, outcome in ruling.checks.items():
+        came = verdict.checks[name].outcome if name in verdict.checks else "nothing"
+        if came != outcome:
+            yield f"{name} of {ruling.permit}: {outcome} expected, {came} came"
+
+
+def _time(story: Story, ms: int) -> str:
+    from datetime import datetime
+    from zoneinfo import ZoneInfo
+
+    return f"{datetime.fromtimestamp(ms / 1000, ZoneInfo(story.told.timezone)):%H:%M:%S}"

@@ -1,0 +1,313 @@
+"""The kernel: a pure function of a site's timeline. Entries in; alerts, verdicts and requests out; a snapshot is all it remembers."""
+
+from __future__ import annotations
+
+import heapq
+import zlib
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+
+from streams.alerts import Told, commands, open_alerts, settle
+from streams.events import Action, Alert, Command, Entry, Output, SourceSaid, Tick, Verdict
+from streams.fold import Dirty, Fold
+from streams.rules import BY_CAUSE, RULES
+from streams.rules.access import decide
+from streams.rules.quality import OURS
+from streams.rules.rule import Finding, Judged, Known, Rule
+from streams.rules.verdict import barriers, checks, light, next_look, outcome, times
+from streams.spans import Numbers
+from streams.texts import both
+from streams.times import HOUR, MINUTE, SECOND, Stamp
+from streams.work import Hole, Site
+
+KEEP: Final = 48 * HOUR
+BLIND: Final = 5 * SECOND
+VERDICT: Final = -1
+KEYS: Final = tuple(f"{r.code}/{r.subject}" for r in RULES)
+BROKEN: Final = Rule("SYS-RULE", "site", 2, frozenset(), lambda known, subject: Judged(), "our rule", OURS, "C")
+
+
+class Memory(Struct):
+    """What a snapshot holds: the site, what was told, the verdicts, and when which rule wants to look again."""
+
+    site: Site
+    told: dict[str, Told] = {}
+    verdicts: dict[str, Verdict] = {}
+    armed: dict[str, int] = {}
+    broken: dict[str, str] = {}
+    next: int = 0
+
+
+class Kernel:
+    """Judges one site. `step` is deterministic: the same entries give the same outputs, byte for byte."""
+
+    def __init__(self, site: str, memory: Memory | None = None) -> None:
+        self.memory = memory or Memory(Site(site))
+        self.known = Known(self.memory.site)
+        self.fold = Fold(self.known)
+        self._index = {key: i for i, key in enumerate(KEYS)}
+        self._index["verdict"] = VERDICT
+        self.standing: dict[str, dict[str, int]] = {}
+        for alert in self.open():
+            self._stand(alert)
+        self.heap = [(at, *self._parse(key)) for key, at in self.memory.armed.items()]
+        heapq.heapify(self.heap)
+
+    # ---- one entry ----------------------------------------------------------------------------------------------
+
+    def step(self, entry: Entry) -> list[Output]:
+        """Takes one timeline entry; returns what is to be said because of it. A repeat says nothing."""
+        site = self.memory.site
+        if isinstance(entry.event, Tick):
+            return self._tick(entry.event)
+        dirty: Dirty = set()
+        if not self._count(entry, dirty):
+            return []
+        if isinstance(entry.event, SourceSaid) and entry.event.name == "ingest" and site.now:
+            self._heard(entry.event, dirty)
+        dirty |= self.fold.take(entry)
+        moment = max(site.now, entry.seen)
+        if isinstance(entry.event, Action):
+            return self._acknowledged(entry.event.alert, moment)
+        return self._judge_all(dirty, moment) if dirty else []
+
+    def _count(self, entry: Entry, dirty: Dirty) -> bool:
+        """Notes the entry's number; False for a repeat. A hole is remembered with the moment it was noticed."""
+        site = self.memory.site
+        key = f"{entry.topic}/{entry.source}/{entry.lane}"
+        numbers = site.numbers.get(key)
+        if numbers is None:
+            numbers = site.numbers[key] = Numbers()
+        whole = len(numbers.lo) <= 1
+        if not numbers.add(entry.seq):
+            return False
+        if not whole or len(numbers.lo) > 1:
+            self._note_holes(key, numbers, dirty)
+        return True
+
+    def _note_holes(self, key: str, numbers: Numbers, dirty: Dirty) -> None:
+        site = self.memory.site
+        old = [h for h in site.holes if h.series == key]
+        fresh = [Hole(key, lo, hi, next((h.noticed for h in old if h.lo <= hi and h.hi >= lo), site.now)) for lo, hi in numbers.holes()]
+        if fresh != old:
+            site.holes = [h for h in site.holes if h.series != key] + fresh
+            dirty.add(("series", key, "holes"))
+
+    def _heard(self, event: SourceSaid, dirty: Dirty) -> None:
+        """Ingest itself was away: what is missing from that time is our blindness."""
+        site = self.memory.site
+        last = site.camera("\0ingest").heard
+        previous = last.last[-1] if last else None
+        last.add(event.at)
+        if previous is not None and event.at - previous > 3 * BLIND and site.blind.add(previous, event.at):
+            dirty.add(("site", site.site, "dark"))
+
+    def _tick(self, tick: Tick) -> list[Output]:
+        site = self.memory.site
+        if tick.at <= site.now:
+            return []
+        dirty: Dirty = set()
+        if site.now and (tick.at - site.now > BLIND or tick.behind > BLIND):
+            site.blind.add(min(site.now, tick.at - tick.behind), tick.at)
+            dirty.add(("site", site.site, "dark"))
+        beat = site.cameras.get("\0ingest")
+        if beat and tick.at - beat.heard.last[-1] > 3 * BLIND:
+            site.blind.add(beat.heard.last[-1], tick.at)
+            dirty.add(("site", site.site, "dark"))
+        site.now = tick.at
+        if tick.at % (10 * MINUTE) < SECOND:
+            self._forget(tick.at - KEEP)
+        out = self._judge_all(dirty, tick.at) if dirty else []
+        return out + self._due(tick.at)
+
+    # ---- judging ------------------------------------------------------------------------------------------------
+
+    def _judge_all(self, dirty: Dirty, moment: int) -> list[Output]:
+        asked = sorted({(subject, name, i) for subject, name, cause in dirty for i in BY_CAUSE[subject, cause]})
+        out: list[Output] = []
+        for _, name, i in asked:
+            out += self._judge(i, name, moment)
+        permits = {name for subject, name, _ in dirty if subject == "permit"}
+        permits |= {o.permit for o in out if isinstance(o, Alert) and o.permit in self.memory.site.works}
+        for permit in sorted(permits):
+            out += self._conclude(permit, moment)
+        return out
+
+    def _due(self, now: int) -> list[Output]:
+        out: list[Output] = []
+        permits: set[str] = set()
+        while self.heap and self.heap[0][0] <= now:
+            at, i, name = heapq.heappop(self.heap)
+            if self.memory.armed.get(self._key(i, name)) != at:
+                continue
+            del self.memory.armed[self._key(i, name)]
+            if i == VERDICT:
+                permits.add(name)
+            else:
+                said = self._judge(i, name, now)
+                permits |= {o.permit for o in said if isinstance(o, Alert) and o.permit}
+                out += said
+        for permit in sorted(permits & self.memory.site.works.keys()):
+            out += self._conclude(permit, now)
+        return out
+
+    def _judge(self, i: int, name: str, moment: int) -> list[Output]:
+        rule, key = RULES[i], self._key(i, name)
+        if key in self.memory.broken or (rule.subject == "permit" and name not in self.memory.site.works):
+            return []
+        try:
+            judged = rule.judge(self.known, name)
+        except Exception as wrong:  # a rule that raises takes itself out for this subject and says so; the others go on
+            return self._broken(key, rule, name, wrong, moment)
+        self._arm(i, name, judged.wake)
+        told = self.memory.told.get(key)
+        if told is None:
+            if not judged.findings:
+                return []
+            told = self.memory.told[key] = Told()
+        before = {a.id: (a.priority, a.state) for a in told.alerts}
+        said = settle(self.known, rule, name, judged.findings, told, moment, self.memory.site.now - KEEP)
+        for alert in said:
+            self._stand(alert)
+        out: list[Output] = list(said)
+        return out + self._requests(judged, told, before)
+
+    def _stand(self, alert: Alert) -> None:
+        """Keeps, for each permit, the priorities of the alerts that stand."""
+        mine = self.standing.setdefault(alert.permit, {})
+        if alert.state in ("raised", "acknowledged"):
+            mine[alert.id] = alert.priority
+        else:
+            mine.pop(alert.id, None)
+
+    def _requests(self, judged: Judged, told: Told, before: Mapping[str, tuple[int, str]]) -> list[Output]:
+        out: list[Output] = []
+        asking = [f for f in sorted(judged.findings, key=lambda f: f.start) if f.requests and f.end is None]
+        for finding in asking:
+            alert = next((a for a in told.alerts if a.start == finding.start and a.state == "raised"), None)
+            if alert and (alert.id not in before or before[alert.id][0] > alert.priority):
+                out += commands(self.known, finding, alert)
+        return out
+
+    def _broken(self, key: str, rule: Rule, name: str, wrong: Exception, moment: int) -> list[Output]:
+        self.memory.broken[key] = f"{type(wrong).__name__}: {wrong}"
+        numbers = {"rule": rule.code, "subject": name, "error": self.memory.broken[key]}
+        told = self.memory.told.setdefault(f"SYS-RULE/{key}", Told())
+        finding = Finding(self.memory.site.now or moment, (self.memory.site.plant_ref or key,), numbers=numbers)
+        return list(settle(self.known, BROKEN, key, (finding,), told, moment, 0))
+
+    def _conclude(self, permit: str, moment: int) -> list[Output]:
+        """The verdict of a permit, if it says anything new."""
+        course = self.known.course(permit)
+        self._arm(VERDICT, permit, next_look(self.known, course))
+        if course.request is None:
+            return []
+        fresh = self._verdict(permit, moment)
+        old = self.memory.verdicts.get(permit)
+        if old is not None and msgspec.structs.replace(fresh, revision=old.revision, known=old.known) == old:
+            return []
+        self.memory.verdicts[permit] = msgspec.structs.replace(fresh, revision=old.revision + 1 if old else 1)
+        return [self.memory.verdicts[permit]]
+
+    def _verdict(self, permit: str, moment: int) -> Verdict:
+        course, request = self.known.course(permit), self.known.course(permit).request
+        assert request is not None
+        found, standing = checks(self.known, course), barriers(self.known, course)
+        colour, why, numbers = light(self.known, course, standing, list(self.standing.get(permit, {}).values()))
+        area, shop = self.known.atlas.place(course.point_id)
+        refs = {r for r in (course.request_ref, course.issued_ref, course.started_ref, *(t.ref for t in course.tests)) if r}
+        return Verdict(
+            site=self.memory.site.site, permit=permit, revision=1, known=moment, outcome=outcome(course, found), status=course.status,  # type: ignore[arg-type]
+            light=colour, why=both(why, numbers), barriers=standing, checks=found, times=times(course), point=course.point_id, area=area,  # type: ignore[arg-type]
+            shop=shop, type=course.type, crew=request.crew, workers=request.workers, guardians=request.guardians,
+            valid_from=request.valid_from, valid_to=request.valid_to, evidence=sorted(refs),
+        )  # fmt: skip
+
+    def _acknowledged(self, alert: str, moment: int) -> list[Output]:
+        code, _, rest = alert.partition(":")
+        subject = rest.partition(":")[2].rpartition(":")[0]
+        out: list[Output] = []
+        for i, rule in enumerate(RULES):
+            if rule.code == code and self._key(i, subject) in self.memory.told:
+                out += self._judge(i, subject, moment)
+        return out
+
+    # ---- time and memory ----------------------------------------------------------------------------------------
+
+    def _key(self, i: int, name: str) -> str:
+        return f"{'verdict' if i == VERDICT else KEYS[i]}|{name}"
+
+    def _parse(self, key: str) -> tuple[int, str]:
+        rule, _, name = key.partition("|")
+        return self._index[rule], name
+
+    def _arm(self, i: int, name: str, at: int | None) -> None:
+        key = self._key(i, name)
+        if at is None or self.memory.armed.get(key) == at:
+            if at is None:
+                self.memory.armed.pop(key, None)
+            return
+        at = max(at, self.memory.site.now + 1)
+        self.memory.armed[key] = at
+        heapq.heappush(self.heap, (at, i, name))
+
+    def _forget(self, horizon: int) -> None:
+        """Lets go of what ended two days ago."""
+        site = self.memory.site
+        for series in site.series.values():
+            for spans in (series.over, series.near, series.bad):
+                spans.forget(horizon)
+        for frames in site.frames.values():
+            while len(frames.last) > 1 and frames.last[1] < horizon:
+                frames.forget(frames.last[0] + 1)
+        for permit in [p for p, w in site.works.items() if self._is_over(p, horizon)]:
+            self._drop(permit)
+        for person in site.people.values():
+            person.scans = [f for f in person.scans if f.event.at >= horizon]
+
+    def _is_over(self, permit: str, horizon: int) -> bool:
+        course = self.known.course(permit)
+        if course.accepted:
+            return course.accepted.at < horizon
+        return course.valid_to is not None and course.valid_to < horizon - (0 if course.ended else 28 * 24 * HOUR)
+
+    def _drop(self, permit: str) -> None:
+        site = self.memory.site
+        del site.works[permit]
+        self.known.courses.pop(permit, None)
+        self.memory.verdicts.pop(permit, None)
+        self.standing.pop(permit, None)
+        for table in (site.at_point, site.watched):
+            for name in [n for n, permits in table.items() if permit in permits]:
+                table[name].remove(permit)
+                if not table[name]:
+                    del table[name]
+        for i in (*range(len(RULES)), VERDICT):
+            self.memory.armed.pop(self._key(i, permit), None)
+            self.memory.told.pop(self._key(i, permit), None)
+
+    # ---- questions ----------------------------------------------------------------------------------------------
+
+    def open(self) -> list[Alert]:
+        """Every alert that still stands."""
+        return list(open_alerts(self.memory.told))
+
+    def decide(self, worker: str, door: str, direction: str, at: Stamp) -> tuple[str, list[str]]:
+        """allow, deny or pending for a scan; see `streams.rules.access.decide`."""
+        return decide(self.known, worker, door, direction, at)
+
+    def snapshot(self) -> bytes:
+        """Everything remembered, compressed; `restore` reads it."""
+        return zlib.compress(msgspec.msgpack.encode(self.memory), 1)
+
+
+def restore(raw: bytes) -> Kernel:
+    """A kernel as it was when `raw` was taken."""
+    memory = msgspec.msgpack.decode(zlib.decompress(raw), type=Memory)
+    return Kernel(memory.site.site, memory)
+
+
+__all__ = ["Command", "Kernel", "Memory", "restore"]

@@ -1,0 +1,283 @@
+"""A plant as its people describe it: plant.toml, points.csv (instruments) and places.csv (work points), read with errors that help.
+
+    PlantError      something in a file is wrong: file, line, field, what is wrong, what to do
+"""
+
+from __future__ import annotations
+
+import csv
+import difflib
+import io
+import re
+import tomllib
+from pathlib import Path
+from typing import Any, Literal
+from zoneinfo import ZoneInfo
+
+import msgspec
+from msgspec import Struct
+
+
+class Shop(Struct, frozen=True, forbid_unknown_fields=True):
+    """A workshop."""
+
+    id: str
+    zh: str
+    en: str
+
+
+class Area(Struct, frozen=True, forbid_unknown_fields=True):
+    """A rectangle of the plant, in metres from its origin."""
+
+    id: str
+    shop: str
+    zh: str
+    en: str
+    x: float = 0
+    y: float = 0
+    w: float = 50
+    h: float = 50
+
+
+class Point(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """A work point: where a permit may be, and the devices that watch it. Metres; `radius` is the guardian's fence."""
+
+    id: str
+    area: str
+    x: float
+    y: float
+    z: float = 0
+    radius: float = 15
+    cameras: list[str] = []
+    detectors: list[str] = []
+
+
+class Channel(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """One measured quantity and where on a wire it is. `gas` names a row of the gas table; `low`/`high`: instrument range."""
+
+    tag: str
+    source: str
+    kind: Literal["combustible", "oxygen", "toxic", "process", "wind"]
+    unit: str
+    area: str = ""
+    gas: str = ""
+    low: float | None = None
+    high: float | None = None
+    unit_id: int = 1
+    register: int = 0
+    type: Literal["float32", "int16", "uint16"] = "uint16"
+    scale: float = 1
+    offset: float = 0
+    status_register: int | None = None
+    node: str = ""
+
+
+class Door(Struct, frozen=True, forbid_unknown_fields=True):
+    """A reader and the work points or areas behind it."""
+
+    id: str
+    points: list[str] = []
+    areas: list[str] = []
+
+
+class Policy(Struct, frozen=True, forbid_unknown_fields=True):
+    """What a site may set for itself. Seconds unless the name says otherwise."""
+
+    close_late: int = 7200
+    guardian_warn: int = 60
+    guardian_alarm: int = 180
+    tag_silent: int = 180
+    detector_silent: int = 600
+    stream_gap: int = 60
+    index_delay: int = 600
+    hole_stays: int = 30
+    full_video: bool = True
+    commands: Literal["dry-run", "send"] = "dry-run"
+
+
+class Plant(Struct, frozen=True, forbid_unknown_fields=True):
+    """All that the rules need to know of a site; travels in the log as one event."""
+
+    site: str
+    zh: str
+    en: str
+    timezone: str = "Asia/Shanghai"
+    pack: Literal["GB", "OSHA"] = "GB"
+    policy: Policy = Policy()
+    shops: list[Shop] = []
+    areas: list[Area] = []
+    points: list[Point] = []
+    channels: list[Channel] = []
+    doors: list[Door] = []
+    uncertainty: dict[str, int] = {}
+
+
+class Modbus(Struct, frozen=True, forbid_unknown_fields=True):
+    """A Modbus TCP endpoint; `name` is what points.csv calls its source."""
+
+    name: str
+    address: str
+    period: float = 1.0
+    timeout: float = 0.8
+    order: Literal["ABCD", "CDAB", "BADC", "DCBA"] = "ABCD"
+    max_words: int = 125
+    gap: int = 16
+
+
+class OpcUa(Struct, frozen=True, forbid_unknown_fields=True):
+    """An OPC UA server; a session ends after `silence` s without its clock."""
+
+    name: str
+    endpoint: str
+    publish_ms: int = 250
+    silence: float = 6.0
+    policy: Literal["None", "Basic256Sha256"] = "None"
+    certificate: str = ""
+    private_key: str = ""
+
+
+class Http(Struct, frozen=True, forbid_unknown_fields=True):
+    """A system that pushes to our door: its source name and the environment variable that holds its token."""
+
+    name: str
+    token_env: str
+
+
+class Wires(Struct, frozen=True):
+    """Everything ingest listens to."""
+
+    modbus: list[Modbus] = []
+    opcua: list[OpcUa] = []
+    http: list[Http] = []
+
+
+class PlantError(Exception):
+    """Something in a plant's files is wrong: says where, what, and what to do."""
+
+    def __init__(self, file: Path, line: int, field: str, what: str, remedy: str) -> None:
+        super().__init__(f"{file}:{line}: {field}: {what}. {remedy}")
+        self.file, self.line, self.field, self.what, self.remedy = file, line, field, what, remedy
+
+
+class Described(Struct, frozen=True):
+    """A plant with its wires, as read from its folder."""
+
+    plant: Plant
+    wires: Wires
+
+
+def read_plant(path: Path) -> Described:
+    """Reads `path` (plant.toml) and the tables it names (default: points.csv and places.csv beside it)."""
+    text = path.read_text(encoding="utf-8") if path.exists() else None
+    if text is None:
+        raise PlantError(path, 1, "plant.toml", "there is no such file", "Give the path of a plant.toml; infra/example has one")
+    try:
+        tree = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as wrong:
+        line = int(m[1]) if (m := re.search(r"line (\d+)", str(wrong))) else 1
+        raise PlantError(path, line, "syntax", str(wrong), "Mend the TOML on this line") from None
+    tables = tree.pop("tables", {})
+    here = path.parent
+    wires = {name: tree.pop(name, []) for name in ("modbus", "opcua", "http")}
+    tree["channels"] = read_table(here / tables.get("points", "points.csv"), Channel)
+    tree["points"] = read_table(here / tables.get("places", "places.csv"), Point)
+    plant = _convert(path, text, tree, Plant)
+    described = Described(plant, _convert(path, text, wires, Wires))
+    _check_references(path, here / tables.get("places", "places.csv"), here / tables.get("points", "points.csv"), text, described)
+    return described
+
+
+def read_table(path: Path, row_type: type[Any]) -> list[Any]:
+    """A CSV (utf-8 or gb18030) whose columns are the fields of `row_type`; lists are separated by spaces; empty cells are left out."""
+    if not path.exists():
+        raise PlantError(path, 1, path.name, "there is no such file", "Put it beside plant.toml, or name another under [tables]")
+    raw = path.read_bytes()
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        text = raw.decode("gb18030", "replace")
+    reader = csv.DictReader(io.StringIO(text))
+    known = {f.encode_name: f for f in msgspec.structs.fields(row_type)}
+    for column in reader.fieldnames or []:
+        if column not in known:
+            raise PlantError(path, 1, column, "unknown column", _nearest(column, list(known)))
+    return [_row(path, reader.line_num, cells, row_type, known) for cells in reader]
+
+
+def _row(path: Path, line: int, cells: dict[str, str], row_type: type[Any], known: dict[str, Any]) -> Any:
+    filled = {k: v.strip() for k, v in cells.items() if v and v.strip()}
+    values = {k: v.split() if known[k].type == list[str] else v for k, v in filled.items()}
+    try:
+        return msgspec.convert(values, row_type, strict=False)
+    except msgspec.ValidationError as wrong:
+        field = m[1] if (m := re.search(r"\$\.(\w+)|field `(\w+)`", str(wrong))) and m[1] else (m[2] if m else "row")
+        raise PlantError(path, line, field, str(wrong).split(" - at")[0], f"Write a value of the right kind in column {field}") from None
+
+
+def _convert(path: Path, text: str, tree: Any, kind: type[Any]) -> Any:
+    try:
+        return msgspec.convert(tree, kind)
+    except msgspec.ValidationError as wrong:
+        said = str(wrong)
+        where = m[1] if (m := re.search(r"`\$\.?(.*?)`$", said)) else ""
+        field = m[1] if (m := re.search(r"field `(\w+)`", said)) else where.split(".")[-1]
+        known = [f.encode_name for f in msgspec.structs.fields(_type_at(kind, where))]
+        remedy = _nearest(field, known) if "unknown field" in said else f"Write {field} as the guide for operators shows"
+        raise PlantError(path, _line_of(text, where, field), field or "file", said.split(" - at")[0], remedy) from None
+
+
+def _type_at(kind: type[Any], where: str) -> type[Any]:
+    table = {"areas": Area, "shops": Shop, "doors": Door, "policy": Policy, "modbus": Modbus, "opcua": OpcUa, "http": Http}
+    return table.get(re.split(r"[.\[]", where)[0], kind)
+
+
+def _line_of(text: str, where: str, field: str) -> int:
+    """The line of `field` in the n-th table that `where` (areas[2].id) names, or of that table's head, or 1."""
+    table, nth = (m[1], int(m[2] or 0)) if (m := re.match(r"(\w+)(?:\[(\d+)\])?", where)) else ("", 0)
+    lines = text.splitlines()
+    heads = [i for i, line in enumerate(lines) if re.match(rf"\s*\[+\s*{re.escape(table)}\s*\]+", line)] if table else []
+    start = heads[nth] if nth < len(heads) else -1
+    for i in range(start + 1, len(lines)):
+        if re.match(rf"\s*{re.escape(field)}\s*=", lines[i]):
+            return i + 1
+        if start >= 0 and lines[i].lstrip().startswith("["):
+            break
+    return max(1, start + 1)
+
+
+def _nearest(word: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(word, known, 1)
+    return f"Did you mean {close[0]}?" if close else f"Known here: {', '.join(known)}"
+
+
+def _check_references(path: Path, places: Path, points: Path, text: str, described: Described) -> None:
+    """Every name that one table uses stands in another."""
+    plant, wires = described.plant, described.wires
+    try:
+        ZoneInfo(plant.timezone)
+    except Exception:
+        raise PlantError(path, _line_of(text, "", "timezone"), "timezone", f"unknown time zone {plant.timezone}", "Write one like Asia/Shanghai") from None
+    shops, areas = {s.id for s in plant.shops}, {a.id for a in plant.areas}
+    tags = {c.tag for c in plant.channels}
+    sources = {m.name for m in wires.modbus} | {o.name for o in wires.opcua} | {h.name for h in wires.http}
+    for i, area in enumerate(plant.areas):
+        if area.shop not in shops:
+            raise PlantError(path, _line_of(text, f"areas[{i}]", "shop"), "shop", f"no shop {area.shop}", _nearest(area.shop, sorted(shops)))
+    for row, point in enumerate(plant.points, 2):
+        _known(places, row, "area", [point.area], areas)
+        _known(places, row, "detectors", point.detectors, tags)
+    for row, channel in enumerate(plant.channels, 2):
+        _known(points, row, "area", [channel.area] if channel.area else [], areas)
+        _known(points, row, "source", [channel.source], sources)
+    for what, file, names in (("id", places, [p.id for p in plant.points]), ("tag", points, [c.tag for c in plant.channels])):
+        seen: set[str] = set()
+        for row, name in enumerate(names, 2):
+            if name in seen:
+                raise PlantError(file, row, what, f"{name} stands twice", "Give each row a name of its own")
+            seen.add(name)
+
+
+def _known(file: Path, line: int, field: str, names: list[str], known: set[str]) -> None:
+    for name in names:
+        if name not in known:
+            raise PlantError(file, line, field, f"{name} is not described", _nearest(name, sorted(known)))

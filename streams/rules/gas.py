@@ -1,0 +1,269 @@
+"""Gas: was it tested, recently enough, again after a pause; is it measured now, and is it below its limit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from streams.course import Course, Pause, Test
+from streams.rules.limits import CONFINED, GAS_FRESH, RECORD_EVERY, RETEST_AFTER, limit_of
+from streams.rules.rule import NOTHING, Cause, Finding, Judged, Known, Rule, merge, minutes, wake_at
+from streams.times import SECOND, Stamp, Truth, before, some, within
+from streams.work import JOIN_OVER, Series, Site
+
+SUSPEND = "permit.suspend"
+GASES = frozenset({"combustible", "oxygen", "toxic"})
+
+
+def valid_tests(course: Course) -> list[Test]:
+    """Tests that passed; one that cannot be judged does not count."""
+    return [t for t in course.tests if t.passed]
+
+
+def fresh(course: Course, reference: Stamp) -> Truth:
+    """T2: is there a valid test in [reference − 30 min, reference]?"""
+    return some(within(t.at, reference, GAS_FRESH) for t in valid_tests(course))
+
+
+def tested(course: Course, reference: Stamp) -> Truth:
+    """Is there a valid test not after the reference?"""
+    return some(before(t.at, reference) for t in valid_tests(course))
+
+
+def retested(course: Course, pause: Pause) -> Truth:
+    """T6: was the pause short, or is there a valid test in [resume − 30 min, resume]?"""
+    limit = RETEST_AFTER.get(course.type)
+    if pause.until is None or limit is None:
+        return Truth.TRUE
+    return within(pause.since, pause.until, limit) | some(within(t.at, pause.until, GAS_FRESH) for t in valid_tests(course))
+
+
+def _mended(course: Course, after: int) -> int | None:
+    """When a missing test was made good: the first valid test after `after`, or the end of work."""
+    later = [t.at.at for t in valid_tests(course) if t.at.at > after]
+    if course.finished:
+        later.append(course.finished.at)
+    return min(later, default=None)
+
+
+def _references(course: Course) -> Iterator[tuple[Stamp, Stamp, str]]:
+    """(moment of the check, what the test must precede, which check): at sign-off with the planned start, and at the start."""
+    if course.issued and course.planned and (course.started is None or course.started.at >= course.issued.at):
+        yield course.issued, course.planned, "planned"
+    if course.started:
+        yield course.started, course.started, "actual"
+
+
+def judge_none(known: Known, permit: str) -> Judged:
+    """GAS-NONE: signed off, or started, without any valid analysis."""
+    course = known.course(permit)
+    moments = [m for m in (course.issued, course.started) if m]
+    if not course.needs_gas or not moments:
+        return NOTHING
+    first = min(moments, key=lambda m: m.at)
+    if tested(course, first) is not Truth.FALSE:
+        return NOTHING
+    evidence = tuple(r for r in (course.issued_ref, course.started_ref) if r)
+    return Judged((Finding(first.at, evidence, _mended(course, first.at), permit=permit, point=course.point_id,
+                           numbers={"permit": permit, "at": known.clock(first.at)}, requests=((SUSPEND, permit),)),))  # fmt: skip
+
+
+def judge_stale(known: Known, permit: str) -> Judged:
+    """GAS-STALE: the last valid analysis is older than 30 min at the (planned, then real) start."""
+    course = known.course(permit)
+    if not course.needs_gas:
+        return NOTHING
+    stale = [(at, ref, which) for at, ref, which in _references(course) if tested(course, ref) is not Truth.FALSE and fresh(course, ref) is Truth.FALSE]
+    if not stale:
+        return NOTHING
+    start, (_, reference, which) = stale[0][0].at, stale[-1]
+    last = max((t for t in valid_tests(course) if before(t.at, reference) is not Truth.FALSE), key=lambda t: t.at.at)
+    numbers = {"permit": permit, "sampled": known.clock(last.at.at), "start": known.clock(reference.at), "age": minutes(reference.at - last.at.at)}
+    evidence = tuple(r for r in (last.ref, course.issued_ref, course.started_ref) if r)
+    end = _mended(course, start)
+    return Judged((Finding(start, evidence, end, numbers=numbers, permit=permit, point=course.point_id, variant=which, requests=((SUSPEND, permit),)),))
+
+
+def _resumed(known: Known, permit: str, overnight: bool) -> Judged:
+    course = known.course(permit)
+    found = [_untested(known, course, p) for p in course.pauses if p.until and _slept(known, p) == overnight and retested(course, p) is Truth.FALSE]
+    return Judged(tuple(found))
+
+
+def _slept(known: Known, pause: Pause) -> bool:
+    """Is a local midnight inside the pause?"""
+    return pause.until is not None and known.local(pause.since.at).date() != known.local(pause.until.at).date()
+
+
+def _untested(known: Known, course: Course, pause: Pause) -> Finding:
+    assert pause.until is not None
+    numbers = {"permit": course.permit, "pause": minutes(pause.until.at - pause.since.at), "resumed": known.clock(pause.until.at),
+               "limit": minutes(RETEST_AFTER[course.type])}  # fmt: skip
+    return Finding(pause.until.at, (pause.ref,), _mended(course, pause.until.at), numbers=numbers, permit=course.permit, point=course.point_id,
+                   requests=((SUSPEND, course.permit),))  # fmt: skip
+
+
+def judge_interrupt(known: Known, permit: str) -> Judged:
+    """GAS-INTERRUPT: resumed after too long a pause without a new analysis."""
+    return _resumed(known, permit, overnight=False)
+
+
+def judge_daily(known: Known, permit: str) -> Judged:
+    """GAS-DAILY: resumed on another day without a new analysis."""
+    return _resumed(known, permit, overnight=True)
+
+
+def record_gaps(course: Course, now: int) -> Iterator[tuple[Stamp, int | None, str]]:
+    """(last record, next record or None, evidence) wherever a confined space went two hours without one, for sure."""
+    if course.type != CONFINED or course.started is None:
+        return
+    start = course.started.at
+    marks = [(t.at, t.ref) for t in course.tests if t.at.at > start]
+    earlier = [t for t in course.tests if t.at.at <= start]
+    marks.insert(0, (earlier[-1].at, earlier[-1].ref) if earlier else (course.started, course.started_ref))
+    end = course.over_by(now)
+    for (at, ref), after in zip(marks, [*marks[1:], None], strict=True):
+        until = after[0].lo if after else end
+        if until > at.hi + RECORD_EVERY or (at.grain and until >= at.hi + RECORD_EVERY):
+            yield at, after[0].at if after else (course.finished.at if course.finished else None), ref
+
+
+def judge_record(known: Known, permit: str) -> Judged:
+    """GAS-2H: in a confined space a reading is written down every two hours; the continuous stream does not replace it."""
+    course = known.course(permit)
+    if course.type != CONFINED or course.started is None or (not course.at_work(known.now) and not course.finished):
+        return NOTHING
+    found = tuple(
+        Finding(at.hi + RECORD_EVERY, (ref,), end, numbers={"permit": permit, "last": known.clock(at.at)}, permit=permit, point=course.point_id)
+        for at, end, ref in record_gaps(course, known.now)
+    )
+    due = max([t.at.hi for t in course.tests] + [course.started.hi]) + RECORD_EVERY + 1
+    return Judged(found, None if course.finished or due <= known.now else due)
+
+
+# ---- the continuous stream ------------------------------------------------------------------------------------------
+
+
+def unseen(site: Site, tag: str, start: int, end: int) -> list[tuple[int, int]]:
+    """When a channel gave no good reading within [start, end]: silence of its frames, or readings that were BAD."""
+    series = site.series.get(tag)
+    if series is None or not series.groups:
+        return [(start, end)] if end > start else []
+    silent = [list(site.frames[g].gaps(start, end)) for g in series.groups]
+    common = silent[0] if len(silent) == 1 else _common(silent)
+    bad = [(max(a, start), min(b, end)) for a, b in series.bad if b > start and a < end]
+    return [(a, b) for a, b in merge(common + bad, 1_500) if b > a]
+
+
+def _common(silent: list[list[tuple[int, int]]]) -> list[tuple[int, int]]:
+    out = silent[0]
+    for other in silent[1:]:
+        out = [(max(a, c), min(b, d)) for a, b in out for c, d in other if max(a, c) < min(b, d)]
+    return out
+
+
+def gas_tags(known: Known, course: Course) -> list[str]:
+    """The gas channels bound to a permit's work point."""
+    channels = known.atlas.channels
+    return [tag for tag in course.point.detectors if channels[tag].kind in GASES] if course.point else []
+
+
+def stream_gaps(known: Known, course: Course) -> list[tuple[int, int, str]]:
+    """(from, to, tag) of every hole in the stream of a special or confined job that lasted longer than 60 s of our own sight."""
+    limit = known.site.policy.stream_gap * SECOND
+    return [
+        (a, b, tag)
+        for tag in gas_tags(known, course)
+        for start, end in course.working(known.now)
+        for a, b in unseen(known.site, tag, start, end)
+        if b - a - known.site.dark(a, b) > limit
+    ]
+
+
+def judge_gap(known: Known, permit: str) -> Judged:
+    """X-GAS-GAP: a special hot work or a confined space was without a reading for more than 60 s."""
+    course = known.course(permit)
+    if not course.special or course.started is None:
+        return NOTHING
+    gaps = stream_gaps(known, course)
+    evidence = tuple(r for r in (course.started_ref, course.request_ref) if r)
+    found = []
+    for a, b in merge([(a, b) for a, b, _ in gaps]):
+        tags = sorted({tag for c, d, tag in gaps if c < b and d > a})
+        open_ = b >= known.now and course.at_work(known.now)
+        numbers = {"permit": permit, "tags": ", ".join(tags), "since": known.clock(a)} | ({} if open_ else {"length": minutes(b - a)})
+        found.append(Finding(a, evidence, None if open_ else b, numbers=numbers, permit=permit, point=course.point_id))
+    wake = known.now + _patience(known, course) if course.at_work(known.now) else None
+    return Judged(tuple(found), wake)
+
+
+def _patience(known: Known, course: Course) -> int:
+    """How long (ms) until the quietest channel would have been silent for too long, at least a second."""
+    limit, now = known.site.policy.stream_gap * SECOND, known.now
+    quiet = [b - a for tag in gas_tags(known, course) for a, b in unseen(known.site, tag, max(course.started.at if course.started else 0, now - limit), now) if b >= now]
+    return max(SECOND, limit - max(quiet, default=0) + 1)
+
+
+def _exceeded(known: Known, permit: str, over: bool) -> Judged:
+    """X-GAS-LIM and X-GAS-RISE: spans of a bound channel beyond its limit (or half of it) while the work goes on."""
+    course = known.course(permit)
+    if course.started is None or (course.issued is None and course.declared_start is None):
+        return NOTHING
+    start, until = course.started.at, course.over_by(1 << 62)
+    spans = [s for tag in gas_tags(known, course) for s in _beyond(known, tag, start, until, over)]
+    found, wakes = [], []
+    for a, b in merge([(s[0], s[1]) for s in spans], JOIN_OVER):
+        first = min((s for s in spans if a <= s[0] <= b), key=lambda s: (s[0], s[2]))
+        cleared = b + JOIN_OVER < known.now and not any(unseen(known.site, s[2], b, b + JOIN_OVER) for s in spans if s[1] == b)
+        if not cleared:
+            wakes.append(max(b + JOIN_OVER, known.now) + SECOND)
+        found.append(_limit_finding(known, course, first, a, b if cleared or course.finished else None, over, spans))
+    return Judged(tuple(found), wake_at(*wakes) if not course.finished else None)
+
+
+Beyond = tuple[int, int, str, float, float, str]
+
+
+def _beyond(known: Known, tag: str, start: int, until: int, over: bool) -> Iterator[Beyond]:
+    series: Series | None = known.site.series.get(tag)
+    spans = series and (series.over if over else series.near)
+    for a, b, head, top, ref in zip(spans.first, spans.last, spans.head, spans.top, spans.ref, strict=True) if spans else ():
+        if b >= start and a < until:
+            yield max(a, start), b, tag, head, top, ref
+
+
+def _limit_finding(known: Known, course: Course, first: Beyond, a: int, end: int | None, over: bool, spans: list[Beyond]) -> Finding:
+    assert known.site.plant is not None
+    tag, value = first[2], first[3]
+    limit = limit_of(known.atlas.channels[tag], known.site.plant.pack)
+    assert limit is not None
+    held = limit.high if over and (limit.low is None or value >= (limit.high or 0)) else (limit.low if over else limit.warn)
+    numbers = {"permit": course.permit, "tag": tag, "gas": limit.gas, "value": f"{value:g}", "limit": f"{held:.3g}", "unit": limit.unit, "clause": limit.clause}
+    if end is not None:
+        numbers["top"] = f"{max(s[4] for s in spans if s[0] <= end and s[1] >= a):g}"
+    requests = (("siren.on", course.point_id), (SUSPEND, course.permit)) if over else ()
+    return Finding(a, (first[5],), end, numbers=numbers, permit=course.permit, point=course.point_id, requests=requests)
+
+
+def judge_limit(known: Known, permit: str) -> Judged:
+    """X-GAS-LIM: a good reading beyond the limit of its gas."""
+    return _exceeded(known, permit, over=True)
+
+
+def judge_rise(known: Known, permit: str) -> Judged:
+    """X-GAS-RISE: a good reading at half of the limit or more."""
+    return _exceeded(known, permit, over=False)
+
+
+GB, AQ = "GB 30871-2022", "AQ 3064.2-2025"
+PERMIT: frozenset[Cause] = frozenset({"permit", "seen", "clock"})
+STREAM: frozenset[Cause] = PERMIT | {"gas"}
+RULES = (
+    Rule("GAS-NONE", "permit", 1, PERMIT, judge_none, "5.3.1, 6.3 a); AQ 3064.2 5.4.3", GB, "A", "01", ("S02",)),
+    Rule("GAS-STALE", "permit", 2, PERMIT, judge_stale, "5.3.1 c), 6.3 a); AQ 3064.2 5.4.3", GB, "A", "02", ("S02", "S03", "S04")),
+    Rule("GAS-INTERRUPT", "permit", 2, PERMIT, judge_interrupt, "5.3.1 d), 6.3 f); AQ 3064.2 5.9.1", GB, "A", "03", ("S32", "S33")),
+    Rule("GAS-DAILY", "permit", 2, PERMIT, judge_daily, "5.3.1 d); AQ 3064.2 5.9.2", GB, "A", "04", ()),
+    Rule("GAS-2H", "permit", 3, PERMIT, judge_record, "6.5; AQ 3064.2 5.9.4", GB, "A", "05", ("S30",)),
+    Rule("X-GAS-LIM", "permit", 1, STREAM, judge_limit, "5.3.2, 6.4; AQ 3064.2 5.9.3", GB, "A", "", ("S26", "S27")),
+    Rule("X-GAS-RISE", "permit", 2, STREAM, judge_rise, "5.3.2 (half of the limit: our figure)", GB, "C", "", ("S26", "S27")),
+    Rule("X-GAS-GAP", "permit", 2, STREAM, judge_gap, "5.3.1 d), 6.5; AQ 3064.2 5.9.4", GB, "A", "", ("S31",)),
+)

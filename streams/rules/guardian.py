@@ -1,0 +1,114 @@
+"""The guardian: somebody who may guard is at the post for as long as the work goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from streams.course import Course, Post
+from streams.rules.gas import GB, SUSPEND
+from streams.rules.rule import NOTHING, Cause, Finding, Judged, Known, Rule, merge, minutes, wake_at
+from streams.times import SECOND
+from streams.work import JOIN_FIX, Track
+
+CAUSES: frozenset[Cause] = frozenset({"permit", "guard"})
+
+
+def _tracks(known: Known, course: Course) -> dict[str, Track]:
+    return known.work(course.permit).tracks
+
+
+def _counts_until(known: Known, course: Course, post: Post) -> int:
+    """A guardian who handed over counts until the heir has been inside the fence."""
+    if post.until is None:
+        return 1 << 62
+    heir = _tracks(known, course).get(post.heir) if post.heir else None
+    arrived = heir.inside.next(post.until) if heir else None
+    return arrived if arrived is not None else (1 << 62 if post.heir else post.until)
+
+
+def present(known: Known, course: Course) -> list[tuple[int, int]]:
+    """The spans in which some guardian who counts was not surely outside the fence."""
+    spans = []
+    for post in course.posts:
+        track, until = _tracks(known, course).get(post.worker), _counts_until(known, course, post)
+        spans += [(max(a, post.since), min(b, until)) for a, b in track.inside if b >= post.since and a <= until] if track else []
+    return merge(spans)
+
+
+def current(course: Course, at: int) -> list[str]:
+    """Who holds the post at a moment."""
+    return [p.worker for p in course.posts if p.since <= at and (p.until is None or at < p.until)]
+
+
+def absences(known: Known, course: Course) -> Iterator[tuple[int, int, int, str]]:
+    """(from, to, length surely known, who) of each time that the post was surely empty while work went on."""
+    there = present(known, course)
+    for start, end in course.working(known.now):
+        for a, b in _between(there, start, end):
+            for worker in current(course, a) or current(course, b):
+                track = _tracks(known, course).get(worker)
+                left = track.outside.next(a) if track else None
+                if track is None or left is None or left >= b:
+                    continue
+                since = max(left, a)
+                heard = track.outside.latest(b) or since
+                yield since, b, min(b, heard + JOIN_FIX) - since, worker
+                break
+
+
+def _between(there: list[tuple[int, int]], start: int, end: int) -> Iterator[tuple[int, int]]:
+    at = start
+    for a, b in there:
+        if b < start:
+            continue
+        if a >= end:
+            break
+        if a > at:
+            yield at, a
+        at = max(at, b)
+    if at < end:
+        yield at, end
+
+
+def judge_absent(known: Known, permit: str) -> Judged:
+    """GUARD-ABSENT: nobody who may guard has been inside the fence for 60 s (warning) or 180 s (alarm), allowing for the fixes' error."""
+    course = known.course(permit)
+    if course.started is None or not course.posts:
+        return NOTHING
+    policy = known.site.policy
+    warn, alarm = policy.guardian_warn * SECOND, policy.guardian_alarm * SECOND
+    found, wakes = [], []
+    for since, until, length, worker in absences(known, course):
+        open_ = until >= known.now and course.at_work(known.now)
+        if open_:
+            wakes += [m for m in (since + warn, since + alarm) if m > known.now]
+        if length < warn:
+            continue
+        priority = 3 - (length >= alarm) - course.special
+        numbers = {"permit": permit, "worker": worker, "since": known.clock(since), "warn": minutes(warn), "alarm": minutes(alarm)}
+        found.append(Finding(since, _evidence(known, course, worker, since), None if open_ else until, priority, numbers, permit, course.point_id,
+                             "long" if length >= alarm else "", requests=((SUSPEND, permit),) if length >= alarm else ()))  # fmt: skip
+    if course.at_work(known.now) and not wakes:
+        wakes.append(known.now + 10 * SECOND)
+    return Judged(tuple(found), wake_at(*wakes))
+
+
+def _evidence(known: Known, course: Course, worker: str, since: int) -> tuple[str, ...]:
+    spans = _tracks(known, course)[worker].outside
+    ref = next((r for a, b, r in zip(spans.first, spans.last, spans.ref, strict=True) if a <= since <= b), "")
+    return tuple(r for r in (ref, course.request_ref) if r)
+
+
+def silence(known: Known, course: Course) -> Iterator[tuple[str, int, int]]:
+    """(worker, from, to) where the tag of a guardian on duty was not heard of for too long while work went on."""
+    limit = known.site.policy.tag_silent * SECOND
+    for post in course.posts:
+        track = _tracks(known, course).get(post.worker)
+        for start, end in course.working(known.now):
+            start, end = max(start, post.since), min(end, post.until if post.until is not None else end)
+            for a, b in (track.heard.gaps(start, end) if track else ([(start, end)] if end > start else [])):
+                if b - a - known.site.dark(a, b) > limit:
+                    yield post.worker, a, b
+
+
+RULES = (Rule("GUARD-ABSENT", "permit", 3, CAUSES, judge_absent, "4.10 f); AQ 3064.2 5.9.6", GB, "A", "31", ("S19", "S20", "S21", "S22")),)

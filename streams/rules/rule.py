@@ -1,0 +1,129 @@
+"""The shape of a rule: a pure function from what is known of one subject, and now, to findings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final, Literal
+from zoneinfo import ZoneInfo
+
+from streams.atlas import Atlas, atlas_of
+from streams.course import Course, read_course
+from streams.work import Site, Work
+
+Subject = Literal["permit", "point", "channel", "series", "device", "scan", "site"]
+Cause = Literal["permit", "seen", "gas", "guard", "video", "clock", "roster", "scan", "holes", "dark"]
+
+RESPOND: Final = {1: 45_000, 2: 252_000, 3: 1_800_000, 4: 28_800_000}
+"""First response in ms by priority (`domain.md` 3.5: 45 s, 4.2 min, 30 min, the shift)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One interval, in event time, in which a rule's condition holds. `requests` are (action, target) pairs."""
+
+    start: int
+    evidence: tuple[str, ...]
+    end: int | None = None
+    priority: int = 0
+    numbers: dict[str, Any] = field(default_factory=dict)
+    permit: str = ""
+    point: str = ""
+    variant: str = ""
+    aq: str | None = None
+    requests: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What a rule found, and when (ms) it wants to be asked again even if nothing happens."""
+
+    findings: tuple[Finding, ...] = ()
+    wake: int | None = None
+
+
+NOTHING: Final = Judged()
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """An entry of the rule book. `clause` and `edition` name the source, `confidence` how well it was read (A, B, C)."""
+
+    code: str
+    subject: Subject
+    priority: int
+    watches: frozenset[Cause]
+    judge: Callable[[Known, str], Judged]
+    clause: str
+    edition: str
+    confidence: str
+    aq: str = ""
+    stories: tuple[str, ...] = ()
+
+
+class Known:
+    """A site as a rule sees it: its facts, the last tick, and each permit's course read once."""
+
+    def __init__(self, site: Site) -> None:
+        self.site = site
+        self.courses: dict[str, Course] = {}
+        self._zone: tuple[str, ZoneInfo] = ("UTC", ZoneInfo("UTC"))
+
+    @property
+    def now(self) -> int:
+        return self.site.now
+
+    @property
+    def atlas(self) -> Atlas:
+        return atlas_of(self.site.plant)
+
+    def work(self, permit: str) -> Work:
+        return self.site.works[permit]
+
+    def course(self, permit: str) -> Course:
+        found = self.courses.get(permit)
+        if found is None:
+            found = self.courses[permit] = read_course(self.site, self.site.works[permit])
+        return found
+
+    def at(self, point: str) -> list[Course]:
+        """The courses of all permits at a work point."""
+        return [self.course(permit) for permit in self.site.at_point.get(point, ())]
+
+    def zone(self) -> ZoneInfo:
+        name = self.site.plant.timezone if self.site.plant else "UTC"
+        if self._zone[0] != name:
+            self._zone = (name, ZoneInfo(name))
+        return self._zone[1]
+
+    def local(self, ms: int) -> datetime:
+        """Plant time."""
+        return datetime.fromtimestamp(ms / 1000, self.zone())
+
+    def clock(self, ms: int | None) -> str:
+        """Plant time as HH:MM:SS, or — where it is not known."""
+        return "—" if ms is None else f"{self.local(ms):%H:%M:%S}"
+
+
+def wake_at(*moments: int | None) -> int | None:
+    """The first of several moments, Nones left out."""
+    known = [m for m in moments if m is not None]
+    return min(known) if known else None
+
+
+def minutes(ms: int) -> str:
+    """A length of time as people say it: `47 min`, `30 min 40 s`."""
+    whole, rest = divmod(round(abs(ms) / 1000), 60)
+    return f"{whole} min {rest} s" if rest and whole else (f"{whole} min" if whole else f"{rest} s")
+
+
+def merge(spans: list[tuple[int, int]], join: int = 0) -> list[tuple[int, int]]:
+    """Overlapping or nearly touching spans as one."""
+    out: list[tuple[int, int]] = []
+    for a, b in sorted(spans):
+        if out and a <= out[-1][1] + join:
+            out[-1] = (out[-1][0], max(out[-1][1], b))
+        else:
+            out.append((a, b))
+    return out

@@ -1,0 +1,177 @@
+"""The verdict on one permit: T1…T9 of `domain.md` 2.8 on intervals, its barriers, and the light that a crew leader sees."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from streams.course import Course
+from streams.events import Check, Step
+from streams.rules.access import in_time
+from streams.rules.gas import fresh, gas_tags, record_gaps, retested, stream_gaps, unseen
+from streams.rules.guardian import absences, current, present
+from streams.rules.limits import CAMERA_CLOCK_OFF, CLOCK_OFF, CONFINED
+from streams.rules.permit import approved_first
+from streams.rules.rule import Known, minutes
+from streams.rules.video import covers
+from streams.texts import both
+from streams.times import MINUTE, SECOND, Stamp, Truth, before, every
+
+FRESH = 60 * SECOND
+
+
+def checks(known: Known, course: Course) -> dict[str, Check]:
+    """Each inequality that applies to this permit, and what is known of it."""
+    return {name: _check(name, truth, numbers) for name, truth, numbers in _truths(known, course)}
+
+
+def _check(name: str, truth: Truth | None, numbers: dict[str, str]) -> Check:
+    outcome = {None: "pending", Truth.TRUE: "consistent", Truth.FALSE: "violation", Truth.UNKNOWN: "indeterminate"}[truth]
+    return Check(outcome, both(f"{name}.{outcome}", numbers))  # type: ignore[arg-type]
+
+
+def _truths(known: Known, course: Course) -> Iterator[tuple[str, Truth | None, dict[str, str]]]:
+    ta, ts, te = course.issued, course.started, course.finished
+    tg = max((t.at for t in course.tests if t.passed and (ts is None or t.at.at <= ts.at)), key=lambda s: s.at, default=None)
+    clock = known.clock
+    if course.needs_gas:
+        yield "T1", (approved_first(course) if ta else None), {"tg": clock(tg.at if tg else None), "ta": clock(ta.at if ta else None)}
+        yield "T2", (fresh(course, ts) if ts else None), {"tg": clock(tg.at if tg else None), "ts": clock(ts.at if ts else None), "age": minutes(ts.at - tg.at) if ts and tg else "—"}
+    yield "T3", (before(ta, ts) if ta and ts else (Truth.FALSE if ts else None)), {"ta": clock(ta.at if ta else None), "ts": clock(ts.at if ts else None)}
+    yield "T4", (_video(known, course) if ts else None), {}
+    over = ts is not None and te is None and course.valid_to is not None and known.now > course.valid_to and not course.accepted
+    yield "T5", (in_time(course, te) if te else (Truth.FALSE if over else None)), {"te": clock(te.at if te else None), "valid_to": clock(course.valid_to)}
+    resumed = [p for p in course.pauses if p.until]
+    if resumed and course.needs_gas:
+        yield "T6", every(retested(course, p) for p in resumed), {"pauses": str(len(resumed))}
+    if course.type == CONFINED:
+        yield "T7", (_readings(known, course) if ts else None), {}
+    yield "T8", (_signed_on_site(known, course) if ta else None), {"radius": f"{course.point.radius:g}" if course.point else "—"}
+    yield "T9", *_clocks(known, course)
+
+
+def _video(known: Known, course: Course) -> Truth | None:
+    truth = covers(known, course)
+    return None if truth is not Truth.FALSE and course.finished is None else truth
+
+
+def _readings(known: Known, course: Course) -> Truth | None:
+    if list(record_gaps(course, known.now)) or stream_gaps(known, course):
+        return Truth.FALSE
+    if course.finished is None:
+        return None
+    return Truth.TRUE if gas_tags(known, course) else Truth.UNKNOWN
+
+
+def _signed_on_site(known: Known, course: Course) -> Truth:
+    """T8: the signer's position at Ta against the point's fence, allowing two sigma; no fix within 10 min is not known."""
+    work = known.work(course.permit)
+    issued = work.first("issued")
+    step = issued.event if issued else None
+    if course.point is None or not isinstance(step, Step):
+        return Truth.UNKNOWN
+    away, acc = None, 0.0
+    if step.x is not None and step.y is not None:
+        away, acc = math.dist((step.x, step.y, step.z or course.point.z), (course.point.x, course.point.y, course.point.z)), step.acc or 0.0
+    elif work.signing and work.signing.apart <= 10 * MINUTE:
+        away, acc = work.signing.away, work.signing.acc
+    if away is None:
+        return Truth.UNKNOWN
+    if away + 2 * acc <= course.point.radius:
+        return Truth.TRUE
+    return Truth.FALSE if away - 2 * acc > course.point.radius else Truth.UNKNOWN
+
+
+def _clocks(known: Known, course: Course) -> tuple[Truth, dict[str, str]]:
+    """T9: clocks that were compared are corrected, so they are known; the text says which were off."""
+    names = [*(course.point.cameras if course.point else ()), *gas_tags(known, course)]
+    off = [(n, known.site.offset(n)[0], CAMERA_CLOCK_OFF if course.point and n in course.point.cameras else CLOCK_OFF) for n in names]
+    said = ", ".join(f"{n} {ms / SECOND:+g} s" for n, ms, limit in off if abs(ms) > limit)
+    return Truth.TRUE, {"off": said or "—"}
+
+
+def outcome(course: Course, found: dict[str, Check]) -> str:
+    """violation > (pending while the permit is open) > indeterminate > consistent."""
+    said = {c.outcome for c in found.values()}
+    if "violation" in said:
+        return "violation"
+    if not (course.accepted or course.ended):
+        return "pending"
+    if course.ended and course.started is None:
+        return "consistent"
+    return "indeterminate" if said & {"indeterminate", "pending"} else "consistent"
+
+
+# ---- barriers and light ---------------------------------------------------------------------------------------------
+
+
+def barriers(known: Known, course: Course) -> dict[str, str]:
+    """gas, guard, video, permit: ok, bad, unknown, or — where the type of work does not ask for it. Only while at work."""
+    if not course.at_work(known.now):
+        return {}
+    found = {"permit": _permit(known, course), "guard": _guard(known, course), "video": _filming(known, course)}
+    return found | ({"gas": _gas(known, course)} if course.needs_gas else {})
+
+
+def _permit(known: Known, course: Course) -> str:
+    if course.issued is None or (course.valid_to is not None and known.now > course.valid_to):
+        return "bad"
+    return "ok"
+
+
+def _guard(known: Known, course: Course) -> str:
+    now = known.now
+    if any(until >= now for _, until, length, _ in absences(known, course) if length >= known.site.policy.guardian_warn * SECOND):
+        return "bad"
+    return "ok" if any(b >= now - FRESH for _, b in present(known, course)) and current(course, now) else "unknown"
+
+
+def _filming(known: Known, course: Course) -> str:
+    names = course.point.cameras if course.point else []
+    cameras = [(known.site.offset(n)[0], known.site.cameras[n]) for n in names if n in known.site.cameras]
+    since = [max((b - off for _, b in c.on), default=0) for off, c in cameras]
+    until = [max((b - off for _, b in c.off), default=0) for off, c in cameras]
+    if any(on >= known.now - FRESH and on >= off for on, off in zip(since, until, strict=True)):
+        return "ok"
+    return "bad" if until and all(off >= known.now - FRESH for off in until) else "unknown"
+
+
+def _gas(known: Known, course: Course) -> str:
+    tags, now = gas_tags(known, course), known.now
+    series = [known.site.series[t] for t in tags if t in known.site.series]
+    if any(s.over and s.over.last[-1] >= now - 30 * SECOND for s in series):
+        return "bad"
+    silent = [t for t in tags if any(b >= now and b - a >= FRESH for a, b in unseen(known.site, t, max(0, now - FRESH), now))]
+    return "unknown" if not tags or silent else "ok"
+
+
+def light(known: Known, course: Course, found: dict[str, str], priorities: list[int]) -> tuple[str, str, dict[str, str]]:
+    """(colour, reason's key, its numbers) for one job, as 000-37 defines it."""
+    if priorities and min(priorities) <= 2:
+        return "red", "light.alert", {"priority": f"P{min(priorities)}"}
+    if not course.at_work(known.now):
+        return "grey", f"status.{course.status}", {}
+    if "bad" in found.values():
+        return "red", "light.bad", {"barrier": next(k for k, v in found.items() if v == "bad")}
+    if "unknown" in found.values():
+        return "yellow", "light.unknown", {"barrier": next(k for k, v in found.items() if v == "unknown")}
+    if priorities and min(priorities) == 3:
+        return "yellow", "light.alert", {"priority": "P3"}
+    if course.valid_to is not None and course.valid_to - known.now <= 30 * MINUTE:
+        return "yellow", "light.expiry", {"valid_to": known.clock(course.valid_to)}
+    return "green", "light.live", {}
+
+
+def times(course: Course) -> dict[str, list[int]]:
+    """The dated marks of a course as [lo, hi] in ms of true time."""
+    marks: dict[str, Stamp | None] = {"Ta": course.issued, "Ts": course.started, "Te": course.finished, "Tc": course.accepted}
+    tg = [t.at for t in course.tests if t.passed]
+    out = {name: [s.lo, s.hi] for name, s in marks.items() if s}
+    return out | ({"Tg": [tg[-1].lo, tg[-1].hi]} if tg else {}) | {f"Tg{i}": [s.lo, s.hi] for i, s in enumerate(tg[:-1])}
+
+
+def next_look(known: Known, course: Course) -> int | None:
+    """When a verdict may change although nothing happens: deadlines of validity, freshness and indexes."""
+    if course.ended or (course.accepted and course.accepted.at + known.site.policy.index_delay * SECOND + MINUTE < known.now):
+        return None
+    return known.now + 10 * SECOND if course.at_work(known.now) else known.now + MINUTE

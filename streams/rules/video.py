@@ -1,0 +1,166 @@
+"""Video: was the work filmed, does the recorder say so, and what is still unknown."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from streams.course import Course
+from streams.rules.gas import GB
+from streams.rules.limits import SPECIAL, VIDEO_GAP_PER_HOUR
+from streams.rules.rule import NOTHING, Finding, Judged, Known, Rule, merge, minutes, wake_at
+from streams.times import HOUR, MINUTE, SECOND, Truth
+from streams.work import JOIN_BEAT, Camera
+
+PHASE = 5 * MINUTE
+
+
+@dataclass(frozen=True, slots=True)
+class Film:
+    """What is known of a span of work: surely not filmed, not yet known, and up to when indexes have said all. True time, ms."""
+
+    missing: list[tuple[int, int]]
+    unknown: list[tuple[int, int]]
+    told: int
+
+    def lasts(self, until: int, end: int) -> bool:
+        """Does a gap that reaches `until` still go on, as far as can be known?"""
+        return until >= end or (until == self.told and any(a == until for a, _ in self.unknown))
+
+
+def _filmed(known: Known, name: str, camera: Camera) -> list[tuple[int, int]]:
+    offset, _ = known.site.offset(name)
+    return [(a - offset, b - offset) for a, b in (*camera.on, *camera.clips)]
+
+
+def _off(known: Known, name: str, camera: Camera) -> list[tuple[int, int]]:
+    """Spans in which the recorder said that it does not record; a word holds until the next one, 45 s at most."""
+    offset, _ = known.site.offset(name)
+    out = []
+    for a, b in camera.off:
+        again = camera.on.next(b)
+        out.append((a - offset, min(b + JOIN_BEAT, again if again is not None else 1 << 62) - offset))
+    return out
+
+
+def _holes(spans: list[tuple[int, int]], start: int, end: int) -> list[tuple[int, int]]:
+    out, at = [], start
+    for a, b in merge(spans):
+        if b <= start or a >= end:
+            continue
+        if a > at:
+            out.append((at, a))
+        at = max(at, b)
+    return [*out, (at, end)] if at < end else out
+
+
+def _both(xs: list[tuple[int, int]], ys: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    return [(max(a, c), min(b, d)) for a, b in xs for c, d in ys if max(a, c) < min(b, d)]
+
+
+def film(known: Known, course: Course, start: int, end: int) -> Film:
+    """What the cameras of the work point say of [start, end]. An index that is 10 min old has said all it will say."""
+    names = course.point.cameras if course.point else []
+    cameras = [(n, known.site.cameras[n]) for n in names if n in known.site.cameras]
+    open_ = _holes([s for n, c in cameras for s in _filmed(known, n, c)], start, end)
+    silent: list[tuple[int, int]] = [(start, end)]
+    for name, camera in cameras:
+        silent = _both(silent, _off(known, name, camera))
+    told = max(start, min(end, known.now - known.site.policy.index_delay * SECOND))
+    missing = merge(_both(open_, merge([*(silent if cameras else []), (start, told)])))
+    return Film(missing, [(a, b) for lo, hi in open_ for a, b in _holes(missing, lo, hi)], told)
+
+
+def exceeded(gaps: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """The gaps at whose end (or within which) more than 10 s are missing from some sliding hour."""
+    out = []
+    for i, (a, b) in enumerate(gaps):
+        lost = sum(max(0, min(d, b) - max(c, b - HOUR)) for c, d in gaps[: i + 1])
+        if lost > VIDEO_GAP_PER_HOUR:
+            out.append((a, b))
+    return out
+
+
+def phases(course: Course) -> list[tuple[int, int]]:
+    """The spans of which each must hold a segment: around the start, between, around the end."""
+    if course.started is None:
+        return []
+    start = course.started.at
+    first = (start - PHASE, start + PHASE)
+    if course.finished is None:
+        return [first]
+    end = course.finished.at
+    return [first, *([(start + PHASE, end - PHASE)] if end - start > 2 * PHASE else []), (end - PHASE, end + PHASE)]
+
+
+def covers(known: Known, course: Course) -> Truth:
+    """T4: does video cover the work, as its type asks?"""
+    if course.started is None:
+        return Truth.UNKNOWN
+    if course.needs_full_video and (known.site.policy.full_video or course.type == SPECIAL):
+        seen = film(known, course, course.started.at, course.over_by(known.now))
+        if exceeded(seen.missing):
+            return Truth.FALSE
+        return Truth.UNKNOWN if exceeded(merge([*seen.missing, *seen.unknown])) else Truth.TRUE
+    judged = []
+    for a, b in phases(course):
+        seen = film(known, course, a, b)
+        filmed = b - a > sum(d - c for c, d in (*seen.missing, *seen.unknown))
+        judged.append(Truth.TRUE if filmed else (Truth.UNKNOWN if seen.unknown or b > known.now else Truth.FALSE))
+    return Truth(min(judged, default=Truth.UNKNOWN))
+
+
+def judge_video(known: Known, permit: str) -> Judged:
+    """X-T4: the work is not covered by video as its type asks."""
+    course = known.course(permit)
+    if course.started is None:
+        return NOTHING
+    if not (course.needs_full_video and (known.site.policy.full_video or course.type == SPECIAL)):
+        return _judge_phases(known, course)
+    start, end = course.started.at, course.over_by(known.now)
+    seen = film(known, course, start, end)
+    evidence = _evidence(known, course)
+    found: list[Finding] = []
+    wakes: list[int | None] = []
+    for a, b in exceeded(seen.missing):
+        open_ = seen.lasts(b, end) and (course.at_work(known.now) or b < end)
+        numbers = {"permit": permit, "since": known.clock(a), "limit": minutes(VIDEO_GAP_PER_HOUR)} | ({} if open_ else {"length": minutes(b - a)})
+        found.append(Finding(a, evidence, None if open_ else b, 2 if course.type == SPECIAL else 3, numbers, permit, course.point_id))
+    if course.at_work(known.now):
+        open_gap = [a for a, b in seen.missing if b >= known.now]
+        wakes.append(max(known.now + SECOND, open_gap[0] + VIDEO_GAP_PER_HOUR + 1) if open_gap else known.now + 30 * SECOND)
+        wakes.append(_next_off(known, course))
+    if seen.unknown and not found:
+        wakes.append(seen.unknown[0][0] + known.site.policy.index_delay * SECOND + VIDEO_GAP_PER_HOUR + 1)
+    return Judged(tuple(found), wake_at(*wakes))
+
+
+def _next_off(known: Known, course: Course) -> int | None:
+    """If a recorder says at this moment that it is off, ten seconds from now is when it matters."""
+    names = course.point.cameras if course.point else []
+    off = [c for n in names if (c := known.site.cameras.get(n)) and any(b + JOIN_BEAT >= known.now for _, b in c.off)]
+    return known.now + VIDEO_GAP_PER_HOUR + 1 if off else None
+
+
+def _judge_phases(known: Known, course: Course) -> Judged:
+    lost = []
+    for a, b in phases(course):
+        seen = film(known, course, a, b)
+        if not seen.unknown and sum(d - c for c, d in seen.missing) >= b - a:
+            lost.append((a, b))
+    found = tuple(
+        Finding(a, _evidence(known, course), b, 3, {"permit": course.permit, "since": known.clock(a), "length": minutes(b - a), "limit": "0 s"},
+                course.permit, course.point_id, "phase")
+        for a, b in lost
+    )  # fmt: skip
+    delay = known.site.policy.index_delay * SECOND
+    return Judged(found, wake_at(*(b + delay + 1 for _, b in phases(course) if b + delay >= known.now)))
+
+
+def _evidence(known: Known, course: Course) -> tuple[str, ...]:
+    refs = [known.site.cameras[n].ref for n in (course.point.cameras if course.point else []) if n in known.site.cameras]
+    return tuple(r for r in (*refs, course.started_ref) if r)
+
+
+RULES = (
+    Rule("X-T4", "permit", 3, frozenset({"permit", "seen", "video", "clock"}), judge_video, "5.2.11; AQ 3064.2 4.2", GB, "A", "", ("S07", "S09")),
+)

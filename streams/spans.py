@@ -1,0 +1,163 @@
+"""Sets of moments kept as spans: what a stream of readings or fixes leaves behind, the same whatever order it came in."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator
+
+from msgspec import Struct
+
+
+class Spans(Struct):
+    """Moments (ms) merged into spans wherever neighbours are at most `join` apart.
+
+    The spans depend only on the set of moments, never on their order of arrival, because they are the
+    connected components of that set. `head` is the value at a span's first moment, `top` its extreme value, `ref` the
+    evidence of its first moment.
+    """
+
+    join: int
+    first: list[int] = []
+    last: list[int] = []
+    head: list[float] = []
+    top: list[float] = []
+    ref: list[str] = []
+
+    def add(self, at: int, value: float = 0.0, ref: str = "") -> bool:
+        """Adds a moment; True if a span began, grew backwards or two became one: what a rule may want to look at again."""
+        last = self.last
+        if last and last[-1] < at <= last[-1] + self.join:
+            last[-1] = at
+            if value > self.top[-1]:
+                self.top[-1] = value
+            return False
+        return self._insert(at, value, ref)
+
+    def _insert(self, at: int, value: float, ref: str) -> bool:
+        i = bisect_left(self.last, at - self.join)
+        if i == len(self.last) or self.first[i] > at + self.join:
+            self._put(i, at, at, value, value, ref)
+            return True
+        changed = at < self.first[i] or (at == self.first[i] and (value, ref) < (self.head[i], self.ref[i]))
+        if changed:
+            self.first[i], self.head[i], self.ref[i] = at, value, ref
+        self.last[i] = max(self.last[i], at)
+        self.top[i] = max(self.top[i], value)
+        while i + 1 < len(self.first) and self.first[i + 1] <= self.last[i] + self.join:
+            self.last[i] = max(self.last[i], self.last[i + 1])
+            self.top[i] = max(self.top[i], self.top[i + 1])
+            self._drop(i + 1)
+            changed = True
+        return changed
+
+    def _put(self, i: int, first: int, last: int, head: float, top: float, ref: str) -> None:
+        self.first.insert(i, first)
+        self.last.insert(i, last)
+        self.head.insert(i, head)
+        self.top.insert(i, top)
+        self.ref.insert(i, ref)
+
+    def _drop(self, i: int) -> None:
+        del self.first[i], self.last[i], self.head[i], self.top[i], self.ref[i]
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        return zip(self.first, self.last, strict=True)
+
+    def __bool__(self) -> bool:
+        return bool(self.first)
+
+    def forget(self, before: int) -> None:
+        """Drops spans that ended before `before`."""
+        while self.last and self.last[0] < before:
+            self._drop(0)
+
+    def latest(self, at: int) -> int | None:
+        """The last moment not after `at` that is surely in a span, or None."""
+        i = bisect_right(self.first, at) - 1
+        return None if i < 0 else min(at, self.last[i])
+
+    def next(self, at: int) -> int | None:
+        """The first moment not before `at` that is surely in a span, or None."""
+        i = bisect_left(self.last, at)
+        return None if i == len(self.last) else max(at, self.first[i])
+
+    def gaps(self, start: int, end: int) -> Iterator[tuple[int, int]]:
+        """The spans' complement within [start, end], as (from, to) pairs of positive length."""
+        at = start
+        for first, last in self:
+            if last < start:
+                continue
+            if first >= end:
+                break
+            if first > at:
+                yield at, first
+            at = max(at, last)
+        if at < end:
+            yield at, end
+
+    def covered(self, start: int, end: int) -> int:
+        """How many ms of [start, end] lie in spans."""
+        return sum(max(0, min(last, end) - max(first, start)) for first, last in self if last > start and first < end)
+
+
+class Intervals(Struct):
+    """A set of closed intervals (ms), kept disjoint; the union does not depend on order."""
+
+    lo: list[int] = []
+    hi: list[int] = []
+
+    def add(self, lo: int, hi: int) -> bool:
+        """Adds [lo, hi]; True if the set changed."""
+        i, j = bisect_left(self.hi, lo), bisect_right(self.lo, hi)
+        if i < j and self.lo[i] <= lo and self.hi[i] >= hi:
+            return False
+        if i < j:
+            lo, hi = min(lo, self.lo[i]), max(hi, self.hi[j - 1])
+        self.lo[i:j], self.hi[i:j] = [lo], [hi]
+        return True
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        return zip(self.lo, self.hi, strict=True)
+
+    def __contains__(self, at: int) -> bool:
+        i = bisect_left(self.hi, at)
+        return i < len(self.lo) and self.lo[i] <= at
+
+
+class Numbers(Struct):
+    """Which numbers of one series were seen, as intervals: tells a repeat, and shows a hole."""
+
+    lo: list[int] = []
+    hi: list[int] = []
+
+    def add(self, n: int) -> bool:
+        """True if `n` is new."""
+        hi = self.hi
+        if hi and n == hi[-1] + 1:
+            hi[-1] = n
+            return True
+        if hi and self.lo[-1] <= n <= hi[-1]:
+            return False
+        return self._insert(n)
+
+    def _insert(self, n: int) -> bool:
+        i = bisect_left(self.hi, n)
+        if i < len(self.lo) and self.lo[i] <= n:
+            return False
+        left = i > 0 and self.hi[i - 1] == n - 1
+        right = i < len(self.lo) and self.lo[i] == n + 1
+        if left and right:
+            self.hi[i - 1] = self.hi[i]
+            del self.lo[i], self.hi[i]
+        elif left:
+            self.hi[i - 1] = n
+        elif right:
+            self.lo[i] = n
+        else:
+            self.lo.insert(i, n)
+            self.hi.insert(i, n)
+        return True
+
+    def holes(self) -> list[tuple[int, int]]:
+        """The numbers that are missing between the first and the last, as closed intervals."""
+        return [(a + 1, b - 1) for a, b in zip(self.hi, self.lo[1:], strict=False)]

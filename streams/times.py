@@ -1,0 +1,87 @@
+"""Instants that carry their uncertainty, and comparisons that may answer *I do not know* (`domain.md` 2.8)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Final
+
+SECOND: Final = 1_000
+MINUTE: Final = 60_000
+HOUR: Final = 3_600_000
+
+
+class Truth(IntEnum):
+    """Kleene's three values, ordered so that min is *and* and max is *or*."""
+
+    FALSE = 0
+    UNKNOWN = 1
+    TRUE = 2
+
+    def __and__(self, other: int) -> Truth:
+        return Truth(min(self, other))
+
+    def __or__(self, other: int) -> Truth:
+        return Truth(max(self, other))
+
+
+def every(truths: Iterable[Truth]) -> Truth:
+    """Kleene's *and* over many; TRUE for none."""
+    return Truth(min(truths, default=Truth.TRUE))
+
+
+def some(truths: Iterable[Truth]) -> Truth:
+    """Kleene's *or* over many; FALSE for none."""
+    return Truth(max(truths, default=Truth.FALSE))
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """An instant known to lie in [at − u, at + u], or in [at − u, at + grain + u) where a clock truncates. ms.
+
+    `source` and `seq` decide between two truncated stamps of one clock.
+    """
+
+    at: int
+    u: int = 0
+    grain: int = 0
+    source: str = ""
+    seq: int = 0
+
+    @property
+    def lo(self) -> int:
+        return self.at - self.u
+
+    @property
+    def hi(self) -> int:
+        return self.at + self.grain + self.u
+
+    def shift(self, ms: int) -> Stamp:
+        """The same knowledge, `ms` later."""
+        return Stamp(self.at + ms, self.u, self.grain, self.source, self.seq)
+
+    def widen(self, ms: int) -> Stamp:
+        """The same instant, known less well by `ms`."""
+        return Stamp(self.at, self.u + ms, self.grain, self.source, self.seq)
+
+
+def exactly(at: int) -> Stamp:
+    """A declared value: a limit, a validity, a planned time. It has no error."""
+    return Stamp(at)
+
+
+def before(a: Stamp, b: Stamp) -> Truth:
+    """Is a ≤ b? Surely true iff sup a ≤ inf b; surely false iff inf a > sup b (≥ where b is half-open above)."""
+    if a.hi <= b.lo:
+        return Truth.TRUE
+    if a.lo > b.hi or (b.grain and a.lo >= b.hi):
+        return Truth.FALSE
+    if a.grain and b.grain and a.at == b.at and a.source and a.source == b.source:
+        return Truth.TRUE if a.seq <= b.seq else Truth.FALSE
+    return Truth.UNKNOWN
+
+
+def within(a: Stamp, b: Stamp, limit: int) -> Truth:
+    """Is 0 ≤ b − a ≤ limit? A limit passes at equality."""
+    return before(a, b) & before(b, Stamp(a.at + limit, a.u, a.grain))

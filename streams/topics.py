@@ -1,0 +1,57 @@
+"""Every topic: its name, what it holds, how long it is kept, and which kind of event goes where."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+DAY: Final = 86_400_000
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """A Kafka topic keyed by site; `keep_ms` is its retention, -1 for ever."""
+
+    name: str
+    keep_ms: int = 7 * DAY
+    keep_bytes: int = 2 << 30
+    compacted: bool = False
+    largest: int = 2 << 20
+
+
+READINGS = Topic("sensor.readings", 2 * DAY)
+DETECTIONS = Topic("camera.detections")
+CLIPS = Topic("evidence.clips")
+BADGES = Topic("badge.events")
+PERMITS = Topic("permit.events")
+ROSTER = Topic("roster.events")
+WEATHER = Topic("weather.events")
+SITE = Topic("site.events")
+ACTIONS = Topic("alert.actions")
+RAW: Final = (READINGS, DETECTIONS, CLIPS, BADGES, PERMITS, ROSTER, WEATHER, SITE, ACTIONS)
+
+TIMELINE = Topic("site.timeline", 7 * DAY, 4 << 30)
+VERDICTS = Topic("verdicts", 30 * DAY)
+ALERTS = Topic("alerts", 30 * DAY)
+COMMANDS = Topic("commands", 30 * DAY)
+DELIVERIES = Topic("deliveries", 30 * DAY)
+SNAPSHOTS = Topic("site.snapshots", -1, -1, compacted=True, largest=16 << 20)
+DEAD = Topic("dead.letters", 30 * DAY, largest=8 << 20)
+ALL: Final = (*RAW, TIMELINE, VERDICTS, ALERTS, COMMANDS, DELIVERIES, SNAPSHOTS, DEAD)
+
+OF_KIND: Final = {
+    "frame": READINGS,
+    "detection": DETECTIONS, "camera.beat": DETECTIONS,
+    "clip": CLIPS,
+    "positions": BADGES, "scan": BADGES, "guard": BADGES, "decided": BADGES,
+    "permit.requested": PERMITS, "permit.gas_test": PERMITS, "permit.step": PERMITS,
+    "worker": ROSTER, "certificate": ROSTER,
+    "weather": WEATHER, "warning": WEATHER,
+    "plant": SITE, "source": SITE, "clock": SITE, "tick": SITE,
+    "action": ACTIONS,
+}  # fmt: skip
+
+
+def named(name: str, prefix: str = "") -> str:
+    """A topic's name on a broker that several systems share (tests put a prefix before it)."""
+    return prefix + name

@@ -1,0 +1,67 @@
+"""Every story told to the pure kernel, and told again with a worker that dies every so often."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from infra.plant.story import StoryError, read_story
+from infra.plant.tell import judge, tell
+
+STORIES = sorted((Path(__file__).parent / "scenarios").glob("*.toml"))
+
+
+def _told(path: Path):
+    told = tomllib.loads(path.read_text())
+    return pytest.param(path, id=path.stem, marks=[pytest.mark.seed(s) for s in (told["story"].split("-")[0], *told["seeds"])])
+
+
+@pytest.mark.parametrize("path", [_told(p) for p in STORIES])
+def test_the_kernel_tells_the_story(path):
+    story = read_story(path)
+    assert judge(story, tell(story)) == []
+
+
+@pytest.mark.seed("S73")
+@pytest.mark.parametrize("path", [_told(p) for p in STORIES if p.stem.split("_")[0] in ("S02", "S19", "S26", "S73")])
+def test_a_worker_that_dies_and_is_restored_says_the_same(path):
+    story = read_story(path)
+    assert {(o.id, o.revision) for r in tell(story, crash_every=1500).alerts.values() for o in r} == {
+        (o.id, o.revision) for r in tell(story).alerts.values() for o in r
+    }
+
+
+@pytest.mark.seed("S63")
+def test_shuffled_and_repeated_arrival_ends_in_the_same_alerts(scenarios):
+    path = next(p for p in scenarios if p.stem.startswith("S63"))
+    shuffled, ordered = read_story(path), read_story(path)
+    ordered.messages = read_story(_without_arrival(path)).messages
+    assert tell(shuffled).live() == tell(ordered).live() != set()
+
+
+def _without_arrival(path: Path) -> Path:
+    text = "\n".join(line for line in path.read_text().splitlines() if not line.startswith("arrival"))
+    plain = Path(f"/tmp/permitwatch-{path.stem}-ordered.toml")
+    plain.write_text(text)
+    return plain
+
+
+MUSEUM = {
+    "a word that is none": ('story="X"\nzh=""\nen=""\nsorty=1\n', "sorty"),
+    "a time that is none": ('story="X"\nzh=""\nen=""\n[[event]]\nat="8 o\'clock"\nkind="permit.step"\npermit="1"\nstep="issued"\n', "8 o'clock"),
+    "an unknown step": ('story="X"\nzh=""\nen=""\n[[event]]\nat="08:00:00"\nkind="permit.step"\npermit="1"\nstep="blessed"\n', "blessed"),
+    "broken TOML": ('story="X"\nzh=\n', "line 2"),
+}
+
+
+@pytest.mark.parametrize("name", MUSEUM)
+def test_a_wrong_story_is_refused_with_line_and_remedy(name, tmp_path):
+    text, word = MUSEUM[name]
+    file = tmp_path / "wrong.toml"
+    file.write_text(text)
+    with pytest.raises(StoryError) as refused:
+        read_story(file)
+    assert word in str(refused.value)
+    assert f"{file}:" in str(refused.value)
