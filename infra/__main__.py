@@ -1,0 +1,209 @@
+"""The `permitwatch` command: one sub-command a room, and what runs, plays, checks and judges the whole."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+EPILOG = """examples:
+  permitwatch up                                   the whole system with a plant in a box
+  permitwatch up --plant my/plant.toml             the whole system for a real plant
+  permitwatch check                                what is wrong, and how to mend it
+  permitwatch play tests/scenarios/*.toml          judge stories in milliseconds
+  permitwatch play --through-kafka S02.toml        tell a story through the running system
+  permitwatch replay --since 2026-11-22T08:00+08:00
+  permitwatch dead-letters                         what was refused, and why
+"""
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs a sub-command; returns its exit status."""
+    arguments = parser().parse_args(argv)
+    if not hasattr(arguments, "run"):
+        parser().print_help()
+        return 2
+    try:
+        return int(arguments.run(arguments) or 0)
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    p = argparse.ArgumentParser("permitwatch", description="For every minute of every dangerous job: prove that it was allowed, tested, guarded and watched, or say so within a second.\n每一分钟的危险作业:证明它被许可、检测、监护、看见,否则一秒内说出来。", epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
+    commands = p.add_subparsers(title="commands", metavar="COMMAND")
+    _system(commands)
+    _rooms(commands)
+    _judging(commands)
+    return p
+
+
+def _command(commands, name: str, text: str, run, *options):  # type: ignore[no-untyped-def]
+    c = commands.add_parser(name, help=text, description=text, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    for flags, settings in options:
+        c.add_argument(*flags, **settings)
+    c.set_defaults(run=run)
+
+
+def _o(*flags: str, **settings: object) -> tuple[tuple[str, ...], dict[str, object]]:
+    return flags, settings
+
+
+DATA = _o("--data", type=Path, default=Path("var"), help="folder of Kafka's log, ClickHouse, the outbox and the logs")
+OFFSET = _o("--port-offset", type=int, default=0, help="moves every port by so much")
+KAFKA = _o("--kafka", default=os.environ.get("PERMITWATCH_KAFKA", "127.0.0.1:9092"), help="bootstrap address (PERMITWATCH_KAFKA)")
+SQL = _o("--sql", default=os.environ.get("PERMITWATCH_SQL", "http://default@127.0.0.1:8123"), help="ClickHouse (PERMITWATCH_SQL)")
+
+
+def _system(commands) -> None:  # type: ignore[no-untyped-def]
+    _command(commands, "up", "the whole system on this machine", _up, DATA, OFFSET, _o("--plant", type=Path, help="a real plant's plant.toml instead of the box"),
+             _o("--scale", type=float, default=0.1, help="of the plant in the box; 1 is the whole reference plant"), _o("--seed", type=int, default=7, help="of the random day"))  # fmt: skip
+    _command(commands, "check", "tries every part and says what is wrong and how to mend it", _check, DATA, OFFSET, KAFKA, SQL, _o("--plant", type=Path, help="check this plant.toml too"))
+    _command(commands, "topics", "creates the topics on any Kafka", _topics, KAFKA, _o("--partitions", type=int, default=4), _o("--replication", type=int, default=1))
+    _command(commands, "migrate", "brings ClickHouse's schema up to date", _migrate, SQL)
+    _command(commands, "schema", "prints the JSON Schema of everything on the wire", _schema)
+
+
+def _rooms(commands) -> None:  # type: ignore[no-untyped-def]
+    _command(commands, "ingest", "reads the wires and the HTTP door into Kafka", _ingest, KAFKA, DATA, _o("--plant", type=Path, required=True), _o("--host", default=os.environ.get("PERMITWATCH_HOST", "127.0.0.1")),
+             _o("--port", type=int, default=8090))  # fmt: skip
+    _command(commands, "streams", "one step of the pipeline", _streams, _o("step", choices=["normalise", "correlate", "archive", "notify"]))
+    _command(commands, "sql", "the embedded ClickHouse", _sql, DATA, _o("--host", default="127.0.0.1"), _o("--port", type=int, default=8123))
+    _command(commands, "dashboards", "the screens", _dashboards, KAFKA, SQL, _o("--host", default=os.environ.get("PERMITWATCH_HOST", "127.0.0.1")), _o("--port", type=int, default=8050))
+    _command(commands, "plant", "the plant in a box: simulated devices that speak the real protocols", _plant, _o("--plant", type=Path, required=True), _o("--scale", type=float, default=0.1),
+             _o("--seed", type=int, default=7), _o("--door", default="http://127.0.0.1:8090"))  # fmt: skip
+
+
+def _judging(commands) -> None:  # type: ignore[no-untyped-def]
+    _command(commands, "play", "judges stories: what was expected, what came and when", _play, KAFKA, _o("stories", nargs="+", type=Path), _o("--through-kafka", action="store_true", help="through the running Kafka and Faust"),
+             _o("--prefix", default="", help="of topic names"), _o("--verbose", action="store_true", help="print every alert"))  # fmt: skip
+    _command(commands, "replay", "judges a span of the timeline again and compares", _replay, KAFKA, SQL, _o("--from", dest="source", choices=["kafka", "clickhouse"], default="kafka"),
+             _o("--since", help="ISO 8601; default: everything kept"), _o("--until", help="ISO 8601"), _o("--prefix", default=""), _o("--out", type=Path, help="write the outputs here, one JSON a line"))  # fmt: skip
+    _command(commands, "dead-letters", "lists, shows and sends again what was refused", _dead, KAFKA, _o("--show", metavar="PARTITION:OFFSET"), _o("--resend", metavar="PARTITION:OFFSET"), _o("--prefix", default=""))
+    _command(commands, "bench", "speed and memory on this machine", _bench, DATA, _o("--quick", action="store_true"), _o("--write", type=Path, help="write the table into this Markdown file"))
+
+
+def _up(a: argparse.Namespace) -> int:
+    from infra.up import Ports, System, up
+
+    return up(System(a.data, Ports(a.port_offset), a.plant, a.scale, a.seed))
+
+
+def _check(a: argparse.Namespace) -> int:
+    from infra.check import check
+
+    return check(a.data, a.port_offset, a.plant)
+
+
+def _topics(a: argparse.Namespace) -> int:
+    from infra.kafka.topics import create_topics
+
+    print("created:", ", ".join(create_topics(a.kafka, "", a.partitions, a.replication)) or "nothing, all are there")
+    return 0
+
+
+def _migrate(a: argparse.Namespace) -> int:
+    from sql.store import Store, StoreError
+
+    try:
+        print("applied:", ", ".join(Store(a.sql).migrate()) or "nothing, the schema is up to date")
+    except StoreError as wrong:
+        sys.exit(f"permitwatch migrate: {wrong}")
+    return 0
+
+
+def _schema(a: argparse.Namespace) -> int:
+    import json
+
+    from streams.events import schema
+
+    print(json.dumps(schema(), indent=1, ensure_ascii=False))
+    return 0
+
+
+def _ingest(a: argparse.Namespace) -> int:
+    from ingest.run import Settings, run
+
+    deciders = [f"http://{d}" for d in os.environ.get("PERMITWATCH_DECIDE", "127.0.0.1:8091").split(",")]
+    data = Path(os.environ.get("PERMITWATCH_DATA", a.data))
+    run(Settings(a.plant, data / "outbox.db", a.kafka, os.environ.get("PERMITWATCH_PREFIX", ""), a.host, a.port, deciders))
+    return 0
+
+
+def _streams(a: argparse.Namespace) -> int:
+    sys.argv = [sys.argv[0]]
+    from streams.shell import run
+
+    match a.step:
+        case "normalise":
+            from streams.normalise import Normalise
+
+            run(Normalise())
+        case "correlate":
+            from streams.correlate import Correlate
+
+            host, _, port = os.environ.get("PERMITWATCH_DECIDE", "127.0.0.1:8091").split(",")[0].partition(":")
+            run(Correlate((host, int(port))))
+        case "archive":
+            from streams.archive import Archive
+
+            run(Archive(os.environ.get("PERMITWATCH_SQL", "http://default@127.0.0.1:8123")))
+        case "notify":
+            from streams.notify import Notify
+
+            hooks = [h for h in os.environ.get("PERMITWATCH_WEBHOOKS", "").split(",") if h]
+            run(Notify(Path(os.environ.get("PERMITWATCH_DATA", "var")) / "notify.jsonl", hooks))
+    return 0
+
+
+def _sql(a: argparse.Namespace) -> int:
+    from sql.server import serve
+
+    serve(Path(os.environ.get("PERMITWATCH_DATA", a.data)) / "clickhouse", a.host, a.port)
+    return 0
+
+
+def _dashboards(a: argparse.Namespace) -> int:
+    from dashboards.run import serve
+
+    serve(a.host, a.port, a.kafka, a.sql, os.environ.get("PERMITWATCH_PREFIX", ""))
+    return 0
+
+
+def _plant(a: argparse.Namespace) -> int:
+    from infra.plant.box import run
+    from infra.plant.reference import SOURCES
+
+    run(a.plant, a.scale, a.seed, a.door, {s: os.environ.get(f"PERMITWATCH_TOKEN_{s.upper()}", "") for s in SOURCES})
+    return 0
+
+
+def _play(a: argparse.Namespace) -> int:
+    from infra.play import play
+
+    return play(a.stories, a.through_kafka, a.kafka, a.prefix, a.verbose)
+
+
+def _replay(a: argparse.Namespace) -> int:
+    from infra.replay import replay
+
+    return replay(a.source, a.kafka, a.sql, a.since, a.until, a.prefix, a.out)
+
+
+def _dead(a: argparse.Namespace) -> int:
+    from infra.dead_letters import dead_letters
+
+    return dead_letters(a.kafka, a.prefix, a.show, a.resend)
+
+
+def _bench(a: argparse.Namespace) -> int:
+    from infra.bench import bench
+
+    return bench(a.data, a.quick, a.write)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,47 @@
+"""Creates the topics on any Kafka, and says which settings differ."""
+
+from __future__ import annotations
+
+import time
+
+from kafka.admin import KafkaAdminClient, NewTopic
+from kafka.errors import KafkaError, TopicAlreadyExistsError
+
+from streams.topics import ALL, Topic, named
+
+PARTITIONS = 4
+
+
+def create_topics(bootstrap: str, prefix: str = "", partitions: int = PARTITIONS, replication: int = 1, patience: float = 30) -> list[str]:
+    """Creates what is missing; returns the names that were new."""
+    admin = _admin(bootstrap, patience)
+    try:
+        there = set(admin.list_topics())
+        missing = [t for t in ALL if named(t.name, prefix) not in there]
+        if missing:
+            admin.create_topics([_new(t, prefix, partitions, replication) for t in missing])
+        return [t.name for t in missing]
+    except TopicAlreadyExistsError:
+        return []
+    finally:
+        admin.close()
+
+
+def _admin(bootstrap: str, patience: float) -> KafkaAdminClient:
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            return KafkaAdminClient(bootstrap_servers=bootstrap)
+        except (KafkaError, OSError, ValueError):
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"no Kafka answers at {bootstrap}. Start it, or give another address with PERMITWATCH_KAFKA") from None
+            time.sleep(0.3)
+
+
+def _new(topic: Topic, prefix: str, partitions: int, replication: int) -> NewTopic:
+    settings = {"max.message.bytes": str(topic.largest), "segment.bytes": str(16 << 20 if topic.compacted else 128 << 20)}
+    if topic.compacted:
+        settings |= {"cleanup.policy": "compact", "min.cleanable.dirty.ratio": "0.2", "segment.ms": "600000", "max.compaction.lag.ms": "3600000"}
+    else:
+        settings |= {"retention.ms": str(topic.keep_ms), "retention.bytes": str(topic.keep_bytes)}
+    return NewTopic(named(topic.name, prefix), partitions, replication, topic_configs=settings)

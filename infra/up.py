@@ -1,0 +1,241 @@
+"""The whole system on one machine: starts every part in order, starts again what dies, stops what it started by process id."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import secrets
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+from infra.kafka.jars import JarsError
+from infra.kafka.node import Node, answers
+from infra.kafka.topics import create_topics
+from infra.plant.reference import SOURCES, write_plant
+from streams.plant import PlantError, read_plant
+
+STEPS = ("normalise", "correlate", "archive", "notify")
+LEAST_FREE = 2 << 30
+
+
+class UpError(Exception):
+    """The system cannot start: one sentence that says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """Where each part listens; `offset` moves all of them."""
+
+    offset: int = 0
+
+    def __getattr__(self, name: str) -> int:
+        base = {"kafka": 9092, "sql": 8123, "ingest": 8090, "decide": 8091, "dashboards": 8050, "modbus": 15020, "opcua": 14840}
+        if name not in base:
+            raise AttributeError(name)
+        return base[name] + self.offset
+
+
+@dataclass
+class Part:
+    """One process of the system."""
+
+    name: str
+    command: list[str]
+    ready: Callable[[], bool] | None = None
+    process: subprocess.Popen[bytes] | None = None
+    started: float = 0.0
+    deaths: int = 0
+
+
+@dataclass
+class System:
+    """Everything `permitwatch up` runs. `data` holds Kafka's log, ClickHouse's folder, the outbox and all logs."""
+
+    data: Path
+    ports: Ports = field(default_factory=Ports)
+    plant: Path | None = None
+    scale: float = 0.1
+    seed: int = 7
+    host: str = "127.0.0.1"
+    say: Callable[[str], None] = print
+    parts: dict[str, Part] = field(default_factory=dict)
+    lock: IO[str] | None = None
+
+    # ---- before -------------------------------------------------------------------------------------------------
+
+    def prepare(self) -> None:
+        """Everything that can be known to fail before anything is started. Raises UpError."""
+        self.data = self.data.absolute()
+        try:
+            (self.data / "logs").mkdir(parents=True, exist_ok=True)
+        except OSError as wrong:
+            raise UpError(f"cannot write to {self.data}: {wrong}. Give another folder with --data") from None
+        self.lock = (self.data / "up.lock").open("a+")
+        try:
+            fcntl.flock(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            self.lock.seek(0)
+            raise UpError(f"the data in {self.data} are in use by process {self.lock.read().strip() or '?'}. Stop that one, or give another folder with --data") from None
+        self.lock.seek(0)
+        self.lock.truncate()
+        self.lock.write(str(os.getpid()))
+        self.lock.flush()
+        free = shutil.disk_usage(self.data).free
+        if free < LEAST_FREE:
+            raise UpError(f"only {free >> 20} MB are free where {self.data} lies; at least {LEAST_FREE >> 20} MB are needed. Free some, or give another folder with --data")
+        for name in ("kafka", "sql", "ingest", "decide", "dashboards"):
+            port = getattr(self.ports, name)
+            if answers("127.0.0.1", port):
+                raise UpError(f"port {port} ({name}) is taken. Stop what listens there, or move all ports with --port-offset {self.ports.offset + 1000}")
+        if self.plant is not None:
+            read_plant(self.plant)
+
+    def environment(self) -> dict[str, str]:
+        """What every part is told."""
+        tokens = self.data / "tokens"
+        if not tokens.exists():
+            tokens.write_text("".join(f"PERMITWATCH_TOKEN_{s.upper()}={secrets.token_urlsafe(18)}\n" for s in SOURCES))
+            tokens.chmod(0o600)
+        known = dict(line.split("=", 1) for line in tokens.read_text().splitlines() if "=" in line)
+        return known | {
+            "PERMITWATCH_KAFKA": f"127.0.0.1:{self.ports.kafka}", "PERMITWATCH_SQL": f"http://default@127.0.0.1:{self.ports.sql}",
+            "PERMITWATCH_DECIDE": f"127.0.0.1:{self.ports.decide}", "PERMITWATCH_DATA": str(self.data), "PERMITWATCH_HOST": self.host,
+        } | os.environ  # fmt: skip
+
+    # ---- start --------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Starts every part in order; returns when the screens answer."""
+        began = time.monotonic()
+        self._start_kafka()
+        self._add("sql", ["sql", "--port", str(self.ports.sql)], lambda: answers("127.0.0.1", self.ports.sql))
+        fresh = create_topics(f"127.0.0.1:{self.ports.kafka}")
+        self._wait("sql", 40)
+        self.say(f"  Kafka and ClickHouse answer ({time.monotonic() - began:.1f} s){', topics created' if fresh else ''}")
+        from sql.store import Store
+
+        Store(f"http://default@127.0.0.1:{self.ports.sql}").migrate()
+        for step in STEPS:
+            self._add(step, ["streams", step])
+        plant = self.plant or self._box_files()
+        self._add("ingest", ["ingest", "--plant", str(plant), "--port", str(self.ports.ingest)], lambda: answers("127.0.0.1", self.ports.ingest))
+        self._add("dashboards", ["dashboards", "--port", str(self.ports.dashboards)], lambda: _ok(f"http://127.0.0.1:{self.ports.dashboards}/healthz"))
+        self._wait("ingest", 30)
+        if self.plant is None:
+            self._add("plant", ["plant", "--plant", str(plant), "--scale", str(self.scale), "--seed", str(self.seed), "--door", f"http://127.0.0.1:{self.ports.ingest}"])
+        self._wait("dashboards", 60)
+        self.say(f"  everything runs ({time.monotonic() - began:.1f} s)")
+
+    def _start_kafka(self) -> None:
+        node = Node(self.data / "kafka", self.data / "jars", self.ports.kafka)
+        try:
+            command = node.command()
+        except JarsError as wrong:
+            raise UpError(str(wrong)) from None
+        self._spawn(Part("kafka", command, lambda: answers("127.0.0.1", self.ports.kafka)))
+        self._wait("kafka", 60)
+
+    def _box_files(self) -> Path:
+        folder = self.data / f"plant-{self.scale:g}"
+        return write_plant(folder, self.scale, self.ports.modbus, self.ports.opcua)
+
+    def _add(self, name: str, arguments: list[str], ready: Callable[[], bool] | None = None) -> None:
+        self._spawn(Part(name, [sys.executable, "-m", "infra", *arguments], ready))
+
+    def _spawn(self, part: Part) -> None:
+        with (self.data / "logs" / f"{part.name}.log").open("ab") as log:
+            part.process = subprocess.Popen(part.command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True, env=self.environment(), cwd=Path(__file__).parent.parent)
+        part.started = time.monotonic()
+        self.parts[part.name] = part
+
+    def _wait(self, name: str, patience: float) -> None:
+        part, deadline = self.parts[name], time.monotonic() + patience
+        while part.ready and not part.ready():
+            if part.process and part.process.poll() is not None:
+                raise UpError(f"{name} ended at once. Its last words:\n{self._last_words(name)}")
+            if time.monotonic() > deadline:
+                raise UpError(f"{name} does not answer after {patience:.0f} s; see {self.data / 'logs' / name}.log")
+            time.sleep(0.05)
+
+    def _last_words(self, name: str) -> str:
+        lines = (self.data / "logs" / f"{name}.log").read_text(errors="replace").splitlines()
+        return "\n".join(f"    {line}" for line in lines[-8:])
+
+    # ---- run and stop -------------------------------------------------------------------------------------------
+
+    def watch(self) -> None:
+        """Starts again whatever has died, more slowly each time that it dies soon."""
+        for part in self.parts.values():
+            if part.process is None or part.process.poll() is None:
+                continue
+            soon = time.monotonic() - part.started < 20
+            part.deaths = part.deaths + 1 if soon else 1
+            if time.monotonic() - part.started < min(30, 2 ** (part.deaths - 1) - 1):
+                continue
+            self.say(f"  {part.name} ended ({part.process.returncode}); started again. Log: {self.data / 'logs' / part.name}.log")
+            self._spawn_again(part)
+
+    def _spawn_again(self, part: Part) -> None:
+        deaths = part.deaths
+        self._spawn(part)
+        part.deaths = deaths
+
+    def stop(self) -> None:
+        """Stops every part, last started first, by process id."""
+        order = ["plant", "ingest", "dashboards", "notify", "archive", "correlate", "normalise", "sql", "kafka"]
+        for name in order:
+            part = self.parts.pop(name, None)
+            if part and part.process:
+                _end(part.process)
+
+    def pids(self) -> dict[str, int]:
+        return {name: p.process.pid for name, p in self.parts.items() if p.process}
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    if process.poll() is None:
+        process.send_signal(signal.SIGTERM)
+    try:
+        process.wait(12)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait(5)
+
+
+def _ok(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=2) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False
+
+
+def up(system: System, say: Callable[[str], None] = print) -> int:
+    """Runs the system until Ctrl-C."""
+    stopping: list[int] = []
+    for name in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(name, lambda *_: stopping.append(1))
+    try:
+        system.prepare()
+        say(f"PermitWatch starts; data in {system.data}")
+        system.start()
+    except (UpError, PlantError, RuntimeError) as wrong:
+        system.stop()
+        say(f"permitwatch up: {wrong}")
+        return 1
+    base = f"http://127.0.0.1:{system.ports.dashboards}"
+    say(f"\n  wall     {base}/wall\n  shop     {base}/shop/W1\n  crew     {base}/crew/C01\n  worker   {base}/me\n  analysts http://127.0.0.1:{system.ports.sql} (user analyst)\n\nCtrl-C stops everything and keeps the data.")
+    while not stopping:
+        system.watch()
+        time.sleep(0.5)
+    say("stopping ...")
+    system.stop()
+    return 0

@@ -1,0 +1,1 @@
+"""The left edge: everything that touches a wire."""

@@ -1,0 +1,117 @@
+"""Modbus TCP: one loop per endpoint that nothing a device does can end; a failed read is BAD, never silence, never a number."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+
+from pymodbus.client import AsyncModbusTcpClient
+from pymodbus.exceptions import ModbusException
+
+from ingest.registers import reads, value_of
+from streams.events import Frame
+from streams.plant import Channel, Modbus
+
+log = logging.getLogger("permitwatch")
+Take = Callable[[Frame], None]
+
+
+class Endpoint:
+    """One connection, its units and their channels."""
+
+    def __init__(self, wire: Modbus, channels: list[Channel], take: Take) -> None:
+        self.wire, self.take = wire, take
+        host, _, port = wire.address.partition(":")
+        self.client = AsyncModbusTcpClient(host, port=int(port or 502), timeout=wire.timeout, retries=0, reconnect_delay=0)
+        self.units: dict[int, list[Channel]] = {}
+        for channel in channels:
+            self.units.setdefault(channel.unit_id, []).append(channel)
+        self.resting: dict[int, tuple[float, float]] = {}
+        self.fault = ""
+
+    async def run(self) -> None:
+        """Polls for ever."""
+        loop = asyncio.get_running_loop()
+        due = loop.time()
+        while True:
+            await asyncio.sleep(max(0.0, due - loop.time()))
+            try:
+                await self._sweep(loop.time())
+            except asyncio.CancelledError:
+                self.client.close()
+                raise
+            except Exception as wrong:  # whatever a device or the library does, the loop goes on
+                self._report(f"{type(wrong).__name__}: {wrong}")
+            due = max(due + self.wire.period, loop.time() - self.wire.period)
+
+    async def _sweep(self, now: float) -> None:
+        if not self.client.connected and not await self._connect():
+            for unit in self.units:
+                self._bad(unit, "no connection")
+            return
+        for unit, channels in self.units.items():
+            until, pause = self.resting.get(unit, (0.0, 0.5))
+            if now < until:
+                self._bad(unit, "no answer")
+                continue
+            words = await self._read(unit, channels)
+            if words is None:
+                self.resting[unit] = (now + pause, min(30.0, pause * 2))
+                self._bad(unit, "no answer")
+            else:
+                self.resting.pop(unit, None)
+
+    async def _connect(self) -> bool:
+        try:
+            if await self.client.connect():
+                self._report("")
+                return True
+        except (ModbusException, OSError, TimeoutError):
+            pass
+        self._report("no connection")
+        return False
+
+    async def _read(self, unit: int, channels: list[Channel]) -> dict[int, int] | None:
+        words: dict[int, int] = {}
+        began = time.time()
+        for address, count in reads(channels, self.wire.gap, self.wire.max_words):
+            try:
+                answer = await self.client.read_holding_registers(address, count=count, device_id=unit)
+            except (ModbusException, OSError, TimeoutError, ValueError) as wrong:
+                self._report(f"unit {unit}: {wrong}")
+                return None
+            if answer.isError():
+                self._report(f"unit {unit} refuses {address}+{count}: {answer}")
+                continue
+            words |= {address + i: w for i, w in enumerate(answer.registers)}
+        ended = time.time()
+        if words:
+            self._report("")
+        self._frame(unit, words, int((began + ended) * 500), int((ended - began) * 500) + 1)
+        return words or None
+
+    def _frame(self, unit: int, words: dict[int, int], at: int, u: int) -> None:
+        channels = self.units[unit]
+        said = [value_of(c, words, self.wire.order) for c in channels]
+        bad = {c.tag: why for c, (_, why) in zip(channels, said, strict=True) if why}
+        for start in range(0, len(channels), 500):
+            part = slice(start, start + 500)
+            names = [c.tag for c in channels[part]]
+            self.take(Frame(at=at, u=u, names=names, values=[v for v, _ in said[part]], bad={k: bad[k] for k in names if k in bad}))
+
+    def _bad(self, unit: int, why: str) -> None:
+        names = [c.tag for c in self.units[unit]]
+        self.take(Frame(at=int(time.time() * 1000), u=int(self.wire.period * 1000), names=names, values=[None] * len(names), bad=dict.fromkeys(names, why)))
+
+    def _report(self, fault: str) -> None:
+        """A fault once when it begins, once when it ends."""
+        kind = fault.split(":")[0]
+        if kind == self.fault:
+            return
+        if fault:
+            log.warning("%s (%s): %s", self.wire.name, self.wire.address, fault)
+        else:
+            log.warning("%s (%s): answers again", self.wire.name, self.wire.address)
+        self.fault = kind

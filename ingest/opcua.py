@@ -1,0 +1,120 @@
+"""OPC UA: a session that ends on silence and begins anew; the server's own clock is its heartbeat."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Callable
+from typing import Any
+
+from asyncua import Client, ua
+from asyncua.common.subscription import DataChangeEvent, OverflowPolicy
+from asyncua.crypto.security_policies import SecurityPolicyBasic256Sha256
+
+from streams.events import Frame
+from streams.plant import Channel, OpcUa
+
+log = logging.getLogger("permitwatch")
+CLOCK = ua.ObjectIds.Server_ServerStatus_CurrentTime
+
+
+class Session:
+    """One server: its channels' last values, framed once a second for as long as its clock is heard."""
+
+    def __init__(self, wire: OpcUa, channels: list[Channel], take: Callable[[Frame], None]) -> None:
+        self.wire, self.channels, self.take = wire, {c.node: c for c in channels}, take
+        self.last: dict[str, tuple[float | None, str]] = {c.tag: (None, "not read yet") for c in channels}
+        self.fault = ""
+
+    async def run(self) -> None:
+        """Sessions for ever."""
+        pause = 0.5
+        while True:
+            began = time.monotonic()
+            try:
+                await self._session()
+            except asyncio.CancelledError:
+                raise
+            except Exception as wrong:  # a session may end in any way; the next one begins
+                self._report(f"{type(wrong).__name__}: {wrong}" if str(wrong) else f"silent for {self.wire.silence:g} s")
+            pause = 0.5 if time.monotonic() - began > 30 else min(10.0, pause * 2)
+            self.last = {tag: (None, "no session") for tag in self.last}
+            for _ in range(max(1, int(pause))):
+                self._frame()
+                await asyncio.sleep(min(1.0, pause))
+
+    async def _session(self) -> None:
+        client = Client(self.wire.endpoint, timeout=4)
+        if self.wire.policy != "None":
+            await client.set_security(SecurityPolicyBasic256Sha256, certificate=self.wire.certificate, private_key=self.wire.private_key)
+        await client.connect()
+        try:
+            parameters = ua.CreateSubscriptionParameters(
+                RequestedPublishingInterval=self.wire.publish_ms, RequestedLifetimeCount=3000, RequestedMaxKeepAliveCount=10, PublishingEnabled=True
+            )
+            sub = await client.create_subscription(parameters, None, queue_maxsize=100_000, overflow=OverflowPolicy.DISCONNECT)
+            await sub.subscribe_data_change([client.get_node(ua.NodeId(CLOCK))], sampling_interval=500)
+            await self._subscribe(client, sub)
+            self._report("")
+            await self._listen(sub)
+        finally:
+            with contextlib.suppress(Exception):
+                await asyncio.wait_for(client.disconnect(), 3)
+
+    async def _subscribe(self, client: Client, sub: Any) -> None:
+        nodes = list(self.channels)
+        for start in range(0, len(nodes), 500):
+            part = nodes[start : start + 500]
+            handles = await sub.subscribe_data_change([client.get_node(n) for n in part], queuesize=10, sampling_interval=self.wire.publish_ms)
+            for node, handle in zip(part, handles if isinstance(handles, list) else [handles], strict=False):
+                if isinstance(handle, ua.StatusCode):
+                    self.last[self.channels[node].tag] = (None, handle.name)
+                    log.warning("%s: node %s (%s) cannot be subscribed: %s. Correct its node in points.csv", self.wire.name, node, self.channels[node].tag, handle.name)
+
+    async def _listen(self, sub: Any) -> None:
+        events, due = sub.__aiter__(), time.monotonic()
+        waiting = asyncio.ensure_future(events.__anext__())
+        heard = time.monotonic()
+        try:
+            while True:
+                done, _ = await asyncio.wait({waiting}, timeout=max(0.0, due - time.monotonic()))
+                if done:
+                    self._note(waiting.result())
+                    heard = time.monotonic()
+                    waiting = asyncio.ensure_future(events.__anext__())
+                elif time.monotonic() - heard > self.wire.silence:
+                    raise TimeoutError
+                if time.monotonic() >= due:
+                    due += 1.0
+                    self._frame()
+        finally:
+            waiting.cancel()
+
+    def _note(self, event: Any) -> None:
+        if not isinstance(event, DataChangeEvent):
+            return
+        channel = self.channels.get(event.node.nodeid.to_string())
+        if channel is None:
+            return
+        status = event.data.monitored_item.Value.StatusCode
+        value = event.value if isinstance(event.value, int | float) and not isinstance(event.value, bool) else None
+        if value is None or status is None or status.is_bad():
+            self.last[channel.tag] = (None, status.name if status is not None else "no status")
+        else:
+            self.last[channel.tag] = (float(value) * channel.scale + channel.offset, "")
+
+    def _frame(self) -> None:
+        at, tags = int(time.time() * 1000), list(self.last)
+        for start in range(0, len(tags), 500):
+            names = tags[start : start + 500]
+            values = [self.last[t][0] for t in names]
+            self.take(Frame(at=at, u=self.wire.publish_ms + 500, names=names, values=values, bad={t: self.last[t][1] for t in names if self.last[t][1]}))
+
+    def _report(self, fault: str) -> None:
+        kind = fault.split(":")[0]
+        if kind == self.fault:
+            return
+        log.warning("%s (%s): %s", self.wire.name, self.wire.endpoint, fault or "answers again") if fault or self.fault else None
+        self.fault = kind

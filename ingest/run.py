@@ -1,0 +1,101 @@
+"""The ingest process: one task per source, one outbox, a clean stop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import aiohttp
+from aiohttp import web
+
+from ingest import doors, modbus, opcua
+from ingest.outbox import Outbox
+from streams.events import Frame, PlantSaid, SourceSaid
+from streams.plant import Described, PlantError, read_plant
+
+log = logging.getLogger("permitwatch")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Where ingest runs."""
+
+    plant: Path
+    outbox: Path
+    kafka: str
+    prefix: str
+    host: str
+    port: int
+    deciders: list[str]
+
+
+def run(settings: Settings) -> None:
+    """Runs until stopped. Exits with one sentence where the plant's files are wrong."""
+    try:
+        described = read_plant(settings.plant)
+    except PlantError as wrong:
+        sys.exit(f"permitwatch ingest: {wrong}")
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    for name in ("pymodbus", "asyncua", "kafka", "aiohttp.access"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    asyncio.run(_serve(settings, described))
+
+
+async def _serve(settings: Settings, described: Described) -> None:
+    outbox = Outbox(settings.outbox, settings.kafka, settings.prefix)
+    site = described.plant.site
+    outbox.put(site, "ingest", PlantSaid(at=int(time.time() * 1000), u=0, plant=described.plant))
+    stop = asyncio.Event()
+    for name in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(name, stop.set)
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=0.8)) as session:
+        runner = await _open_door(settings, described, outbox, session)
+        tasks = [asyncio.create_task(work) for work in _sources(described, outbox)]
+        tasks.append(asyncio.create_task(_beat(site, outbox)))
+        await stop.wait()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        with contextlib.suppress(Exception):
+            await runner.cleanup()
+    outbox.close()
+
+
+async def _open_door(settings: Settings, described: Described, outbox: Outbox, session: aiohttp.ClientSession) -> web.AppRunner:
+    tokens = {h.name: os.environ.get(h.token_env, "") for h in described.wires.http}
+    for http in described.wires.http:
+        if not tokens[http.name]:
+            log.warning("source %s has no token: set %s, or nothing can come from it", http.name, http.token_env)
+    runner = web.AppRunner(doors.application(doors.Door(described.plant.site, outbox, tokens, settings.deciders, session)), access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, settings.host, settings.port, backlog=1024).start()
+    return runner
+
+
+def _sources(described: Described, outbox: Outbox):  # type: ignore[no-untyped-def]
+    plant = described.plant
+
+    def taker(source: str):  # type: ignore[no-untyped-def]
+        def take(frame: Frame) -> None:
+            outbox.accept(plant.site, source, frame).add_done_callback(lambda done: done.exception())
+
+        return take
+
+    for wire in described.wires.modbus:
+        yield modbus.Endpoint(wire, [c for c in plant.channels if c.source == wire.name], taker(wire.name)).run()
+    for server in described.wires.opcua:
+        yield opcua.Session(server, [c for c in plant.channels if c.source == server.name], taker(server.name)).run()
+
+
+async def _beat(site: str, outbox: Outbox) -> None:
+    """A sign of life every five seconds: without it, what is missing is our blindness."""
+    while True:
+        outbox.accept(site, "ingest", SourceSaid(at=int(time.time() * 1000), u=0, name="ingest", state="up"))
+        await asyncio.sleep(5)

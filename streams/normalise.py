@@ -1,0 +1,93 @@
+"""Validates, orders and ticks: raw topics in, one totally ordered site.timeline out; what cannot enter becomes a dead letter."""
+
+from __future__ import annotations
+
+import time
+
+import msgspec
+
+from streams.events import DeadLetter, Entry, Tick, encode
+from streams.intake import Intake, Refusal
+from streams.merge import Virtual
+from streams.shell import Batch, Desk, Sending
+from streams.topics import DEAD, RAW, TIMELINE
+
+LAG = 1500
+"""How old (ms) the newest live message of a batch may be before the tick calls itself late."""
+
+
+class Normalise:
+    """The step; holds nothing that cannot be read again from the raw topics."""
+
+    name = "normalise"
+    topics = RAW
+    beat = 0.1
+
+    def __init__(self) -> None:
+        self.intake = Intake()
+        self.virtual: dict[str, Virtual] = {}
+        self.live: dict[str, int] = {}
+        self.behind: dict[str, int] = {}
+        self.second = 0
+
+    async def start(self, desk: Desk) -> None:
+        pass
+
+    async def take(self, batch: Batch, desk: Desk) -> None:
+        out: list[Sending] = []
+        now = int(time.time() * 1000)
+        for record in batch.records:
+            said = self.intake.take(record.value, batch.topic, batch.partition, record.offset)
+            if isinstance(said, Refusal):
+                out.append(_dead(batch, record.offset, said, record.value, now))
+            else:
+                out += self._order(said, now)
+        await desk.send(out)
+        self._done(batch, desk)
+
+    def _order(self, entry: Entry, now: int) -> list[Sending]:
+        tick = entry.event if isinstance(entry.event, Tick) else None
+        if tick and tick.virtual:
+            self.virtual.setdefault(entry.site, Virtual())
+        if virtual := self.virtual.get(entry.site):
+            return [_line(e) for e in virtual.add(entry)]
+        if entry.topic == "site.events" or entry.site in self.live:
+            self.live[entry.site] = entry.partition
+        if entry.lane == "live":
+            self.behind[entry.site] = max(self.behind.get(entry.site, 0), now - entry.seen)
+        return [_line(entry)]
+
+    def _done(self, batch: Batch, desk: Desk) -> None:
+        """Nothing that still waits for other topics may be committed over."""
+        held = [o for v in self.virtual.values() if (o := v.oldest().get((batch.topic, batch.partition))) is not None]
+        desk.done(batch.topic, batch.partition, min([batch.next, *held]))
+
+    async def idle(self, desk: Desk) -> None:
+        """Once a second, a tick for every live site whose site.events this worker reads."""
+        second = int(time.time())
+        if second == self.second:
+            return
+        self.second = second
+        ticks: list[Sending] = []
+        for site, partition in self.live.items():
+            behind = self.behind.pop(site, 0)
+            tick = Tick(at=second * 1000, behind=behind if behind > LAG else 0)
+            ticks.append(_line(Entry(site, "clock", second, second * 1000, "site.events", tick, partition=partition)))
+        await desk.send(ticks)
+
+    async def lost(self, partitions: set[tuple[str, int]]) -> None:
+        gone = {p for _, p in partitions}
+        self.live = {s: p for s, p in self.live.items() if p not in gone}
+        self.virtual = {s: v for s, v in self.virtual.items() if not any(p in gone for _, p in v.oldest())}
+
+    async def stop(self, desk: Desk) -> None:
+        pass
+
+
+def _line(entry: Entry) -> Sending:
+    return TIMELINE, entry.partition, entry.site, encode(entry)
+
+
+def _dead(batch: Batch, offset: int, refusal: Refusal, raw: bytes, now: int) -> Sending:
+    letter = DeadLetter(batch.topic, batch.partition, offset, refusal.reason, refusal.detail[:2000], now, raw, refusal.site, refusal.source)
+    return DEAD, batch.partition, refusal.site or "?", msgspec.json.encode(letter)
