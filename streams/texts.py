@@ -112,7 +112,63 @@ LIGHTS: Final[dict[str, tuple[str, str]]] = {
     "status.cancelled": ("撤销", "cancelled"),
 }
 
-TEXTS: Final = RULES | CHECKS | LIGHTS
+SCREENS: Final[dict[str, tuple[str, str]]] = {
+    "brand": ("特殊作业监护", "Special Work Watch"),
+    "active": ("在场作业", "jobs at work"),
+    "unacknowledged": ("未确认一级报警", "unacknowledged P1"),
+    "areas_at_risk": ("高风险区域", "areas at risk"),
+    "people": ("作业人员", "people at work"),
+    "map": ("厂区平面", "plant map"),
+    "heat": ("作业密度 × 风险指数(区域 × 小时)", "work density × risk index (area × hour)"),
+    "matrix": ("当前作业(区域 × 类型)", "jobs now (area × type)"),
+    "feed": ("实时报警", "live alerts"),
+    "live": ("在线", "LIVE"),
+    "stale": ("数据过期", "STALE"),
+    "offline": ("连接中断", "OFFLINE"),
+    "age": ("数据延迟", "data age"),
+    "risk": ("风险指数", "risk index"),
+    "permits": ("作业票", "permits"),
+    "permit": ("作业票", "permit"),
+    "type": ("类型", "type"),
+    "point": ("作业点", "work point"),
+    "crew": ("班组", "crew"),
+    "status": ("状态", "status"),
+    "barriers": ("屏障", "barriers"),
+    "gas": ("气体", "gas"),
+    "guard": ("监护", "guardian"),
+    "video": ("视频", "video"),
+    "verdict": ("三时间戳判定", "three-timestamp verdict"),
+    "alerts": ("报警", "alerts"),
+    "facts": ("事实与证据", "facts and evidence"),
+    "raw": ("原始消息", "raw message"),
+    "limit": ("限值", "limit"),
+    "todo": ("我的待办", "my to-dos"),
+    "ticket": ("电子票", "e-ticket"),
+    "nothing": ("没有需要处理的事", "nothing to do"),
+    "no_job": ("没有作业票", "no permit"),
+    "not_found": ("没有找到 {what}", "{what} was not found"),
+    "choose": ("用 ?worker=W1001 指定人员", "say who you are with ?worker=W1001"),
+    "waiting": ("等待数据:plant 尚未描述", "waiting for data: the plant is not described yet"),
+    "store_away": ("历史库暂不可用,实时数据不受影响", "the archive does not answer; live data are not affected"),
+    "advice": ("此系统仅提示,不控制设备;不替代监护人和便携式报警器。", "This system advises, it never actuates; it replaces neither the guardian nor a portable alarm."),
+    "family.hot": ("动火", "hot"), "family.confined": ("受限", "confined"), "family.height": ("高处", "height"), "family.lift": ("吊装", "lifting"),
+    "family.power": ("临电", "power"), "family.dig": ("动土", "dig"), "family.road": ("断路", "road"), "family.blind": ("盲板", "blind"),
+    "mark.Tg": ("取样 Tg", "sample Tg"), "mark.Ta": ("批准 Ta", "approval Ta"), "mark.Ts": ("开工 Ts", "start Ts"), "mark.Te": ("完工 Te", "end Te"), "mark.Tc": ("验收 Tc", "accepted Tc"),
+    "outcome.consistent": ("一致", "consistent"), "outcome.violation": ("违规", "violation"), "outcome.indeterminate": ("无法判断", "indeterminate"), "outcome.pending": ("进行中", "pending"),
+    "light.green": ("正常", "fine"), "light.yellow": ("注意", "attention"), "light.red": ("停止", "stop"), "light.grey": ("无数据", "no data"),
+    "barrier.ok": ("有效", "live"), "barrier.bad": ("失效", "gone"), "barrier.unknown": ("未知", "unknown"),
+    "dim.gas": ("气体", "gas"), "dim.guard": ("监护到位", "guardian"), "dim.video": ("视频", "video"), "dim.permit": ("许可有效", "permit"), "dim.load": ("作业密度", "density"), "dim.alerts": ("无报警", "no alerts"),
+    "todo.stop": ("停止作业:{text}", "Stop the work: {text}"), "todo.ticket": ("作业票 {permit}:{status},{why}", "Permit {permit}: {status}, {why}"),
+    "todo.expiry": ("有效期至 {at}", "valid until {at}"),
+}
+
+TEXTS: Final = RULES | CHECKS | LIGHTS | {f"ui.{k}": v for k, v in SCREENS.items()}
+
+
+def ui(key: str, lang: str, **numbers: Any) -> str:
+    """A screen's word in one language."""
+    zh, en = SCREENS[key]
+    return (zh if lang == "zh" else en).format_map(numbers)
 
 
 def both(key: str, numbers: Mapping[str, Any] | None = None) -> dict[str, str]:
