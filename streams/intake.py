@@ -57,7 +57,7 @@ class Intake:
         kind = event.__struct_config__.tag
         if not envelope.site or not envelope.source:
             return self._refuse(envelope, "unnamed", "site and source must be named")
-        if OF_KIND[str(kind)].name != topic:
+        if OF_KIND[str(kind)].name != topic and not (isinstance(event, Tick) and event.virtual):
             return self._refuse(envelope, "wrong topic", f"{kind} belongs to {OF_KIND[str(kind)].name}, not to {topic}")
         if not isinstance(event, Tick) and (late := _out_of_time(event.at, envelope.seen)):
             return self._refuse(envelope, "impossible time", late)

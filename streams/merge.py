@@ -6,39 +6,51 @@ from collections import deque
 from collections.abc import Iterator
 
 from streams.events import Entry, Tick
-from streams.topics import RAW
+from streams.topics import RAW, SITE
 
 LANES = tuple(t.name for t in RAW)
 
 
 class Virtual:
-    """A site whose player writes each tick to every raw topic."""
+    """A site whose player drives the clock: every second a tick in site.events, and in each other topic a mark that says how far it has come."""
 
     def __init__(self) -> None:
         self.waiting: dict[str, deque[Entry]] = {name: deque() for name in LANES}
-        self.ticks: dict[str, deque[int]] = {name: deque() for name in LANES}
+        self.reached: dict[str, int] = dict.fromkeys(LANES, 0)
 
     def add(self, entry: Entry) -> Iterator[Entry]:
         """Takes an entry; yields what may now go, in order, each second closed by its tick."""
         self.waiting[entry.topic].append(entry)
         if isinstance(entry.event, Tick):
-            self.ticks[entry.topic].append(entry.event.at)
+            self.reached[entry.topic] = max(self.reached[entry.topic], entry.event.at)
             yield from self._release()
 
     def _release(self) -> Iterator[Entry]:
-        while all(self.ticks.values()):
-            at = min(ticks[0] for ticks in self.ticks.values())
-            last: Entry | None = None
+        slowest = min(self.reached.values())
+        own = self.waiting[SITE.name]
+        while tick := next((e for e in own if isinstance(e.event, Tick)), None):
+            if tick.event.at > slowest:
+                return
             for name in LANES:
-                if self.ticks[name][0] != at:
-                    continue
-                self.ticks[name].popleft()
-                queue = self.waiting[name]
-                while not isinstance(queue[0].event, Tick):
-                    yield queue.popleft()
-                last = queue.popleft()
-            if last is not None:
-                yield last
+                if name != SITE.name:
+                    yield from self._before(self.waiting[name], tick.event.at)
+            while (entry := own.popleft()) is not tick:
+                yield entry
+            yield tick
+
+    @staticmethod
+    def _before(queue: deque[Entry], at: int) -> Iterator[Entry]:
+        """Takes from a topic what came before a moment; its own marks are dropped."""
+        while queue:
+            mark = queue[0].event
+            if isinstance(mark, Tick):
+                if mark.at > at:
+                    return
+                queue.popleft()
+                if mark.at == at:
+                    return
+            else:
+                yield queue.popleft()
 
     def oldest(self) -> dict[tuple[str, int], int]:
         """The first offset still waiting in each (topic, partition)."""

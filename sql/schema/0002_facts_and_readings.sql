@@ -11,7 +11,7 @@ CREATE TABLE IF NOT EXISTS facts
     seen DateTime64(3, 'UTC'),
     permit String,
     worker String,
-    body String CODEC(ZSTD(1))
+    event String CODEC(ZSTD(1))
 )
 ENGINE = ReplacingMergeTree
 PARTITION BY toYYYYMM(at)
@@ -19,13 +19,13 @@ ORDER BY (site, kind, source, topic, lane, seq, at)
 SETTINGS non_replicated_deduplication_window = 10000;
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS facts_in TO facts AS
-WITH JSONExtractRaw(body, 'event') AS event
+WITH JSONExtractRaw(body, 'event') AS said
 SELECT JSONExtractString(body, 'site') AS site, topic, JSONExtractString(body, 'source') AS source,
        if(JSONHas(body, 'lane'), JSONExtractString(body, 'lane'), 'live') AS lane,
-       JSONExtractUInt(body, 'seq') AS seq, JSONExtractString(event, 'kind') AS kind,
-       fromUnixTimestamp64Milli(JSONExtractInt(event, 'at'), 'UTC') AS at,
+       JSONExtractUInt(body, 'seq') AS seq, JSONExtractString(said, 'kind') AS kind,
+       fromUnixTimestamp64Milli(JSONExtractInt(said, 'at'), 'UTC') AS at,
        fromUnixTimestamp64Milli(JSONExtractInt(body, 'seen'), 'UTC') AS seen,
-       JSONExtractString(event, 'permit') AS permit, JSONExtractString(event, 'worker') AS worker, event AS body
+       JSONExtractString(said, 'permit') AS permit, JSONExtractString(said, 'worker') AS worker, said AS event
 FROM messages
 WHERE topic IN ('camera.detections', 'evidence.clips', 'badge.events', 'permit.events', 'roster.events', 'weather.events', 'site.events', 'alert.actions')
   AND isValidJSON(body) AND NOT startsWith(JSONExtractString(body, 'event', 'kind'), 'positions');

@@ -1,0 +1,143 @@
+"""`permitwatch play`: judges stories, on the pure kernel or through the running Kafka and Faust."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import time
+from pathlib import Path
+
+import msgspec
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from infra.plant.story import Story, StoryError, read_story
+from infra.plant.tell import Telling, judge, tell
+from streams.events import Alert, Command, DeadLetter, Envelope, Output, Requested, Tick, Verdict, encode
+from streams.intake import Refusal
+from streams.times import SECOND
+from streams.topics import ALERTS, COMMANDS, DEAD, RAW, SITE, VERDICTS, named
+
+END = "~end"
+PATIENCE = 90.0
+
+
+def play(paths: list[Path], through_kafka: bool, kafka: str, prefix: str, verbose: bool) -> int:
+    """Judges each story; 0 if all are as expected, 1 if not, 2 if a file is wrong."""
+    wrong = 0
+    for path in paths:
+        began = time.perf_counter()
+        try:
+            story = read_story(path, f"{path.stem}-{os.getpid()}-{time.time_ns() % 10**6}") if through_kafka else read_story(path)
+            telling = asyncio.run(tell_through(story, kafka, prefix)) if through_kafka else tell(story)
+        except StoryError as error:
+            print(f"✗ {error}", file=sys.stderr)
+            return 2
+        except (KafkaError, OSError, TimeoutError) as error:
+            print(f"✗ {path.name}: {error}. Is the system up? Try `permitwatch check`", file=sys.stderr)
+            return 2
+        faults = judge(story, telling)
+        wrong += bool(faults)
+        print(f"{'✗' if faults else '✓'} {story.told.story:6} {story.told.en}  ({len(story.messages)} messages, {(time.perf_counter() - began) * 1000:.0f} ms)")
+        for fault in faults:
+            print(f"    {fault}")
+        if verbose or faults:
+            _tell_alerts(telling)
+    return 1 if wrong else 0
+
+
+def _tell_alerts(telling: Telling) -> None:
+    for revisions in telling.alerts.values():
+        for a in revisions:
+            print(f"      {time.strftime('%H:%M:%S', time.gmtime(a.known / 1000))} UTC  {a.code} P{a.priority} {a.state} r{a.revision}: {a.text['en']}")
+
+
+async def tell_through(story: Story, kafka: str, prefix: str = "") -> Telling:
+    """Plays a story into the raw topics under its own clock and collects what the running system says."""
+    site = msgspec.json.decode(story.messages[0].raw, type=Envelope).site
+    consumer = AIOKafkaConsumer(bootstrap_servers=kafka, enable_auto_commit=False)
+    await consumer.start()
+    try:
+        names = [named(t.name, prefix) for t in (ALERTS, VERDICTS, COMMANDS, DEAD)]
+        await asyncio.gather(*(consumer._client.add_topic(n) for n in names))
+        await consumer._client.force_metadata_update()
+        parts = [TopicPartition(n, p) for n in names for p in consumer.partitions_for_topic(n) or ()]
+        consumer.assign(parts)
+        await consumer.seek_to_end(*parts)
+        for tp in parts:
+            await consumer.position(tp)
+        await _send(story, site, kafka, prefix)
+        return await _collect(consumer, site, len(prefix))
+    finally:
+        await consumer.stop()
+
+
+async def _send(story: Story, site: str, kafka: str, prefix: str) -> None:
+    producer = AIOKafkaProducer(bootstrap_servers=kafka, linger_ms=20, max_batch_size=1 << 18, compression_type="lz4", max_request_size=16 << 20)
+    await producer.start()
+    try:
+        for topic, raw in messages(story, site):
+            await producer.send(named(topic, prefix), raw, key=site.encode())
+        await producer.flush()
+    finally:
+        await producer.stop()
+
+
+def messages(story: Story, site: str) -> list[tuple[str, bytes]]:
+    """The story's messages with its clock: a tick a second in site.events, and in every other topic marks of how far it has come."""
+    out: list[tuple[str, bytes]] = []
+    others = [t.name for t in RAW if t is not SITE]
+    marks = dict.fromkeys(others, story.start - SECOND)
+    out += [(name, _tick(site, story.start - SECOND)) for name in (*others, SITE.name)]
+    tick = story.start
+    for message in story.messages:
+        while tick < message.arrives:
+            out.append((SITE.name, _tick(site, tick)))
+            tick += SECOND
+        if message.topic in marks and marks[message.topic] < tick - SECOND:
+            marks[message.topic] = tick - SECOND
+            out.append((message.topic, _tick(site, tick - SECOND)))
+        out.append((message.topic, message.raw))
+    while tick <= story.end:
+        out.append((SITE.name, _tick(site, tick)))
+        tick += SECOND
+    end = Requested(at=story.end, u=0, permit=END, type="30", point="?", valid_from=story.end, valid_to=story.end)
+    out.append(("permit.events", _tick(site, tick - SECOND)))
+    out.append(("permit.events", encode(Envelope(site, END, 1, story.end, msgspec.Raw(encode(end))))))
+    last = tick + SECOND
+    return out + [(name, _tick(site, last)) for name in (*others, SITE.name)]
+
+
+def _tick(site: str, at: int) -> bytes:
+    return encode(Envelope(site, "player", at // SECOND, at, msgspec.Raw(encode(Tick(at=at, virtual=True)))))
+
+
+async def _collect(consumer: AIOKafkaConsumer, site: str, cut: int) -> Telling:
+    telling, deadline = Telling(), time.monotonic() + PATIENCE
+    kinds: dict[str, type[Output]] = {ALERTS.name: Alert, VERDICTS.name: Verdict, COMMANDS.name: Command}
+    while time.monotonic() < deadline:
+        done = False
+        for tp, run in (await consumer.getmany(timeout_ms=300)).items():
+            for record in run:
+                if record.key != site.encode():
+                    continue
+                topic = tp.topic[cut:]
+                if topic == DEAD.name:
+                    letter = msgspec.json.decode(record.value, type=DeadLetter)
+                    telling.refusals.append(Refusal(letter.reason, letter.detail, letter.site, letter.source))
+                    continue
+                said = msgspec.json.decode(record.value, type=kinds[topic])
+                done = done or (isinstance(said, Verdict) and said.permit == END)
+                telling.outputs.append(said)
+        if done:
+            await _drain(consumer, site, cut, telling, kinds)
+            return telling
+    raise TimeoutError(f"the running system did not tell the end of the story within {PATIENCE:.0f} s")
+
+
+async def _drain(consumer: AIOKafkaConsumer, site: str, cut: int, telling: Telling, kinds: dict[str, type[Output]]) -> None:
+    """Alerts and verdicts are separate topics: what was said before the end may still be on its way."""
+    for _ in range(3):
+        for tp, run in (await consumer.getmany(timeout_ms=150)).items():
+            telling.outputs += [msgspec.json.decode(r.value, type=kinds[tp.topic[cut:]]) for r in run if r.key == site.encode() and tp.topic[cut:] in kinds]
