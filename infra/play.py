@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import sys
 import time
@@ -25,6 +26,7 @@ PATIENCE = 90.0
 
 def play(paths: list[Path], through_kafka: bool, kafka: str, prefix: str, verbose: bool) -> int:
     """Judges each story; 0 if all are as expected, 1 if not, 2 if a file is wrong."""
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     wrong = 0
     for path in paths:
         began = time.perf_counter()
@@ -53,7 +55,7 @@ def _tell_alerts(telling: Telling) -> None:
             print(f"      {time.strftime('%H:%M:%S', time.gmtime(a.known / 1000))} UTC  {a.code} P{a.priority} {a.state} r{a.revision}: {a.text['en']}")
 
 
-async def tell_through(story: Story, kafka: str, prefix: str = "") -> Telling:
+async def tell_through(story: Story, kafka: str, prefix: str = "", patience: float = PATIENCE) -> Telling:
     """Plays a story into the raw topics under its own clock and collects what the running system says."""
     site = msgspec.json.decode(story.messages[0].raw, type=Envelope).site
     consumer = AIOKafkaConsumer(bootstrap_servers=kafka, enable_auto_commit=False)
@@ -68,18 +70,17 @@ async def tell_through(story: Story, kafka: str, prefix: str = "") -> Telling:
         for tp in parts:
             await consumer.position(tp)
         await _send(story, site, kafka, prefix)
-        return await _collect(consumer, site, len(prefix))
+        return await _collect(consumer, site, len(prefix), patience)
     finally:
         await consumer.stop()
 
 
 async def _send(story: Story, site: str, kafka: str, prefix: str) -> None:
-    producer = AIOKafkaProducer(bootstrap_servers=kafka, linger_ms=20, max_batch_size=1 << 18, compression_type="lz4", max_request_size=16 << 20)
+    producer = AIOKafkaProducer(bootstrap_servers=kafka, enable_idempotence=True, linger_ms=20, max_batch_size=1 << 18, compression_type="lz4", max_request_size=16 << 20)
     await producer.start()
     try:
-        for topic, raw in messages(story, site):
-            await producer.send(named(topic, prefix), raw, key=site.encode())
-        await producer.flush()
+        sent = [await producer.send(named(topic, prefix), raw, key=site.encode()) for topic, raw in messages(story, site)]
+        await asyncio.gather(*sent)
     finally:
         await producer.stop()
 
@@ -104,17 +105,17 @@ def messages(story: Story, site: str) -> list[tuple[str, bytes]]:
         tick += SECOND
     end = Requested(at=story.end, u=0, permit=END, type="30", point="?", valid_from=story.end, valid_to=story.end)
     out.append(("permit.events", _tick(site, tick - SECOND)))
-    out.append(("permit.events", encode(Envelope(site, END, 1, story.end, msgspec.Raw(encode(end))))))
+    out.append(("permit.events", encode(Envelope(site, END, 1, story.end, msgspec.Raw(encode(end)), virtual=True))))
     last = tick + SECOND
-    return out + [(name, _tick(site, last)) for name in (*others, SITE.name)]
+    return out + [(name, _tick(site, last, last=True)) for name in (*others, SITE.name)]
 
 
-def _tick(site: str, at: int) -> bytes:
-    return encode(Envelope(site, "player", at // SECOND, at, msgspec.Raw(encode(Tick(at=at, virtual=True)))))
+def _tick(site: str, at: int, last: bool = False) -> bytes:
+    return encode(Envelope(site, "player", at // SECOND, at, msgspec.Raw(encode(Tick(at=at, virtual=True, last=last))), virtual=True))
 
 
-async def _collect(consumer: AIOKafkaConsumer, site: str, cut: int) -> Telling:
-    telling, deadline = Telling(), time.monotonic() + PATIENCE
+async def _collect(consumer: AIOKafkaConsumer, site: str, cut: int, patience: float) -> Telling:
+    telling, deadline = Telling(), time.monotonic() + patience
     kinds: dict[str, type[Output]] = {ALERTS.name: Alert, VERDICTS.name: Verdict, COMMANDS.name: Command}
     while time.monotonic() < deadline:
         done = False
@@ -133,7 +134,7 @@ async def _collect(consumer: AIOKafkaConsumer, site: str, cut: int) -> Telling:
         if done:
             await _drain(consumer, site, cut, telling, kinds)
             return telling
-    raise TimeoutError(f"the running system did not tell the end of the story within {PATIENCE:.0f} s")
+    raise TimeoutError(f"the running system did not tell the end of the story within {patience:.0f} s")
 
 
 async def _drain(consumer: AIOKafkaConsumer, site: str, cut: int, telling: Telling, kinds: dict[str, type[Output]]) -> None:

@@ -237,10 +237,11 @@ class ClockSaid(Event, frozen=True, kw_only=True, tag="clock"):
 
 
 class Tick(Event, frozen=True, kw_only=True, tag="tick"):
-    """A second of a site's time. `behind` ms: how late we ourselves are; `virtual`: a player drives the clock."""
+    """A second of a site's time. `behind` ms: how late we ourselves are; `virtual`: a player drives the clock; `last`: it has told all."""
 
     behind: int = 0
     virtual: bool = False
+    last: bool = False
 
 
 class Action(Event, frozen=True, kw_only=True, tag="action"):
@@ -274,6 +275,8 @@ class Envelope(Struct, frozen=True, omit_defaults=True):
     seen: int
     event: Raw
     lane: Lane = Lane.LIVE
+    virtual: bool = False
+    """A player drives this site's clock."""
 
 
 class Entry(Struct, frozen=True, omit_defaults=True):
@@ -288,6 +291,7 @@ class Entry(Struct, frozen=True, omit_defaults=True):
     lane: Lane = Lane.LIVE
     partition: int = 0
     offset: int = -1
+    virtual: bool = False
 
     @property
     def ref(self) -> str:

@@ -51,7 +51,7 @@ class Intake:
             return refusal
         if isinstance(event, PlantSaid):
             self._learn(envelope.site, event.plant)
-        return Entry(envelope.site, envelope.source, envelope.seq, envelope.seen, topic, event, envelope.lane, partition, offset)
+        return Entry(envelope.site, envelope.source, envelope.seq, envelope.seen, topic, event, envelope.lane, partition, offset, envelope.virtual)
 
     def _wrong(self, envelope: Envelope, event: Any_, topic: str) -> Refusal | None:
         kind = event.__struct_config__.tag

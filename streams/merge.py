@@ -14,7 +14,10 @@ LANES = tuple(t.name for t in RAW)
 class Virtual:
     """A site whose player drives the clock: every second a tick in site.events, and in each other topic a mark that says how far it has come."""
 
-    def __init__(self) -> None:
+    def __init__(self, partition: int) -> None:
+        self.partition = partition
+        self.marks: dict[str, int] = {}
+        self.ended = False
         self.waiting: dict[str, deque[Entry]] = {name: deque() for name in LANES}
         self.reached: dict[str, int] = dict.fromkeys(LANES, 0)
 
@@ -22,6 +25,7 @@ class Virtual:
         """Takes an entry; yields what may now go, in order, each second closed by its tick."""
         self.waiting[entry.topic].append(entry)
         if isinstance(entry.event, Tick):
+            self.marks[entry.topic] = entry.offset
             self.reached[entry.topic] = max(self.reached[entry.topic], entry.event.at)
             yield from self._release()
 
@@ -36,6 +40,7 @@ class Virtual:
                     yield from self._before(self.waiting[name], tick.event.at)
             while (entry := own.popleft()) is not tick:
                 yield entry
+            self.ended = self.ended or tick.event.last
             yield tick
 
     @staticmethod
@@ -52,6 +57,8 @@ class Virtual:
             else:
                 yield queue.popleft()
 
-    def oldest(self) -> dict[tuple[str, int], int]:
-        """The first offset still waiting in each (topic, partition)."""
-        return {(name, q[0].partition): q[0].offset for name, q in self.waiting.items() if q}
+    def needed(self, topic: str) -> int | None:
+        """The first offset of a topic that a successor must read again: what still waits, and the last mark before it."""
+        queue, mark = self.waiting[topic], self.marks.get(topic)
+        first = queue[0].offset if queue else None
+        return mark if first is None else (first if mark is None else min(first, mark))

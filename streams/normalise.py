@@ -46,10 +46,10 @@ class Normalise:
         self._done(batch, desk)
 
     def _order(self, entry: Entry, now: int) -> list[Sending]:
-        tick = entry.event if isinstance(entry.event, Tick) else None
-        if tick and tick.virtual:
-            self.virtual.setdefault(entry.site, Virtual())
-        if virtual := self.virtual.get(entry.site):
+        if entry.virtual:
+            virtual = self.virtual.get(entry.site)
+            if virtual is None:
+                virtual = self.virtual[entry.site] = Virtual(entry.partition)
             return [_line(e) for e in virtual.add(entry)]
         if entry.topic == "site.events" or entry.site in self.live:
             self.live[entry.site] = entry.partition
@@ -59,7 +59,9 @@ class Normalise:
 
     def _done(self, batch: Batch, desk: Desk) -> None:
         """Nothing that still waits for other topics may be committed over."""
-        held = [o for v in self.virtual.values() if (o := v.oldest().get((batch.topic, batch.partition))) is not None]
+        self.virtual = {s: v for s, v in self.virtual.items() if not v.ended}
+        here = [v for v in self.virtual.values() if v.partition == batch.partition]
+        held = [o for v in here if (o := v.needed(batch.topic)) is not None]
         desk.done(batch.topic, batch.partition, min([batch.next, *held]))
 
     async def idle(self, desk: Desk) -> None:
@@ -78,7 +80,7 @@ class Normalise:
     async def lost(self, partitions: set[tuple[str, int]]) -> None:
         gone = {p for _, p in partitions}
         self.live = {s: p for s, p in self.live.items() if p not in gone}
-        self.virtual = {s: v for s, v in self.virtual.items() if not any(p in gone for _, p in v.oldest())}
+        self.virtual = {s: v for s, v in self.virtual.items() if v.partition not in gone}
 
     async def stop(self, desk: Desk) -> None:
         pass

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import socket
 import threading
 import time
 from collections.abc import AsyncIterator, Iterable
@@ -317,6 +318,21 @@ def quiet_logging() -> None:
         logging.getLogger(name).setLevel(logging.ERROR)
 
 
+def wait_for_kafka(settings: Settings) -> None:
+    """Returns when the broker takes connections; says once that it waits."""
+    host, _, port = settings.kafka.split(",")[0].rpartition(":")
+    said = False
+    while True:
+        try:
+            socket.create_connection((host, int(port)), 2).close()
+            return
+        except OSError as wrong:
+            if not said:
+                log.warning("waits for Kafka at %s: %s", settings.kafka, wrong)
+            said = True
+            time.sleep(0.3)
+
+
 def run(step: Step) -> None:
     """Runs a step until it is stopped."""
     os.environ.setdefault("FAUST_LOOP", "uvloop")
@@ -325,6 +341,7 @@ def run(step: Step) -> None:
     uvloop.install()
     quiet_logging()
     settings = Settings.from_environment()
+    wait_for_kafka(settings)
     app = application(step, settings)
     watch_coordinator(app)
     worker = faust.Worker(app, loglevel="ERROR", redirect_stdouts=False, override_logging=False, quiet=True, logging_config={"version": 1, "disable_existing_loggers": False})

@@ -280,7 +280,7 @@ class _Numbered:
 
 
 def _envelope(site: str, source: str, seq: int, at: int, event: Any_) -> bytes:
-    return encode(Envelope(site, source, seq, at, msgspec.Raw(encode(event))))
+    return encode(Envelope(site, source, seq, at, msgspec.Raw(encode(event)), virtual=True))
 
 
 def _sample(s: Stream, at: int, since: int, until: int, rng: random.Random) -> tuple[str, Any_]:
