@@ -15,7 +15,20 @@ from streams.topics import ALL, SNAPSHOTS
 log = logging.getLogger("permitwatch")
 EVERY = float(os.environ.get("PERMITWATCH_ARCHIVE_EVERY", "2"))
 MOST = 20_000
+ROWS = 5_000
+BYTES = 1 << 20
+"""One insert is one block: the engine takes further blocks under one token for repeats and drops them (measured on 26.9)."""
 Key = tuple[str, int]
+
+
+def _one_block(run: list[Any]) -> list[Any]:
+    """As many records from the front as fit one block."""
+    size = 0
+    for n, record in enumerate(run[:ROWS]):
+        size += len(record.value)
+        if size > BYTES and n:
+            return run[:n]
+    return run[:ROWS]
 
 
 class Archive:
@@ -66,7 +79,8 @@ class Archive:
             end = bounds[0] if bounds else run[-1].offset + 1
             if run[-1].offset + 1 < end:
                 return
-            part = [r for r in run if r.offset < end]
+            part = [r for r in run if r.offset < end] if bounds else _one_block(run)
+            end = end if bounds else part[-1].offset + 1
             await self._write(key, part, end, announce=not bounds)
             del run[: len(part)]
             self.written[key] = end
@@ -78,8 +92,9 @@ class Archive:
         if announce:
             await self._ask(self.store.insert, "intents", ("topic", "partition", "start", "end", "generation"), [(topic, partition, start, end, 0)])
         rows = [(topic, partition, r.offset, r.value.decode("utf-8", "replace")) for r in part]
+        token = f"{topic}:{partition}:{start}-{end}" if len(rows) > 1 or len(rows[0][3]) < BYTES else ""
         try:
-            await self._ask(self.store.insert, "messages", ("topic", "partition", "offset", "body"), rows, f"{topic}:{partition}:{start}-{end}")
+            await self._ask(self.store.insert, "messages", ("topic", "partition", "offset", "body"), rows, token)
         except StoreError as wrong:
             if isinstance(wrong, StoreAway):
                 raise
