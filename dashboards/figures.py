@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Mapping
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -27,7 +28,7 @@ def local(ms: int, zone: str) -> str:
     return dt.datetime.fromtimestamp(ms / 1000, ZoneInfo(zone)).replace(tzinfo=None).isoformat(timespec="milliseconds")
 
 
-def plant_map(plant: Plant, risk: dict[str, int], lights: dict[str, tuple[str, str]], theme: str, lang: str) -> go.Figure:
+def plant_map(plant: Plant, risk: dict[str, int], lights: Mapping[str, tuple[str, str]], theme: str, lang: str) -> go.Figure:
     """Areas filled by risk and jobs as markers; `lights` is permit → (point, light)."""
     c = TOKENS[theme]
     fig = go.Figure()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import datetime as dt
 import logging
 import os
 import time
@@ -17,7 +18,7 @@ from aiokafka.errors import KafkaError
 from dashboards.board import Board, alert_row, job_row
 from dashboards.hub import Hub
 from sql.store import Store, StoreError
-from streams.events import Alert, Entry, PlantSaid, Verdict, decode_envelope, decode_event
+from streams.events import Alert, PlantSaid, Verdict, decode_envelope, decode_event
 from streams.plant import Plant
 from streams.topics import ALERTS, SITE, VERDICTS, named
 
@@ -105,7 +106,7 @@ class Live:
             if topic == SITE.name:
                 self._describe(raw)
                 return
-            said: Alert | Verdict = msgspec.json.decode(raw, type=Alert if topic == ALERTS.name else Verdict)
+            said: Alert | Verdict = msgspec.json.decode(raw, type=Alert) if topic == ALERTS.name else msgspec.json.decode(raw, type=Verdict)
         except msgspec.DecodeError:
             return
         if not self.board.take(said):
@@ -150,7 +151,7 @@ class Live:
             if self.plant is not None:
                 with contextlib.suppress(StoreError):
                     rows = await self.ask("risk_by_area_and_hour", site=self.plant.site)
-                    fresh = [{"area": r["area"], "hour": int(r["hour"].timestamp() * 1000) if r["hour"].tzinfo else int(r["hour"].timestamp() * 1000), "risk": r["risk"], "jobs": r["jobs"]} for r in rows]
+                    fresh = [{"area": r["area"], "hour": _ms(r["hour"]), "risk": r["risk"], "jobs": r["jobs"]} for r in rows]
                     if fresh != self.heat:
                         self.heat = fresh
                         self.hub.publish("heat", fresh)
@@ -161,4 +162,6 @@ class Live:
         return await asyncio.to_thread(self.store.ask, name, **parameters)
 
 
-__all__ = ["Entry", "Live"]
+def _ms(at: dt.datetime) -> int:
+    """ClickHouse's times come without a zone and are UTC."""
+    return int(at.replace(tzinfo=dt.UTC).timestamp() * 1000)

@@ -40,7 +40,7 @@ class Session:
             except Exception as wrong:  # a session may end in any way; the next one begins
                 self._report(f"{type(wrong).__name__}: {wrong}" if str(wrong) else f"silent for {self.wire.silence:g} s")
             pause = 0.5 if time.monotonic() - began > 30 else min(10.0, pause * 2)
-            self.last = {tag: (None, "no session") for tag in self.last}
+            self.last = dict.fromkeys(self.last, (None, "no session"))
             for _ in range(max(1, int(pause))):
                 self._frame()
                 await asyncio.sleep(min(1.0, pause))

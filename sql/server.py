@@ -155,7 +155,7 @@ def application(engine: Engine, users: dict[str, User]) -> FastAPI:
         if request.method == "GET" and not query.get("query"):
             return Response("Ok.\n", media_type="text/plain")
         fmt = request.headers.get("x-clickhouse-format") or query.get("default_format") or "TabSeparated"
-        writes = user.writes and (request.method == "POST" or not READS.match(query.get("query", "")) is None)
+        writes = user.writes and (request.method == "POST" or READS.match(query.get("query", "")) is not None)
         try:
             out, fmt = await asyncio.to_thread(answer, engine, query.get("query", ""), body, query, writes, fmt)
         except PermissionError as wrong:

@@ -16,6 +16,11 @@ class Atlas:
         self.areas: dict[str, Area] = {a.id: a for a in plant.areas}
         self.points_of_tag: dict[str, list[str]] = {}
         self.points_of_camera: dict[str, list[str]] = {}
+        self.doors_of_point: dict[str, set[str]] = {}
+        self._behind: dict[str, list[str]] = {}
+        for door in plant.doors:
+            for name in door.points:
+                self.doors_of_point.setdefault(name, set()).add(door.id)
         for point in plant.points:
             for tag in point.detectors:
                 self.points_of_tag.setdefault(tag, []).append(point.id)
@@ -24,10 +29,12 @@ class Atlas:
 
     def behind(self, door: str) -> list[str]:
         """The work points that a door leads to."""
-        known = self.doors.get(door)
-        if known is None:
-            return []
-        return [*known.points, *(p.id for p in self.plant.points if p.area in known.areas)]
+        found = self._behind.get(door)
+        if found is None:
+            known = self.doors.get(door)
+            found = [*known.points, *(p.id for p in self.plant.points if p.area in known.areas)] if known else []
+            self._behind[door] = found
+        return found
 
     def place(self, point: str) -> tuple[str, str]:
         """(area, shop) of a work point, empty where it is not described."""

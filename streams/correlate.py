@@ -13,7 +13,7 @@ from streams.events import Alert, Output, Verdict, decode_entry, encode
 from streams.kernel import Kernel, restore
 from streams.shell import Batch, Desk, Sending
 from streams.times import Stamp
-from streams.topics import ALERTS, COMMANDS, SNAPSHOTS, TIMELINE, Topic, VERDICTS
+from streams.topics import ALERTS, COMMANDS, SNAPSHOTS, TIMELINE, VERDICTS, Topic
 
 SNAPSHOT_EVERY = float(os.environ.get("PERMITWATCH_SNAPSHOT_EVERY", "30"))
 log = logging.getLogger("permitwatch")

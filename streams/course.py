@@ -166,7 +166,7 @@ def _seen(site: Site, request: Requested | None) -> Iterator[tuple[Stamp, str]]:
                 yield at, evidence
                 break
     if request.type == CONFINED and site.plant:
-        doors = {d.id for d in site.plant.doors if request.point in d.points}
+        doors = atlas_of(site.plant).doors_of_point.get(request.point, set())
         for worker in request.workers:
             for scan in site.people[worker].scans if worker in site.people else ():
                 if scan.event.door in doors and scan.event.direction == "in" and scan.event.at >= request.valid_from - HOUR:  # type: ignore[union-attr]

@@ -26,7 +26,7 @@ from streams.events import (
     Step,
     Worker,
 )  # fmt: skip
-from streams.rules.limits import limit_of
+from streams.rules.limits import CONFINED, limit_of
 from streams.rules.rule import Cause, Known, Subject
 from streams.spans import Spans
 from streams.times import MINUTE
@@ -286,7 +286,7 @@ class Fold:
         match event:
             case Scan():
                 changed = remember(person.scans, fact)
-                for permit in self._entered(event):
+                for permit in list(self._entered(event)):
                     self.known.courses.pop(permit, None)
                     dirty.add(("permit", permit, "seen"))
             case Certificate():
@@ -299,7 +299,9 @@ class Fold:
     def _entered(self, event: Scan) -> Iterator[str]:
         door = self.known.atlas.doors.get(event.door)
         for point in door.points if door else ():
-            yield from self.known.site.at_point.get(point, ())
+            for course in self.known.at(point):
+                if course.type == CONFINED and course.request and event.worker in course.request.workers:
+                    yield course.permit
 
     def _plant(self, entry: Entry, event: PlantSaid, dirty: Dirty) -> None:
         site = self.known.site

@@ -145,7 +145,8 @@ class Kernel:
                 continue
             del self.memory.armed[self._key(i, name)]
             if i == VERDICT:
-                permits.add(name)
+                if self._changed(name, now):
+                    permits.add(name)
             else:
                 said = self._judge(i, name, now)
                 permits |= {o.permit for o in said if isinstance(o, Alert) and o.permit}
@@ -211,6 +212,17 @@ class Kernel:
             return []
         self.memory.verdicts[permit] = msgspec.structs.replace(fresh, revision=old.revision + 1 if old else 1)
         return [self.memory.verdicts[permit]]
+
+    def _changed(self, permit: str, now: int) -> bool:
+        """Is a permit worth a whole verdict although nothing happened? Once a minute, or when a barrier looks different."""
+        old = self.memory.verdicts.get(permit)
+        if old is None or permit not in self.memory.site.works or now % MINUTE < 10 * SECOND:
+            return True
+        course = self.known.course(permit)
+        if barriers(self.known, course) != old.barriers:
+            return True
+        self._arm(VERDICT, permit, next_look(self.known, course))
+        return False
 
     def _verdict(self, permit: str, moment: int) -> Verdict:
         course, request = self.known.course(permit), self.known.course(permit).request

@@ -33,14 +33,15 @@ class Virtual:
         slowest = min(self.reached.values())
         own = self.waiting[SITE.name]
         while tick := next((e for e in own if isinstance(e.event, Tick)), None):
-            if tick.event.at > slowest:
+            second = tick.event
+            if not isinstance(second, Tick) or second.at > slowest:
                 return
             for name in LANES:
                 if name != SITE.name:
-                    yield from self._before(self.waiting[name], tick.event.at)
+                    yield from self._before(self.waiting[name], second.at)
             while (entry := own.popleft()) is not tick:
                 yield entry
-            self.ended = self.ended or tick.event.last
+            self.ended = self.ended or second.last
             yield tick
 
     @staticmethod

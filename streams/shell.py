@@ -86,8 +86,10 @@ class Step(Protocol):
     """A step of the pipeline: what it reads, and what it does with a batch. Raises Away to be asked again."""
 
     name: str
-    topics: tuple[Topic, ...]
     beat: float
+
+    @property
+    def topics(self) -> tuple[Topic, ...]: ...
 
     async def start(self, desk: Desk) -> None: ...
     async def take(self, batch: Batch, desk: Desk) -> None: ...
@@ -123,7 +125,8 @@ class _Consumer(driver.Consumer):  # type: ignore[misc]
     def _new_offset(self, tp: TP) -> int | None:
         self._acked[tp].clear()
         self._acked_index[tp].clear()
-        return self.app.marks.get(tp)
+        marks: dict[TP, int] = self.app.marks
+        return marks.get(tp)
 
 
 class _Transport(driver.Transport):  # type: ignore[misc]
@@ -273,7 +276,7 @@ def watch_coordinator(app: Any) -> None:
     def look() -> None:
         while True:
             time.sleep(1.0)
-            thread = getattr(getattr(app, "_consumer", None), "_thread", None)
+            thread: Any = getattr(getattr(app, "_consumer", None), "_thread", None)
             coordinator = getattr(getattr(thread, "_consumer", None), "_coordinator", None)
             if coordinator is None or not hasattr(coordinator, "_error_consumed_fut"):
                 continue

@@ -72,8 +72,8 @@ def _alert(a: dict[str, Any], lang: str, zone: str) -> html.Li:
 
 
 def _utc(ms: int) -> dt.datetime:
-    return dt.datetime.fromtimestamp(ms / 1000, dt.timezone.utc).replace(tzinfo=None)
+    return dt.datetime.fromtimestamp(ms / 1000, dt.UTC).replace(tzinfo=None)
 
 
 def _ms(at: dt.datetime) -> int:
-    return int((at if at.tzinfo else at.replace(tzinfo=dt.timezone.utc)).timestamp() * 1000)
+    return int((at if at.tzinfo else at.replace(tzinfo=dt.UTC)).timestamp() * 1000)

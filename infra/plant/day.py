@@ -167,8 +167,8 @@ def make_day(plant: Plant, start: int, hours: float, at_once: int, seed: int, vi
 def _job(plant: Plant, point: Point, n: int, started: int, rng: random.Random) -> Job:
     kind = "02" if n <= 2 else rng.choices([t for t, _ in MIX], [w for _, w in MIX])[0]
     finished = started + rng.randint(25, 150) * MINUTE
-    worker = lambda k: f"W{1000 + (n * 4 + k) % 800}"
-    return Job(f"HW-{n:05d}" if kind in HOT else f"PT-{n:05d}", kind, point, f"C{n % 12 + 1:02d}", [worker(0), worker(1)], f"G{100 + n % 58}", f"A{n % 24 + 1}",
+    workers = [f"W{1000 + (n * 4 + k) % 800}" for k in (0, 1)]
+    return Job(f"HW-{n:05d}" if kind in HOT else f"PT-{n:05d}", kind, point, f"C{n % 12 + 1:02d}", workers, f"G{100 + n % 58}", f"A{n % 24 + 1}",
                started - 40 * MINUTE, started - 13 * MINUTE, started - 4 * MINUTE, started, finished, finished + 8 * MINUTE, finished + rng.randint(40, 120) * MINUTE)  # fmt: skip
 
 

@@ -84,7 +84,7 @@ class Devices:
         rng = random.Random(self.day.seed)
         async with server:
             while True:
-                now = dt.datetime.now(dt.timezone.utc)
+                now = dt.datetime.now(dt.UTC)
                 for tag in rng.sample(tags, max(1, len(tags) // 6)):
                     value = ua.DataValue(ua.Variant(80 + rng.gauss(0, 0.6), ua.VariantType.Double), SourceTimestamp=now)
                     await server.write_attribute_value(nodes[tag].nodeid, value)

@@ -68,6 +68,7 @@ class Known:
     def __init__(self, site: Site) -> None:
         self.site = site
         self.courses: dict[str, Course] = {}
+        self._said: dict[int, str] = {}
         self._zone: tuple[str, ZoneInfo] = ("UTC", ZoneInfo("UTC"))
 
     @property
@@ -94,6 +95,7 @@ class Known:
     def zone(self) -> ZoneInfo:
         name = self.site.plant.timezone if self.site.plant else "UTC"
         if self._zone[0] != name:
+            self._said.clear()
             self._zone = (name, ZoneInfo(name))
         return self._zone[1]
 
@@ -103,7 +105,14 @@ class Known:
 
     def clock(self, ms: int | None) -> str:
         """Plant time as HH:MM:SS, or — where it is not known."""
-        return "—" if ms is None else f"{self.local(ms):%H:%M:%S}"
+        if ms is None:
+            return "—"
+        said = self._said.get(ms)
+        if said is None:
+            if len(self._said) > 20_000:
+                self._said.clear()
+            said = self._said[ms] = f"{self.local(ms):%H:%M:%S}"
+        return said
 
 
 def wake_at(*moments: int | None) -> int | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from functools import lru_cache
 
 from streams.course import Course
 from streams.events import Check, Step
@@ -22,12 +23,13 @@ FRESH = 60 * SECOND
 
 def checks(known: Known, course: Course) -> dict[str, Check]:
     """Each inequality that applies to this permit, and what is known of it."""
-    return {name: _check(name, truth, numbers) for name, truth, numbers in _truths(known, course)}
+    return {name: _check(name, truth, tuple(numbers.items())) for name, truth, numbers in _truths(known, course)}
 
 
-def _check(name: str, truth: Truth | None, numbers: dict[str, str]) -> Check:
+@lru_cache(maxsize=8192)
+def _check(name: str, truth: Truth | None, numbers: tuple[tuple[str, str], ...]) -> Check:
     outcome = {None: "pending", Truth.TRUE: "consistent", Truth.FALSE: "violation", Truth.UNKNOWN: "indeterminate"}[truth]
-    return Check(outcome, both(f"{name}.{outcome}", numbers))  # type: ignore[arg-type]
+    return Check(outcome, both(f"{name}.{outcome}", dict(numbers)))  # type: ignore[arg-type]
 
 
 def _truths(known: Known, course: Course) -> Iterator[tuple[str, Truth | None, dict[str, str]]]:

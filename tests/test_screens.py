@@ -1,0 +1,112 @@
+"""The screens in a real Chromium: they show what Kafka says, in both languages, let nothing foreign in, and say when they are old."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+
+import pytest
+
+playwright = pytest.importorskip("playwright.sync_api")
+pytestmark = [pytest.mark.browser, pytest.mark.broker, pytest.mark.timeout(240)]
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
+
+
+@pytest.fixture(scope="module")
+def browser():
+    path = shutil.which("chromium") or shutil.which("chromium-browser")
+    assert path, "install Chromium: sh infra/install_chromium.sh"
+    with playwright.sync_playwright() as p:
+        b = p.chromium.launch(executable_path=path, args=FLAGS)
+        yield b
+        b.close()
+
+
+@pytest.fixture
+def page(browser, system):
+    context = browser.new_context(viewport={"width": 1600, "height": 900}, timezone_id="America/New_York")
+    page = context.new_page()
+    page.faults, page.foreign = [], []
+    page.on("console", lambda m: page.faults.append(m.text) if m.type == "error" else None)
+    page.on("pageerror", lambda e: page.faults.append(str(e)))
+    page.on("request", lambda r: page.foreign.append(r.url) if not r.url.startswith((f"http://127.0.0.1:{system.ports.dashboards}", "data:", "blob:")) else None)
+    page.base = f"http://127.0.0.1:{system.ports.dashboards}"
+    yield page
+    context.close()
+
+
+def _live(page, path: str):
+    page.goto(page.base + path)
+    page.wait_for_function("document.documentElement.dataset.live === 'live'", timeout=45_000)
+    return page
+
+
+@pytest.mark.seed("000-25")
+@pytest.mark.seed("000-06")
+def test_the_wall_shows_the_alarm_and_says_how_old_it_is(page, system, wait, store):
+    wait("an alarm", lambda: store.rows("SELECT 1 FROM alerts WHERE site = 'P1286' AND state = 'raised' LIMIT 1") or store.rows("SELECT 1 FROM alerts WHERE site = 'P1286' LIMIT 1"), 90, system)
+    _live(page, "/wall")
+    assert page.locator("#map .js-plotly-plot").count() == 1
+    assert int(page.locator("#n-active").inner_text()) >= 1
+    assert page.locator("#conn-age").inner_text().endswith("s")
+    assert page.faults == []
+    assert page.foreign == []
+    assert page.locator(".modebar-btn").count() == 0
+
+
+@pytest.mark.parametrize("path", ["/wall", "/shop/W1", "/crew/C02", "/me?worker=W1004", "/risk/101"])
+@pytest.mark.parametrize("lang", ["zh", "en"])
+def test_every_page_stands_in_both_languages(page, path, lang):
+    _live(page, f"{path}{'&' if '?' in path else '?'}lang={lang}")
+    text = page.locator(".page").inner_text()
+    assert ("在线" in text) == (lang == "zh")
+    assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+    assert page.faults == []
+
+
+@pytest.mark.seed("000-28")
+def test_a_permit_shows_gas_approval_and_video_and_leads_to_the_raw_event(page, store, system, wait):
+    wait("readings of the job", lambda: len(store.rows("SELECT 1 FROM facts WHERE permit = 'HW-00001'")) >= 4, 60, system)
+    _live(page, "/permit/HW-00001?lang=en")
+    text = page.locator(".page").inner_text()
+    assert "T1 " in text and "T9 " in text
+    assert page.locator("#times .js-plotly-plot").count() == 1
+    page.locator(".facts a").first.click()
+    page.wait_for_selector("#raw")
+    assert '"permit":"HW-00001"' in page.locator("#raw").inner_text()
+
+
+@pytest.mark.seed("000-37")
+def test_a_crew_sees_colour_shape_and_word(page):
+    _live(page, "/crew/C02?lang=en")
+    lights = page.locator(".card .st").all_inner_texts()
+    assert lights
+    assert all(any(shape in text for shape in "■▲●○") and text[2:] for text in lights)
+
+
+@pytest.mark.seed("000-11")
+def test_a_phone_shows_three_things_at_most(page):
+    page.set_viewport_size({"width": 390, "height": 800})
+    _live(page, "/me?worker=W1004&lang=en")
+    items = page.locator("#todos li")
+    assert 1 <= items.count() <= 3
+    assert all(items.nth(i).bounding_box()["height"] >= 44 for i in range(items.count()))
+
+
+def test_hostile_text_is_text(page, system):
+    _live(page, "/permit/%3Cimg%20src=x%20onerror=alert(1)%3E")
+    assert page.locator("img").count() == 0
+
+
+def test_a_dead_kernel_makes_the_screen_stale_and_a_dead_server_makes_it_offline(page, system, wait):
+    """000-37: a screen without a heartbeat must not look alive."""
+    _live(page, "/wall")
+    system.parts["correlate"].process.send_signal(signal.SIGSTOP)
+    try:
+        page.wait_for_function("document.documentElement.dataset.live === 'stale'", timeout=12_000)
+    finally:
+        system.parts["correlate"].process.send_signal(signal.SIGCONT)
+    page.wait_for_function("document.documentElement.dataset.live === 'live'", timeout=20_000)
+    system.parts["dashboards"].process.kill()
+    page.wait_for_function("document.documentElement.dataset.live === 'offline'", timeout=25_000)
+    wait("the screens again", lambda: page.evaluate("document.documentElement.dataset.live") == "live", 60, system)
