@@ -32,13 +32,18 @@ class Live:
     def __init__(self, kafka: str, sql: str, prefix: str) -> None:
         self.kafka, self.prefix = kafka, prefix
         self.hub = Hub(alerts="log", jobs="state", pulse="state", heat="state")
-        self.board = Board()
+        self.boards: dict[str, Board] = {}
         self.plant: Plant | None = None
         self.store = Store(sql)
         self.heat: list[dict[str, Any]] = []
         self.deciders = [f"http://{d}" for d in os.environ.get("PERMITWATCH_DECIDE", "127.0.0.1:8091").split(",")]
         self.ready = asyncio.Event()
         self.dirty = False
+
+    @property
+    def board(self) -> Board:
+        """What stands at the plant that these screens show."""
+        return self.boards.setdefault(self.plant.site if self.plant else "", Board())
 
     async def run(self) -> None:
         """Runs until cancelled."""
@@ -109,7 +114,7 @@ class Live:
             said: Alert | Verdict = msgspec.json.decode(raw, type=Alert) if topic == ALERTS.name else msgspec.json.decode(raw, type=Verdict)
         except msgspec.DecodeError:
             return
-        if not self.board.take(said):
+        if not self.boards.setdefault(said.site, Board()).take(said) or (self.plant and said.site != self.plant.site):
             return
         self.dirty = True
         if isinstance(said, Alert):
@@ -118,9 +123,10 @@ class Live:
     def _describe(self, raw: bytes) -> None:
         if b'"plant"' not in raw[:4000]:
             return
-        event = decode_event(decode_envelope(raw).event)
-        if isinstance(event, PlantSaid):
-            self.plant = event.plant
+        envelope = decode_envelope(raw)
+        event = decode_event(envelope.event)
+        if isinstance(event, PlantSaid) and not envelope.virtual:
+            self.plant, self.dirty = event.plant, True
 
     # ---- the rest -----------------------------------------------------------------------------------------------
 

@@ -104,7 +104,7 @@ class Correlate:
         now = int(time.time() * 1000)
         at = Stamp(int(q.get("at", now)), int(q.get("u", 1000)))
         answer, reasons = kernel.decide(q.get("worker", ""), q.get("door", ""), q.get("direction", "in"), at)
-        behind = now - kernel.memory.site.now
+        behind = 0 if kernel.memory.site.virtual else now - kernel.memory.site.now
         if behind > 10_000 and answer == "allow":
             answer, reasons = "pending", ["SYS-LAG"]
         return web.json_response({"answer": answer, "reasons": reasons, "behind_ms": max(0, behind)})
@@ -112,7 +112,7 @@ class Correlate:
     async def health(self, request: web.Request) -> web.Response:
         """GET /healthz → the sites here and how far behind each is, ms."""
         now = int(time.time() * 1000)
-        sites = {s: max(0, now - k.memory.site.now) for ks in self.kernels.values() for s, k in ks.items()}
+        sites = {s: max(0, now - k.memory.site.now) for ks in self.kernels.values() for s, k in ks.items() if not k.memory.site.virtual}
         return web.json_response({"sites": sites})
 
 

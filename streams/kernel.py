@@ -117,7 +117,7 @@ class Kernel:
         if beat and tick.at - beat.heard.last[-1] > 3 * BLIND:
             site.blind.add(beat.heard.last[-1], tick.at)
             dirty.add(("site", site.site, "dark"))
-        site.now = tick.at
+        site.now, site.virtual = tick.at, tick.virtual
         if tick.at % (10 * MINUTE) < SECOND:
             self._forget(tick.at - KEEP)
         out = self._judge_all(dirty, tick.at) if dirty else []

@@ -180,6 +180,7 @@ class Site(Struct):
 
     site: str
     now: int = 0
+    virtual: bool = False
     began: int = 0
     plant: Plant | None = None
     plant_ref: str = ""

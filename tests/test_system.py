@@ -10,11 +10,12 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+from kafka import KafkaProducer
+
 from infra.plant.story import read_story
 from infra.plant.tell import judge
 from infra.play import tell_through
 from infra.replay import again, from_clickhouse, from_kafka, recorded
-from kafka import KafkaProducer
 from streams.topics import ALERTS, COMMANDS, TIMELINE, VERDICTS
 
 pytestmark = [pytest.mark.broker, pytest.mark.engine, pytest.mark.timeout(240)]

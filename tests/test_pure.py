@@ -1,0 +1,297 @@
+"""Property tests of the pure rooms, and the seven laws at the end of `domain.md` 4.4."""
+
+from __future__ import annotations
+
+import random
+import struct
+from pathlib import Path
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from infra.plant.story import read_story
+from infra.plant.tell import Telling, timeline
+from ingest.registers import ORDER, float32, reads, value_of
+from streams.events import Alert, Entry, Tick, Verdict, decode_entry, encode, schema
+from streams.intake import Intake, Refusal
+from streams.kernel import Kernel, restore
+from streams.plant import Channel, PlantError, read_plant
+from streams.rules import RULES
+from streams.rules.limits import allowed_lel, to_lel, to_mg
+from streams.spans import Intervals, Numbers, Spans
+from streams.texts import RULES as SENTENCES
+from streams.texts import TEXTS
+from streams.times import Stamp, Truth, before, within
+
+SCENARIOS = Path(__file__).parent / "scenarios"
+MS = st.integers(0, 10_000)
+
+
+# ---- time -----------------------------------------------------------------------------------------------------------
+
+
+@given(MS, MS, st.integers(0, 50), st.integers(0, 50), st.integers(0, 100))
+@pytest.mark.seed("000-28")
+def test_widening_a_clock_only_moves_towards_unknown(a, b, ua, ub, more):
+    narrow = before(Stamp(a, ua), Stamp(b, ub))
+    assert before(Stamp(a, ua + more), Stamp(b, ub)) in (narrow, Truth.UNKNOWN)
+    assert within(Stamp(a, ua + more), Stamp(b, ub), 500) in (within(Stamp(a, ua), Stamp(b, ub), 500), Truth.UNKNOWN)
+
+
+@given(MS, MS)
+def test_exact_instants_are_never_unknown(a, b):
+    assert before(Stamp(a), Stamp(b)) is (Truth.TRUE if a <= b else Truth.FALSE)
+
+
+def test_a_minute_is_half_open():
+    minute = Stamp(60_000, 0, 60_000)
+    assert before(Stamp(120_000), minute) is Truth.FALSE
+    assert before(Stamp(119_999), minute) is Truth.UNKNOWN
+
+
+# ---- spans ----------------------------------------------------------------------------------------------------------
+
+
+@given(st.lists(MS, max_size=60), st.integers(0, 300), st.randoms())
+def test_spans_do_not_depend_on_order_or_repeats(moments, join, rng):
+    one, two = Spans(join), Spans(join)
+    for m in moments:
+        one.add(m, float(m % 7), str(m))
+    shuffled = [*moments, *moments[:5]]
+    rng.shuffle(shuffled)
+    for m in shuffled:
+        two.add(m, float(m % 7), str(m))
+    assert one == two
+    assert all(b - a > join for a, b in zip(one.last, one.first[1:], strict=False))
+
+
+@given(st.lists(st.tuples(MS, MS).map(sorted), max_size=30), st.randoms())
+def test_intervals_are_a_union(pairs, rng):
+    one, two = Intervals(), Intervals()
+    for lo, hi in pairs:
+        one.add(lo, hi)
+    rng.shuffle(pairs)
+    for lo, hi in pairs:
+        two.add(lo, hi)
+    assert one == two
+    for at in (0, 17, 5000):
+        assert (at in one) == any(lo <= at <= hi for lo, hi in pairs)
+
+
+@given(st.lists(st.integers(1, 80), max_size=120))
+def test_numbers_know_repeats_and_holes(ns):
+    numbers, seen = Numbers(), set()
+    for n in ns:
+        assert numbers.add(n) is (n not in seen)
+        seen.add(n)
+    missing = {m for lo, hi in numbers.holes() for m in range(lo, hi + 1)}
+    assert missing == (set(range(min(seen), max(seen) + 1)) - seen if seen else set())
+
+
+# ---- registers, limits, texts ---------------------------------------------------------------------------------------
+
+
+@given(st.floats(width=32, allow_nan=False, allow_infinity=False), st.sampled_from(sorted(ORDER)))
+def test_a_float_in_every_byte_order(value, order):
+    raw = struct.pack(">f", value)
+    wire = bytearray(4)
+    for place, source in enumerate(ORDER[order]):
+        wire[source] = raw[place]
+    assert float32(list(struct.unpack(">HH", wire)), order) == value
+
+
+@given(st.lists(st.integers(0, 3000), min_size=1, max_size=80), st.integers(0, 20), st.integers(2, 125))
+def test_reads_cover_every_register_within_the_limit(registers, gap, most):
+    channels = [Channel(str(i), "s", "toxic", "ppm", register=r) for i, r in enumerate(registers)]
+    planned = reads(channels, gap, most)
+    assert all(n <= most for _, n in planned)
+    assert all(any(a <= r < a + n for a, n in planned) for r in registers)
+
+
+@pytest.mark.parametrize("words", [{}, {0: 0x7FFF, 1: 0}, {0: 10, 1: 1}, {0: 60000, 1: 0}])
+def test_a_failed_read_is_never_a_number(words):
+    channel = Channel("t", "s", "combustible", "%LEL", low=0, high=100, register=0, status_register=1, scale=0.01)
+    value, why = value_of(channel, words, "ABCD")
+    assert value is None
+    assert why
+
+
+def test_the_table_of_percent_lel_and_percent_volume():
+    """domain.md 2.4"""
+    assert [round(allowed_lel(g, "GB"), 1) for g in ("methane", "chloromethane", "dimethyldichlorosilane", "hydrogen", "toluene")] == [10.0, 6.2, 5.9, 12.5, 18.2]
+    assert allowed_lel("toluene", "OSHA") == 10
+    assert to_lel(0.5, "%vol", "methane") == pytest.approx(10)
+    assert to_mg(8, "ppm", "h2s") == pytest.approx(11.2, abs=0.1)
+
+
+def test_every_rule_has_its_sentence_and_advice_in_both_languages():
+    for rule in RULES:
+        assert rule.code in SENTENCES
+        assert f"{rule.code}.advice" in SENTENCES
+        assert rule.clause and rule.edition and rule.confidence in "ABC"
+    assert all(zh.strip() and en.strip() for zh, en in TEXTS.values())
+
+
+def test_the_schema_is_published_for_every_kind():
+    assert {"Envelope", "Frame", "Requested", "Alert", "DeadLetter"} <= schema()["$defs"].keys()
+
+
+# ---- intake ---------------------------------------------------------------------------------------------------------
+
+
+@given(st.binary(max_size=400))
+def test_no_bytes_make_the_intake_raise(raw):
+    assert isinstance(Intake().take(raw, "permit.events"), Refusal)
+
+
+@given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(max_size=20), lambda x: st.lists(x, max_size=4) | st.dictionaries(st.text(max_size=8), x, max_size=4), max_leaves=12))
+def test_no_json_makes_the_intake_raise(value):
+    raw = msgspec.json.encode({"site": "s", "source": "s", "seq": 1, "seen": 1, "event": value})
+    assert isinstance(Intake().take(raw, "permit.events"), Refusal)
+
+
+# ---- plant files ----------------------------------------------------------------------------------------------------
+
+TOML = 'site = "S"\nzh = "厂"\nen = "plant"\n[[shops]]\nid = "W"\nzh = "a"\nen = "a"\n[[areas]]\nid = "A"\nshop = "W"\nzh = "a"\nen = "a"\n[[modbus]]\nname = "m"\naddress = "127.0.0.1:1"\n'
+POINTS, PLACES = "tag,source,kind,unit,area,register\nT1,m,toxic,ppm,A,0\n", "id,area,x,y,detectors\nP1,A,0,0,T1\n"
+MUSEUM = {
+    "an unknown key": ("plant.toml", TOML.replace("shop =", "shopp ="), POINTS, PLACES, "shopp", "Did you mean shop?"),
+    "a shop that is not there": ("plant.toml", TOML.replace('shop = "W"', 'shop = "X"'), POINTS, PLACES, "no shop X", "Known here: W"),
+    "broken TOML": ("plant.toml", TOML.replace('zh = "厂"', "zh = "), POINTS, PLACES, "syntax", "Mend"),
+    "an unknown column": ("points.csv", TOML, POINTS.replace("register", "registr"), PLACES, "registr", "Did you mean register?"),
+    "a word for a number": ("points.csv", TOML, POINTS.replace(",0\n", ",zero\n"), PLACES, "register", "column register"),
+    "a source that is not there": ("points.csv", TOML, POINTS.replace(",m,", ",n,"), PLACES, "n is not described", "m"),
+    "a tag twice": ("points.csv", TOML, POINTS + "T1,m,toxic,ppm,A,2\n", PLACES, "twice", "own"),
+    "an unbound detector": ("places.csv", TOML, POINTS, PLACES.replace("T1", "T9"), "T9", "T1"),
+    "a time zone that is none": ("plant.toml", 'timezone = "Mars/Base"\n' + TOML, POINTS, PLACES, "Mars/Base", "Asia/Shanghai"),
+}
+
+
+@pytest.mark.parametrize("name", MUSEUM)
+def test_a_wrong_plant_file_is_refused_with_file_line_field_and_remedy(name, tmp_path):
+    file, toml, points, places, said, remedy = MUSEUM[name]
+    for path, text in (("plant.toml", toml), ("points.csv", points), ("places.csv", places)):
+        (tmp_path / path).write_text(text, encoding="utf-8")
+    with pytest.raises(PlantError) as refused:
+        read_plant(tmp_path / "plant.toml")
+    text = str(refused.value)
+    assert f"{tmp_path / file}:" in text
+    assert said in text
+    assert remedy in text
+
+
+def test_a_chinese_csv_in_gb18030_is_read(tmp_path):
+    (tmp_path / "plant.toml").write_text(TOML, encoding="utf-8")
+    (tmp_path / "points.csv").write_bytes(POINTS.replace("T1", "检测1").encode("gb18030"))
+    (tmp_path / "places.csv").write_bytes(PLACES.replace("T1", "检测1").encode("gb18030"))
+    assert read_plant(tmp_path / "plant.toml").plant.channels[0].tag == "检测1"
+
+
+# ---- the seven laws of domain.md 4.4 --------------------------------------------------------------------------------
+
+
+def _entries(name: str) -> list[Entry]:
+    story = read_story(SCENARIOS / f"{name}.toml")
+    return [Entry("story", "clock", n, at, "site.events", said) if isinstance(said, Tick) else said for n, (at, said) in enumerate(timeline(story)) if not isinstance(said, Refusal)]
+
+
+def _fold(entries: list[Entry]) -> tuple[Kernel, Telling]:
+    kernel, telling = Kernel("story"), Telling()
+    for entry in entries:
+        telling.outputs += kernel.step(entry)
+    return kernel, telling
+
+
+def _standing(telling: Telling) -> set[tuple[str, int, int | None, int, str]]:
+    last = [max(r, key=lambda a: a.revision) for r in telling.alerts.values()]
+    return {(a.id, a.start, a.end, a.priority, a.text["en"]) for a in last if a.state != "retracted" and not a.code.startswith(("DQ-SEQ", "SYS"))}
+
+
+LAWS = ("S02_gas_47_min_before_approval", "S06_work_before_approval", "S19_guardian_absent", "S26_lel_12_methane", "S32_interruption_45_min")
+
+
+@pytest.mark.parametrize("name", LAWS)
+@settings(max_examples=4, deadline=None)
+@given(seed=st.integers(0, 1000))
+@pytest.mark.seed("S63")
+def test_law_i_any_order_within_forty_seconds_ends_in_the_same_alerts(name, seed):
+    """(i) permutation invariance"""
+    entries, rng = _entries(name), random.Random(seed)
+    key = {id(e): (e.seen if isinstance(e.event, Tick) else e.seen + rng.uniform(-40_000, 40_000)) for e in entries}
+    assert _standing(_fold(sorted(entries, key=lambda e: key[id(e)]))[1]) == _standing(_fold(entries)[1])
+
+
+@pytest.mark.parametrize("name", LAWS)
+def test_law_ii_repeats_change_nothing(name):
+    """(ii) idempotence"""
+    entries, rng = _entries(name), random.Random(2)
+    doubled = [e for entry in entries for e in ((entry, entry) if rng.random() < 0.05 else (entry,))]
+    assert [encode(o) for o in _fold(doubled)[1].outputs] == [encode(o) for o in _fold(entries)[1].outputs]
+
+
+@pytest.mark.parametrize("name", LAWS)
+def test_law_iii_wider_clocks_never_make_a_violation_or_green(name):
+    """(iii) monotonicity: every check of the verdict stays or becomes indeterminate"""
+    entries = _entries(name)
+    wide = [msgspec.structs.replace(e, event=msgspec.structs.replace(e.event, u=20_000)) if e.topic == "permit.events" else e for e in entries]
+    narrow, loose = _fold(entries)[1].verdict("HW-1"), _fold(wide)[1].verdict("HW-1")
+    for check in ("T1", "T2", "T3", "T5"):
+        assert loose.checks[check].outcome in (narrow.checks[check].outcome, "indeterminate")
+
+
+@pytest.mark.parametrize("name", LAWS)
+def test_law_iv_no_alert_without_evidence(name):
+    """(iv) every evidence id names an entry of the timeline"""
+    entries = _entries(name)
+    refs = {e.ref for e in entries}
+    alerts = [o for o in _fold(entries)[1].outputs if isinstance(o, Alert)]
+    assert alerts
+    assert all(a.evidence and set(a.evidence) <= refs for a in alerts)
+
+
+@pytest.mark.parametrize("name", LAWS)
+def test_law_v_replay_of_the_written_timeline_is_equal_byte_for_byte(name):
+    """(v) live == replay, also through snapshots"""
+    entries = _entries(name)
+    live = [encode(o) for o in _fold(entries)[1].outputs]
+    kernel, again = Kernel("story"), []
+    for n, raw in enumerate([encode(e) for e in entries]):
+        again += [encode(o) for o in kernel.step(decode_entry(raw))]
+        if n % 2500 == 2499:
+            kernel = restore(kernel.snapshot())
+    assert again == live
+
+
+@pytest.mark.parametrize("kind", ["frame", "positions", "camera.beat", "permit.gas_test"])
+def test_law_vi_removing_events_never_turns_unknown_into_fine(kind):
+    """(vi) silence safety: with a source gone, no barrier and no check is better than before"""
+    entries = _entries("S01_golden_path")
+    _, full = _fold(entries)
+    fewer = [e for e in entries if e.event.__struct_config__.tag != kind]
+    _, less = _fold(fewer)
+    good = {"consistent": 2, "pending": 1, "indeterminate": 1, "violation": 0}
+    a, b = full.verdict("HW-1"), less.verdict("HW-1")
+    assert all(good[b.checks[t].outcome] <= good[a.checks[t].outcome] for t in a.checks if t in b.checks)
+    during = [v for v in less.outputs if isinstance(v, Verdict) and v.barriers and v.status == "active"]
+    name = {"frame": "gas", "positions": "guard", "camera.beat": "video", "permit.gas_test": "permit"}[kind]
+    assert kind == "permit.gas_test" or all(v.barriers.get(name) != "ok" for v in during[1:])
+
+
+@pytest.mark.parametrize("name", LAWS)
+def test_law_vii_a_shifted_plant_shifts_its_alerts(name):
+    """(vii) metamorphic: everything a day later gives the same alerts a day later"""
+    day = 86_400_000
+
+    def shift(value):
+        raw = msgspec.json.decode(encode(value))
+        raw["seen"] += day
+        for key in ("at", "valid_from", "valid_to", "planned_start", "until"):
+            if isinstance(raw["event"].get(key), int):
+                raw["event"][key] += day
+        return msgspec.convert(raw, Entry)
+
+    entries = _entries(name)
+    plain, moved = _standing(_fold(entries)[1]), _standing(_fold([shift(e) for e in entries])[1])
+    assert {(i, s + day, e and e + day, p, t) for i, s, e, p, t in plain} == moved
