@@ -13,7 +13,7 @@ from streams.shell import Away, Batch, Desk
 from streams.topics import ALL, SNAPSHOTS
 
 log = logging.getLogger("permitwatch")
-EVERY = float(os.environ.get("PERMITWATCH_ARCHIVE_EVERY", "2"))
+EVERY = float(os.environ.get("PERMITWATCH_ARCHIVE_EVERY", "4"))
 MOST = 20_000
 ROWS = 5_000
 BYTES = 1 << 20

@@ -1,0 +1,107 @@
+"""The edges by themselves: the outbox, the embedded engine, the merge of a virtual site."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from pathlib import Path
+
+import httpx
+import msgspec
+import pytest
+import uvicorn
+
+from infra.plant.story import read_story
+from infra.play import messages
+from ingest.outbox import Outbox
+from sql.server import Engine, User, application
+from sql.store import Store, StoreError
+from streams.events import Entry, Lane, Scan, Tick, decode_envelope
+from streams.intake import Intake
+from streams.merge import Virtual
+
+SCENARIOS = Path(__file__).parent / "scenarios"
+
+
+def test_the_outbox_numbers_without_gaps_over_restarts_and_keeps_what_was_not_sent(tmp_path):
+    for start in (0, 5):
+        box = Outbox(tmp_path / "outbox.db", "127.0.0.1:1")
+        for i in range(start, start + 5):
+            box.put("S", "badges", Scan(at=i, u=0, worker=f"W{i}", door="D"))
+        assert box.waiting() == start + 5
+        box.close()
+    db = box._open("normal")
+    envelopes = [decode_envelope(v) for (v,) in db.execute("select value from outbox order by id")]
+    assert [e.seq for e in envelopes] == list(range(1, 11))
+    assert {e.lane for e in envelopes} == {Lane.LIVE}
+    db.close()
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory) -> str:
+    server = uvicorn.Server(uvicorn.Config(application(Engine(tmp_path_factory.mktemp("engine")), {"default": User("", True), "analyst": User("look", False)}), port=15123, log_level="error"))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    while not server.started:
+        time.sleep(0.05)
+    yield "http://127.0.0.1:15123"
+    server.should_exit = True
+    thread.join(5)
+
+
+@pytest.mark.engine
+class TestEngine:
+    def test_migrations_apply_once(self, engine):
+        store = Store(engine.replace("//", "//default@"))
+        assert len(store.migrate()) == 4
+        assert store.migrate() == []
+
+    def test_the_same_insert_again_changes_nothing_even_through_views(self, engine):
+        store = Store(engine.replace("//", "//default@"))
+        body = msgspec.json.encode({"site": "T", "source": "s", "seq": 1, "seen": 1_795_000_000_000, "event": {"kind": "frame", "at": 1_795_000_000_000, "names": ["a", "b"], "values": [1.5, None]}}).decode()
+        for _ in range(3):
+            store.insert("messages", ("topic", "partition", "offset", "body"), [("sensor.readings", 0, 1, body)], "sensor.readings:0:1-2")
+        assert store.rows("SELECT tag, value FROM readings WHERE site = 'T' ORDER BY tag") == [{"tag": "a", "value": 1.5}, {"tag": "b", "value": None}]
+        assert store.rows("SELECT count() AS n FROM frames WHERE site = 'T'") == [{"n": 1}]
+
+    def test_an_insert_of_several_blocks_under_one_token_is_refused(self, engine):
+        store = Store(engine.replace("//", "//default@"))
+        with pytest.raises(StoreError, match="one block"):
+            store.insert("messages", ("topic", "partition", "offset", "body"), [("x", 0, i, "a" * 400) for i in range(20_000)], "x:0:0-20000")
+
+    def test_an_analyst_reads_and_cannot_write(self, engine):
+        assert httpx.post(engine, params={"user": "analyst", "password": "look"}, content="SELECT 1").text == "1\n"
+        refused = httpx.post(engine, params={"user": "analyst", "password": "look"}, content="DROP TABLE messages")
+        assert refused.status_code == 403
+        assert refused.headers["X-ClickHouse-Exception-Code"] == "164"
+
+    def test_a_wrong_password_and_a_wrong_query_are_said_clearly(self, engine):
+        assert httpx.post(engine, params={"user": "analyst", "password": "guess"}, content="SELECT 1").status_code == 403
+        wrong = httpx.post(engine, content="SELECT nonsense")
+        assert "UNKNOWN_IDENTIFIER" in wrong.text
+        assert wrong.headers["X-ClickHouse-Exception-Code"] == "47"
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_virtual_site_has_one_order_however_its_topics_are_read(seed):
+    """Topics are read in bursts of any length; what comes out is the same, each second closed by its tick."""
+    story, rng, intake = read_story(SCENARIOS / "S67_year_1970.toml", "v"), random.Random(seed), Intake()
+    queues: dict[str, list[Entry]] = {}
+    for topic, raw in messages(story, "v"):
+        if isinstance(entry := intake.take(raw, topic), Entry):
+            queues.setdefault(topic, []).append(entry)
+
+    def read(burst: int) -> list[tuple[str, str, int]]:
+        virtual, out, left = Virtual(0), [], {t: list(q) for t, q in queues.items()}
+        while any(left.values()):
+            topic = rng.choice([t for t, q in left.items() if q])
+            for entry in left[topic][:burst]:
+                out += [(e.topic, e.source, e.seq) for e in virtual.add(entry)]
+            del left[topic][:burst]
+        return out
+
+    one = read(1)
+    assert one == read(rng.randint(5, 500))
+    assert [s for t, src, s in one if src == "player"] == sorted(s for t, src, s in one if src == "player")
+    assert len(one) >= sum(not isinstance(e.event, Tick) for q in queues.values() for e in q)
