@@ -84,7 +84,7 @@ def _judging(commands) -> None:  # type: ignore[no-untyped-def]
              _o("--since", help="ISO 8601; default: everything kept"), _o("--until", help="ISO 8601"), _o("--prefix", default=""), _o("--out", type=Path, help="write the outputs here, one JSON a line"))  # fmt: skip
     _command(commands, "dead-letters", "lists, shows and sends again what was refused", _dead, KAFKA, _o("--show", metavar="PARTITION:OFFSET"), _o("--resend", metavar="PARTITION:OFFSET"), _o("--prefix", default=""))
     _command(commands, "chaos", "kills every process under load and shows that nothing is lost and nothing counted twice", _chaos, _o("--data", type=Path, default=Path("var/chaos"), help="folder of the trial system"),
-             _o("--port-offset", type=int, default=3000), _o("--stories", type=Path, default=Path("tests/scenarios")), _o("--seed", type=int, default=1), _o("--rounds", type=int, default=1))  # fmt: skip
+             _o("--port-offset", type=int, default=3000), _o("--stories", type=Path, default=Path("tests/scenarios")), _o("--seed", type=int, default=1), _o("--rounds", type=int, default=1), _o("--outage", type=float, default=60, help="seconds that Kafka and ClickHouse stay away"))  # fmt: skip
     _command(commands, "bench", "speed and memory on this machine", _bench, DATA, _o("--quick", action="store_true"), _o("--write", type=Path, help="write the table into this Markdown file"))
 
 
@@ -204,7 +204,7 @@ def _dead(a: argparse.Namespace) -> int:
 def _chaos(a: argparse.Namespace) -> int:
     from infra.chaos import chaos
 
-    return chaos(a.data, a.port_offset, a.stories, a.seed, a.rounds)
+    return chaos(a.data, a.port_offset, a.stories, a.seed, a.rounds, a.outage)
 
 
 def _bench(a: argparse.Namespace) -> int:

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from infra.plant.story import read_story
-from infra.plant.tell import Telling
-from infra.play import END, tell_through
+from infra.plant.tell import END, Telling
+from infra.play import tell_through
 from infra.replay import key_of
 from infra.up import Ports, System
 from sql.store import Store, StoreAway
@@ -34,13 +34,13 @@ class Report:
     faults: list[str] = field(default_factory=list)
 
 
-def chaos(data: Path, offset: int, folder: Path, seed: int = 1, rounds: int = 1, say: Callable[[str], None] = print) -> int:
+def chaos(data: Path, offset: int, folder: Path, seed: int = 1, rounds: int = 1, outage: float = 60, say: Callable[[str], None] = print) -> int:
     """Starts a system of its own, tells stories calmly, tells them again while processes die, and compares; 0 if they are equal."""
     system = System(data, Ports(offset), scale=0.05, say=say)
     try:
         system.prepare()
         system.start()
-        report = asyncio.run(compare(system, folder, seed, rounds, say))
+        report = asyncio.run(compare(system, folder, seed, rounds, outage, say))
     finally:
         system.stop()
     say(f"killed {len(report.killed)} times: {', '.join(report.killed)}")
@@ -50,14 +50,14 @@ def chaos(data: Path, offset: int, folder: Path, seed: int = 1, rounds: int = 1,
     return 1 if report.faults else 0
 
 
-async def compare(system: System, folder: Path, seed: int, rounds: int, say: Callable[[str], None]) -> Report:
+async def compare(system: System, folder: Path, seed: int, rounds: int, outage: float, say: Callable[[str], None]) -> Report:
     """Tells the stories twice at sites of their own and holds the two against each other."""
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     kafka, report = f"127.0.0.1:{system.ports.kafka}", Report()
     calm = await _tell(folder, kafka, f"calm{seed}")
     say("told once, undisturbed; now again, and the processes die")
     stop, supervisor = asyncio.Event(), asyncio.create_task(_supervise(system))
-    killer = asyncio.create_task(_kill(system, random.Random(seed), rounds, stop, report, say))
+    killer = asyncio.create_task(_kill(system, random.Random(seed), rounds, outage, stop, report, say))
     storm = await _tell(folder, kafka, f"storm{seed}", pause=lambda: not stop.is_set())
     await killer
     for name in STORIES:
@@ -71,23 +71,24 @@ async def compare(system: System, folder: Path, seed: int, rounds: int, say: Cal
 async def _tell(folder: Path, kafka: str, prefix: str, pause: Callable[[], bool] | None = None) -> dict[str, Telling]:
     """Tells all stories side by side; with `pause`, again and again at the same sites until it says no (repeats change nothing)."""
     stories = {name: read_story(folder / f"{name}.toml", f"{prefix}-{name[:3]}") for name in STORIES}
-    tellings = await asyncio.gather(*(tell_through(s, kafka, patience=240) for s in stories.values()))
+    tellings = await asyncio.gather(*(tell_through(s, kafka, patience=600) for s in stories.values()))
     while pause and pause():
         await asyncio.sleep(0.2)
     return dict(zip(stories, tellings, strict=True))
 
 
-async def _kill(system: System, rng: random.Random, rounds: int, stop: asyncio.Event, report: Report, say: Callable[[str], None]) -> None:
-    """kill -9 of each process in turn, then at random; the supervisor starts them again."""
+async def _kill(system: System, rng: random.Random, rounds: int, outage: float, stop: asyncio.Event, report: Report, say: Callable[[str], None]) -> None:
+    """kill -9 of each process in turn, then at random; ClickHouse and Kafka also stay away for a while; the supervisor starts them again."""
     order = [*VICTIMS, *(rng.choice(VICTIMS[:5]) for _ in range(4 * rounds))]
-    for name in order:
+    for name, away in [*((n, 0.0) for n in order), ("sql", outage), ("kafka", outage)]:
         await asyncio.sleep(rng.uniform(0.3, 1.2))
         part = system.parts.get(name)
         if part and part.process and part.process.poll() is None:
+            part.held = time.monotonic() + away
             os.kill(part.process.pid, signal.SIGKILL)
             report.killed.append(name)
-            say(f"  kill -9 {name}")
-        await asyncio.sleep(1.5)
+            say(f"  kill -9 {name}" + (f", away for {away:.0f} s" if away else ""))
+        await asyncio.sleep(1.5 + away)
     await asyncio.sleep(5)
     stop.set()
 
@@ -130,7 +131,7 @@ def _compare_stored(system: System, seed: int, report: Report) -> None:
     sql = """SELECT substring(site, position(site, '-') + 1) AS story, startsWith(site, 'calm') AS calm, count() AS n, uniqExact(source, topic, lane, seq) AS u
              FROM (SELECT site, source, topic, lane, seq FROM facts UNION ALL SELECT site, source, 'sensor.readings', lane, seq FROM frames UNION ALL SELECT site, source, 'badge.events', lane, seq FROM positions)
              WHERE site LIKE {a:String} OR site LIKE {b:String} GROUP BY story, calm"""
-    rows, deadline = {}, time.monotonic() + 90
+    rows, deadline = {}, time.monotonic() + 120
     while time.monotonic() < deadline:
         try:
             rows = {(r["story"], bool(r["calm"])): (r["n"], r["u"]) for r in store.rows(sql, {"a": f"calm{seed}-%", "b": f"storm{seed}-%"})}

@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from infra.plant.story import Story, StoryError, read_story
-from infra.plant.tell import Telling, judge, tell
+from infra.plant.tell import END, Telling, judge, tell
 from streams.events import Alert, Command, DeadLetter, Envelope, Output, Requested, Tick, Verdict, encode
 from streams.intake import Refusal
 from streams.times import SECOND
 from streams.topics import ALERTS, COMMANDS, DEAD, RAW, SITE, VERDICTS, named
 
-END = "~end"
 PATIENCE = 90.0
 
 
@@ -72,7 +73,8 @@ async def tell_through(story: Story, kafka: str, prefix: str = "", patience: flo
         await _send(story, site, kafka, prefix)
         return await _collect(consumer, site, len(prefix), patience)
     finally:
-        await consumer.stop()
+        with contextlib.suppress(asyncio.CancelledError, KafkaError):  # aiokafka cancels itself where the broker is away
+            await consumer.stop()
 
 
 async def _send(story: Story, site: str, kafka: str, prefix: str) -> None:
@@ -119,7 +121,7 @@ async def _collect(consumer: AIOKafkaConsumer, site: str, cut: int, patience: fl
     kinds: dict[str, type[Output]] = {ALERTS.name: Alert, VERDICTS.name: Verdict, COMMANDS.name: Command}
     while time.monotonic() < deadline:
         done = False
-        for tp, run in (await consumer.getmany(timeout_ms=300)).items():
+        for tp, run in (await _poll(consumer, 300)).items():
             for record in run:
                 if record.key != site.encode():
                     continue
@@ -137,8 +139,17 @@ async def _collect(consumer: AIOKafkaConsumer, site: str, cut: int, patience: fl
     raise TimeoutError(f"the running system did not tell the end of the story within {patience:.0f} s")
 
 
+async def _poll(consumer: AIOKafkaConsumer, timeout_ms: int) -> dict[TopicPartition, list[Any]]:
+    """What came; nothing while the broker is away."""
+    try:
+        return dict(await consumer.getmany(timeout_ms=timeout_ms))
+    except KafkaError:
+        await asyncio.sleep(0.3)
+        return {}
+
+
 async def _drain(consumer: AIOKafkaConsumer, site: str, cut: int, telling: Telling, kinds: dict[str, type[Output]]) -> None:
     """Alerts and verdicts are separate topics: what was said before the end may still be on its way."""
     for _ in range(3):
-        for tp, run in (await consumer.getmany(timeout_ms=150)).items():
+        for tp, run in (await _poll(consumer, 150)).items():
             telling.outputs += [msgspec.json.decode(r.value, type=kinds[tp.topic[cut:]]) for r in run if r.key == site.encode() and tp.topic[cut:] in kinds]

@@ -53,6 +53,8 @@ class Part:
     process: subprocess.Popen[bytes] | None = None
     started: float = 0.0
     deaths: int = 0
+    held: float = 0.0
+    """Not started again before this moment (an outage on trial)."""
 
 
 @dataclass
@@ -174,7 +176,7 @@ class System:
     def watch(self) -> None:
         """Starts again whatever has died, more slowly each time that it dies soon."""
         for part in self.parts.values():
-            if part.process is None or part.process.poll() is None:
+            if part.process is None or part.process.poll() is None or time.monotonic() < part.held:
                 continue
             soon = time.monotonic() - part.started < 20
             part.deaths = part.deaths + 1 if soon else 1

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import zlib
+from bisect import insort
 from collections.abc import Iterator
-from operator import gt, lt
+from operator import gt
 
 from streams.course import Course
 from streams.events import (
@@ -54,13 +55,12 @@ class Plan:
         self.series: list[Series | None] = [_series(known, c.tag, self.group) if c else None for c in channels]
         lowest = [min((x for x in (m.warn, m.high) if x is not None), default=INF) if m else INF for m in limits]
         self.above = [math.nextafter(x, -INF) if x < INF else INF for x in lowest]
-        self.below = [m.low if m and m.low is not None else -INF for m in limits]
-        self.has_low = any(x > -INF for x in self.below)
+        self.below = [(i, m.low) for i, m in enumerate(limits) if m and m.low is not None]
 
     def quiet(self, values: list[float | None]) -> bool:
         """Is every value present and unremarkable? The common case, at C speed."""
         try:
-            return not any(map(gt, values, self.above)) and not (self.has_low and any(map(lt, values, self.below)))  # type: ignore[arg-type]
+            return not any(map(gt, values, self.above)) and not any(values[i] < low for i, low in self.below)  # type: ignore[arg-type, operator]
         except TypeError:
             return False
 
@@ -73,6 +73,15 @@ def _series(known: Known, tag: str, group: str) -> Series:
         series.groups.append(group)
         series.groups.sort()
     return series
+
+
+def _list(table: dict[str, list[str]], name: str, permit: str) -> bool:
+    """Notes a permit under a name, in order; False if it stood there."""
+    permits = table.setdefault(name, [])
+    if permit in permits:
+        return False
+    insort(permits, permit)
+    return True
 
 
 class Fold:
@@ -215,9 +224,9 @@ class Fold:
         for permits in site.at_point.values():
             if event.permit in permits:
                 permits.remove(event.permit)
-        permits = site.at_point.setdefault(point, [])
-        permits.append(event.permit)
-        permits.sort()
+        _list(site.at_point, point, event.permit)
+        for worker in {*event.workers, *event.guardians}:
+            _list(site.named, worker, event.permit)
 
     def _watch(self, work: Work) -> None:
         """Those whose position matters for this permit: its guardians and its signer."""
@@ -225,10 +234,7 @@ class Fold:
         issued = work.first("issued")
         signer = {issued.event.by} if issued and issued.event.by else set()  # type: ignore[union-attr]
         for worker in sorted({p.worker for p in course.posts} | signer):
-            permits = site.watched.setdefault(worker, [])
-            if work.permit not in permits:
-                permits.append(work.permit)
-                permits.sort()
+            if _list(site.watched, worker, work.permit):
                 self._look_back(work.permit, worker)
 
     def _look_back(self, permit: str, worker: str) -> None:

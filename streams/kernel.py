@@ -292,7 +292,7 @@ class Kernel:
         self.known.courses.pop(permit, None)
         self.memory.verdicts.pop(permit, None)
         self.standing.pop(permit, None)
-        for table in (site.at_point, site.watched):
+        for table in (site.at_point, site.named, site.watched):
             for name in [n for n, permits in table.items() if permit in permits]:
                 table[name].remove(permit)
                 if not table[name]:

@@ -48,6 +48,8 @@ RULES: Final[dict[str, tuple[str, str]]] = {
     "DQ-SILENT": ("{tag} 自 {since} 起超过 {limit} 无有效数据,气体状态未知(作业票 {permit})。", "{tag} has given nothing usable since {since}, over {limit}; the gas is unknown (permit {permit})."),
     "DQ-SILENT.tag": ("监护人 {tag} 的定位标签自 {since} 起超过 {limit} 无信号(作业票 {permit}),在岗情况未知。", "The tag of guardian {tag} has been silent since {since}, over {limit} (permit {permit}); the guardian is unknown."),
     "DQ-SILENT.advice": ("视为未监测:检查设备,现场确认。", "Treat as unmonitored: check the device, confirm on the spot."),
+    "DQ-UNBOUND": ("作业票 {permit} 的作业点 {point} 未登记,没有任何设备监视。", "Permit {permit} stands at {point}, which is not described; nothing watches it."),
+    "DQ-UNBOUND.advice": ("在 places.csv 登记该作业点,或更正作业票。", "Describe the work point in places.csv, or correct the permit."),
     "DQ-CLOCK": ("{device} 时钟偏差 {offset},超过 {limit};已按实测偏差校正。", "The clock of {device} is off by {offset} (limit {limit}); its times are corrected by the measured offset."),
     "DQ-CLOCK.advice": ("校准设备时钟。", "Synchronise the device's clock."),
     "DQ-SEQ": ("{series} 缺少 {lost} 条编号数据({first}–{last}),数据丢失。", "{series}: {lost} numbered messages ({first}–{last}) have not come; data are lost."),

@@ -186,6 +186,8 @@ class Site(Struct):
     plant_ref: str = ""
     works: dict[str, Work] = {}
     at_point: dict[str, list[str]] = {}
+    named: dict[str, list[str]] = {}
+    """worker → the permits that name him, as worker or guardian."""
     watched: dict[str, list[str]] = {}
     series: dict[str, Series] = {}
     frames: dict[str, Spans] = {}

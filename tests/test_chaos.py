@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import os
+import signal
+import threading
+import time
+import urllib.request
 from pathlib import Path
 
 import pytest
 
 from infra.chaos import compare
+from infra.kafka.node import answers
 
 
 @pytest.mark.broker
@@ -15,8 +22,44 @@ from infra.chaos import compare
 @pytest.mark.seed("S73")
 @pytest.mark.timeout(420)
 def test_outputs_and_rows_equal_those_of_an_undisturbed_run(system):
-    report = asyncio.run(compare(system, Path(__file__).parent / "scenarios", seed=1, rounds=1, say=print))
+    report = asyncio.run(compare(system, Path(__file__).parent / "scenarios", seed=1, rounds=1, outage=8, say=print))
     assert report.faults == []
     assert set(report.killed) >= {"normalise", "correlate", "archive", "notify", "sql", "kafka", "ingest"}
     assert report.outputs > 20
     assert report.facts > 10_000
+
+
+@pytest.mark.broker
+@pytest.mark.engine
+@pytest.mark.timeout(180)
+def test_what_the_door_accepted_survives_kill_9_of_ingest(system, store, wait):
+    """On disk before the answer: every event that got its 202 is in ClickHouse, each number once, none missing."""
+    token, accepted, stop = system.environment()["PERMITWATCH_TOKEN_HR"], [], threading.Event()
+
+    def push() -> None:
+        n = 0
+        while not stop.is_set():
+            n += 1
+            body = json.dumps({"at": int(time.time() * 1000), "worker": f"kept-{n}"}).encode()
+            request = urllib.request.Request(f"http://127.0.0.1:{system.ports.ingest}/events/worker", body, {"authorization": f"Bearer {token}"})
+            try:
+                with urllib.request.urlopen(request, timeout=2) as answer:
+                    accepted.append(f"kept-{n}") if answer.status == 202 else None
+            except OSError:
+                time.sleep(0.05)
+
+    thread = threading.Thread(target=push, daemon=True)
+    thread.start()
+    for _ in range(3):
+        time.sleep(1.5)
+        os.kill(system.parts["ingest"].process.pid, signal.SIGKILL)
+        wait("ingest again", lambda: system.parts["ingest"].process.poll() is None and answers("127.0.0.1", system.ports.ingest), 30, system)
+    time.sleep(1)
+    stop.set()
+    thread.join(5)
+    assert len(accepted) > 100
+    sql = "SELECT worker, seq FROM facts FINAL WHERE site = 'P1286' AND source = 'hr' AND kind = 'worker' AND worker LIKE 'kept-%'"
+    rows = wait("all that was accepted", lambda: (lambda r: r if {x["worker"] for x in r} >= set(accepted) else None)(store.rows(sql)), 60, system)
+    numbers = [r["seq"] for r in store.rows("SELECT seq FROM facts FINAL WHERE site = 'P1286' AND source = 'hr'")]
+    assert len(rows) >= len(accepted)
+    assert sorted(numbers) == list(range(min(numbers), max(numbers) + 1))

@@ -136,6 +136,8 @@ def test_every_rule_has_its_sentence_and_advice_in_both_languages():
 
 def test_the_schema_is_published_for_every_kind():
     assert {"Envelope", "Frame", "Requested", "Alert", "DeadLetter"} <= schema()["$defs"].keys()
+    published = msgspec.json.decode((SCENARIOS.parent.parent / "docs" / "schema.json").read_bytes())
+    assert published == msgspec.json.decode(msgspec.json.encode(schema())), "write it anew: permitwatch schema > docs/schema.json"
 
 
 # ---- intake ---------------------------------------------------------------------------------------------------------

@@ -37,7 +37,7 @@ def page(browser, system):
 
 def _live(page, path: str):
     page.goto(page.base + path)
-    page.wait_for_function("document.documentElement.dataset.live === 'live'", timeout=45_000)
+    page.wait_for_selector("html[data-live=live]", state="attached", timeout=45_000)
     return page
 
 
@@ -103,10 +103,10 @@ def test_a_dead_kernel_makes_the_screen_stale_and_a_dead_server_makes_it_offline
     _live(page, "/wall")
     system.parts["correlate"].process.send_signal(signal.SIGSTOP)
     try:
-        page.wait_for_function("document.documentElement.dataset.live === 'stale'", timeout=12_000)
+        page.wait_for_selector("html[data-live=stale]", state="attached", timeout=12_000)
     finally:
         system.parts["correlate"].process.send_signal(signal.SIGCONT)
-    page.wait_for_function("document.documentElement.dataset.live === 'live'", timeout=20_000)
+    page.wait_for_selector("html[data-live=live]", state="attached", timeout=20_000)
     system.parts["dashboards"].process.kill()
-    page.wait_for_function("document.documentElement.dataset.live === 'offline'", timeout=25_000)
+    page.wait_for_selector("html[data-live=offline]", state="attached", timeout=25_000)
     wait("the screens again", lambda: page.evaluate("document.documentElement.dataset.live") == "live", 60, system)

@@ -16,8 +16,8 @@ OPEN = frozenset({"requested", "issued", "active", "suspended"})
 
 def permits_of(known: Known, worker: str, points: list[str]) -> list[Course]:
     """The courses at these points that name the worker, as worker or guardian."""
-    courses = [c for point in points for c in known.at(point)]
-    return [c for c in courses if c.request and (worker in c.request.workers or worker in c.request.guardians)]
+    courses = [known.course(permit) for permit in known.site.named.get(worker, ())]
+    return [c for c in courses if c.point_id in points and c.request and (worker in c.request.workers or worker in c.request.guardians)]
 
 
 def trades_asked(known: Known, worker: str, courses: list[Course]) -> list[str]:
@@ -84,6 +84,9 @@ def _entries(known: Known, worker: str) -> list[tuple[Fact, Scan]]:
 def judge_certificate(known: Known, worker: str) -> Judged:
     """CERT-EXP: somebody whose certificate has run out comes to work; one alert a local day."""
     found: dict[date, Finding] = {}
+    person = known.site.people.get(worker)
+    if person is None or not person.certificates:
+        return NOTHING
     for fact, scan in _entries(known, worker):
         at = known.site.stamp(fact).at
         courses = permits_of(known, worker, known.atlas.behind(scan.door))
@@ -100,6 +103,8 @@ def judge_certificate(known: Known, worker: str) -> Judged:
 def judge_after(known: Known, worker: str) -> Judged:
     """X-BADGE-AFTER: somebody comes in after the validity of all permits that name him there."""
     found: dict[str, Finding] = {}
+    if worker not in known.site.named:
+        return NOTHING
     for fact, scan in _entries(known, worker):
         at = known.site.stamp(fact)
         points = known.atlas.doors[scan.door].points if scan.door in known.atlas.doors else []

@@ -57,6 +57,15 @@ def _lost(known: Known, course: Course, worker: str, a: int, b: int) -> Finding:
     return Finding(a, evidence, None if open_ else b, 2, numbers, course.permit, course.point_id, "tag")
 
 
+def judge_unbound(known: Known, permit: str) -> Judged:
+    """DQ-UNBOUND: a permit stands at a work point that nobody described, so nothing watches it."""
+    course = known.course(permit)
+    if course.request is None or course.point is not None or known.site.plant is None or course.ended:
+        return NOTHING
+    end = course.accepted.at if course.accepted else None
+    return Judged((Finding(course.request.at, (course.request_ref,), end, numbers={"permit": permit, "point": course.point_id}, permit=permit),))
+
+
 def judge_clock(known: Known, device: str) -> Judged:
     """DQ-CLOCK: a device's clock is off by more than 5 s (a camera's by 30 s); what it says is corrected by the measured offset."""
     limit = CAMERA_CLOCK_OFF if device in known.atlas.points_of_camera else CLOCK_OFF
@@ -112,6 +121,7 @@ def judge_lag(known: Known, site: str) -> Judged:
 RULES = (
     Rule("DQ-SILENT", "channel", 3, frozenset({"gas"}), judge_channel, "a blind sensor is a safety alert: our rule", OURS, "C", "", ("S62",)),
     Rule("DQ-SILENT", "permit", 2, frozenset({"permit", "guard"}), judge_tag, "AQ 3064.3 7.2.1 (upload 30/min)", "AQ 3064.3-2025", "A", "", ("S19",)),
+    Rule("DQ-UNBOUND", "permit", 3, frozenset({"permit"}), judge_unbound, "our rule", OURS, "C", "", ("U01",)),
     Rule("DQ-CLOCK", "device", 3, frozenset({"clock"}), judge_clock, "our figure", OURS, "C", "", ("S09",)),
     Rule("DQ-SEQ", "series", 3, frozenset({"holes"}), judge_holes, "our rule", OURS, "C", "", ()),
     Rule("SYS-LAG", "site", 2, frozenset({"dark"}), judge_lag, "our rule", OURS, "C", "", ()),
