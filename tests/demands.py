@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import sys
 from collections import defaultdict
 from pathlib import Path
@@ -25,7 +27,11 @@ def main() -> int:
     import pytest
 
     found = Collect()
-    pytest.main(["-q", "--collect-only", "-p", "no:terminal", str(Path(__file__).parent)], plugins=[found])
+    with contextlib.redirect_stdout(io.StringIO()) as said:
+        status = pytest.main(["-q", "--collect-only", str(Path(__file__).parent)], plugins=[found])
+    if status:
+        print(said.getvalue())
+        return int(status)
     demands = [f"{source}-{n:02d}" for source, most in IDS.items() for n in range(1, most + 1)]
     for ident in sorted(found.tests):
         names = sorted(found.tests[ident])

@@ -15,7 +15,7 @@ STORIES = sorted((Path(__file__).parent / "scenarios").glob("*.toml"))
 
 def _told(path: Path):
     told = tomllib.loads(path.read_text())
-    return pytest.param(path, id=path.stem, marks=[pytest.mark.seed(s) for s in (told["story"].split("-")[0], *told["seeds"])])
+    return pytest.param(path, id=path.stem, marks=[pytest.mark.seed(s) for s in (told["story"].split("-")[0], *told.get("seeds", []))])
 
 
 @pytest.mark.parametrize("path", [_told(p) for p in STORIES])

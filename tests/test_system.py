@@ -73,7 +73,7 @@ def told(system, kafka) -> dict[str, list[str]]:
 
 def _seeds(path: Path):
     told = tomllib.loads(path.read_text())
-    return pytest.param(path.stem, id=path.stem, marks=[pytest.mark.seed(s) for s in (told["story"].split("-")[0], *told["seeds"])])
+    return pytest.param(path.stem, id=path.stem, marks=[pytest.mark.seed(s) for s in (told["story"].split("-")[0], *told.get("seeds", []))])
 
 
 @pytest.mark.parametrize("name", [_seeds(p) for p in STORIES])
