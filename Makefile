@@ -30,7 +30,10 @@ lint: $(VENV)/.dev ## ruff, mypy strict, import contracts
 	@$(BIN)/lint-imports --no-logo 2>/dev/null || $(BIN)/lint-imports
 
 test: lint ## Lint, then every test on the real parts
-	@$(BIN)/python -m pytest -q
+	@$(BIN)/python -m pytest -q -m "not chaos"
+
+chaos: $(VENV)/.dev ## kill -9 of every process under load; outputs and rows must equal an undisturbed run
+	@$(BIN)/python -m pytest -q -m chaos
 
 demands: $(VENV)/.dev ## Each demand of the domain document and the tests that show it
 	@$(BIN)/python tests/demands.py
@@ -41,4 +44,4 @@ bench: $(VENV)/.ready ## Speed and memory, min/median/max, this machine named
 clean: ## Remove the environment (data in var/ stays)
 	rm -rf $(VENV)
 
-.PHONY: help up check lint test demands bench clean
+.PHONY: help up check lint test chaos demands bench clean

@@ -17,6 +17,7 @@ from infra.chaos import compare
 from infra.kafka.node import answers
 
 
+@pytest.mark.chaos
 @pytest.mark.broker
 @pytest.mark.engine
 @pytest.mark.seed("S73")
