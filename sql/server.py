@@ -29,9 +29,6 @@ if TYPE_CHECKING:
 INSERT = re.compile(rb"^\s*(INSERT\s+INTO\s.*?)\s+FORMAT\s+(\w+)\s*", re.I | re.S)
 FORMAT = re.compile(r"\bFORMAT\s+(\w+)\s*;?\s*$", re.I)
 READS = re.compile(r"^\s*(?:--[^\n]*\n\s*)*(?:SELECT|WITH|SHOW|DESCRIBE|DESC|EXPLAIN|EXISTS)\b", re.I)
-OURS = frozenset({"query", "default_format", "database", "user", "password", "session_id", "session_timeout", "session_check", "client_protocol_version",
-                  "compress", "decompress", "enable_http_compression", "http_headers_progress_interval_ms", "send_progress_in_http_headers", "wait_end_of_query",
-                  "buffer_size", "query_id", "role", "quota_key"})  # fmt: skip
 INSERT_SETTINGS = ("insert_deduplication_token", "deduplicate_blocks_in_dependent_materialized_views", "insert_deduplicate")
 POOL = 4
 LARGEST = 256 << 20
@@ -105,10 +102,6 @@ def user_of(request: Request, query: dict[str, str]) -> tuple[str, str]:
         return name, password
     name = request.headers.get("x-clickhouse-user") or query.get("user") or "default"
     return name, request.headers.get("x-clickhouse-key") or query.get("password") or ""
-
-
-def settings_of(query: dict[str, str]) -> dict[str, str]:
-    return {k: v for k, v in query.items() if k not in OURS and not k.startswith("param_")}
 
 
 def answer(engine: Engine, sql: str, body: bytes, query: dict[str, str], writes: bool, fmt: str) -> tuple[bytes, str]:

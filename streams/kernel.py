@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Struct
 
 from streams.alerts import Told, commands, open_alerts, settle
-from streams.events import Action, Alert, Command, Entry, Output, SourceSaid, Tick, Verdict
+from streams.events import Action, Alert, Entry, Output, SourceSaid, Tick, Verdict
 from streams.fold import Dirty, Fold
 from streams.rules import BY_CAUSE, RULES
 from streams.rules.access import decide
@@ -321,5 +321,3 @@ def restore(raw: bytes) -> Kernel:
     memory = msgspec.msgpack.decode(zlib.decompress(raw), type=Memory)
     return Kernel(memory.site.site, memory)
 
-
-__all__ = ["Command", "Kernel", "Memory", "restore"]

@@ -61,10 +61,6 @@ class Stamp:
         """The same knowledge, `ms` later."""
         return Stamp(self.at + ms, self.u, self.grain, self.source, self.seq)
 
-    def widen(self, ms: int) -> Stamp:
-        """The same instant, known less well by `ms`."""
-        return Stamp(self.at, self.u + ms, self.grain, self.source, self.seq)
-
 
 def exactly(at: int) -> Stamp:
     """A declared value: a limit, a validity, a planned time. It has no error."""

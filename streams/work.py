@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 from msgspec import Struct, field
 
-from streams.events import Any_, Decided, Entry, Positions
+from streams.events import Any_, Entry, Positions
 from streams.plant import Plant, Policy
 from streams.spans import Intervals, Numbers, Spans
 from streams.times import MINUTE, SECOND, Stamp
@@ -241,7 +241,3 @@ class Site(Struct):
 def fact_of(entry: Entry) -> Fact:
     return Fact(entry.ref, entry.source, entry.seq, entry.seen, entry.event)
 
-
-def unlogged(event: Any_) -> bool:
-    """Events that no rule asks about."""
-    return isinstance(event, Decided)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from streams.atlas import Atlas
 from streams.events import Any_, Certificate, Clip, Detection, GasResult, GasTest, Guard, Requested, Step, Worker
 from streams.plant import Plant, Point
-from streams.rules.limits import HOT, LEL, TRADE, allowed_lel, limit_of
+from streams.rules.limits import HOT, TRADE, limit_of
 from streams.times import HOUR, MINUTE, SECOND
 
 MIX = [("01", 3), ("02", 11), ("03", 21), ("21", 12), ("22", 10), ("10", 15), ("70", 10), ("63", 8), ("50", 5), ("30", 3), ("40", 2)]
@@ -207,5 +207,3 @@ def _measurable(day: Day, job: Job) -> bool:
     channels = [day.atlas.channels[t] for t in job.point.detectors]
     return any(c.kind != "oxygen" and (limit_of(c, day.plant.pack) is not None) for c in channels)
 
-
-__all__ = ["LEL", "Day", "Job", "Truth", "allowed_lel", "life", "make_day"]
