@@ -15,8 +15,8 @@ import msgspec
 from aiokafka.errors import KafkaError
 
 from infra.kafka.topics import PARTITIONS
+from streams.desk import Settings, read_partition
 from streams.events import DeadLetter, decode_envelope
-from streams.shell import Settings, read_partition
 from streams.topics import DEAD
 
 

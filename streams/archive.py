@@ -9,7 +9,7 @@ import time
 from typing import Any
 
 from sql.store import Store, StoreAway, StoreError
-from streams.shell import Away, Batch, Desk
+from streams.desk import Away, Batch, Desk
 from streams.topics import ALL, SNAPSHOTS
 
 log = logging.getLogger("permitwatch")

@@ -9,9 +9,9 @@ import time
 import msgspec
 from aiohttp import web
 
+from streams.desk import Batch, Desk, Sending
 from streams.events import Alert, Output, Verdict, decode_entry, encode
 from streams.kernel import Kernel, restore
-from streams.shell import Batch, Desk, Sending
 from streams.times import Stamp
 from streams.topics import ALERTS, COMMANDS, SNAPSHOTS, TIMELINE, VERDICTS, Topic
 

@@ -14,8 +14,8 @@ from typing import Any
 import aiohttp
 import msgspec
 
+from streams.desk import Batch, Desk, Sending
 from streams.events import Alert, Command, Delivery, encode
-from streams.shell import Batch, Desk, Sending
 from streams.topics import ALERTS, COMMANDS, DELIVERIES
 
 log = logging.getLogger("permitwatch")

@@ -1,7 +1,4 @@
-"""The one door to Faust: a partition's records at a time, raw bytes in, acknowledgements in order and only for what is done.
-
-    Away            a dependency is down: the same batch is tried again for as long as it takes
-"""
+"""The one door to Faust: a partition's records at a time, raw bytes in, acknowledgements in order and only for what is done."""
 
 from __future__ import annotations
 
@@ -12,90 +9,25 @@ import os
 import socket
 import threading
 import time
-from collections.abc import AsyncIterator, Iterable
-from dataclasses import dataclass
-from typing import Any, Protocol
+from collections.abc import AsyncIterator
+from typing import Any
 
 import faust
-from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
-from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
-from streams.topics import Topic, named
+from streams.desk import Away, Batch, FaustDesk, Settings, Step
+from streams.logs import quiet_logging
+from streams.topics import named
+
+LET_GO = 20.0
+"""How long (s) a batch in hand may go on after its partitions were taken away, before the process ends instead."""
 
 driver.RoundRobinPartitionAssignor = RangePartitionAssignor
 """Range keeps same-numbered partitions of all topics on one worker; RoundRobin would split a site."""
 
 log = logging.getLogger("permitwatch")
-
-
-class Away(Exception):
-    """A dependency does not answer."""
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """Where a step runs: Kafka, a prefix of topic names, which worker it is."""
-
-    kafka: str
-    prefix: str = ""
-    worker: str = "1"
-
-    @classmethod
-    def from_environment(cls) -> Settings:
-        env = os.environ
-        return cls(env.get("PERMITWATCH_KAFKA", "127.0.0.1:9092"), env.get("PERMITWATCH_PREFIX", ""), env.get("PERMITWATCH_WORKER", "1"))
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """All that is known of a partition up to now. `records` have .offset, .key, .value (bytes) and .timestamp (ms)."""
-
-    topic: str
-    partition: int
-    records: list[Any]
-
-    @property
-    def next(self) -> int:
-        return int(self.records[-1].offset) + 1
-
-
-Sending = tuple[Topic, int, str, bytes]
-"""(topic, partition, key, value)"""
-
-
-class Desk(Protocol):
-    """What a step may do beside thinking."""
-
-    async def send(self, sendings: Iterable[Sending]) -> None:
-        """Delivers all of them; returns when the broker has them."""
-
-    def done(self, topic: str, partition: int, next: int) -> None:
-        """Everything below `next` is finished with and may be committed."""
-
-    async def read(self, topic: Topic, partition: int) -> list[Any]:
-        """A whole partition, from its beginning to its end as it is now."""
-
-    async def committed(self, topic: str, partition: int) -> int | None:
-        """Where this group stands."""
-
-
-class Step(Protocol):
-    """A step of the pipeline: what it reads, and what it does with a batch. Raises Away to be asked again."""
-
-    name: str
-    beat: float
-
-    @property
-    def topics(self) -> tuple[Topic, ...]: ...
-
-    async def start(self, desk: Desk) -> None: ...
-    async def take(self, batch: Batch, desk: Desk) -> None: ...
-    async def idle(self, desk: Desk) -> None: ...
-    async def lost(self, partitions: set[tuple[str, int]]) -> None: ...
-    async def stop(self, desk: Desk) -> None: ...
 
 
 class _Consumer(driver.Consumer):  # type: ignore[misc]
@@ -143,54 +75,6 @@ class _Whole(faust.Schema):  # type: ignore[misc]
         return message.value
 
 
-class _Desk:
-    def __init__(self, app: Any, settings: Settings, group: str) -> None:
-        self.app, self.settings, self.group = app, settings, group
-
-    async def send(self, sendings: Iterable[Sending]) -> None:
-        waiting = []
-        for topic, partition, key, value in sendings:
-            name = named(topic.name, self.settings.prefix)
-            waiting.append(await self.app.producer.send(name, key.encode(), value, partition, None, None))
-        for future in waiting:
-            try:
-                await future
-            except MessageSizeTooLargeError:
-                log.error("an output larger than its topic allows was left out; raise max.message.bytes of %s", name)
-            except KafkaError as wrong:
-                raise Away(f"Kafka: {wrong}") from None
-
-    def done(self, topic: str, partition: int, next: int) -> None:
-        tp = TP(named(topic, self.settings.prefix), partition)
-        self.app.marks[tp] = next
-        _ = self.app.consumer._acked[tp]
-
-    async def read(self, topic: Topic, partition: int) -> list[Any]:
-        return await read_partition(self.settings, topic, partition)
-
-    async def committed(self, topic: str, partition: int) -> int | None:
-        tp = TP(named(topic, self.settings.prefix), partition)
-        return self.app.consumer._committed_offset.get(tp)  # type: ignore[no-any-return]
-
-
-async def read_partition(settings: Settings, topic: Topic, partition: int) -> list[Any]:
-    """All records of a partition as it is now."""
-    consumer = AIOKafkaConsumer(bootstrap_servers=settings.kafka, enable_auto_commit=False, auto_offset_reset="earliest", max_partition_fetch_bytes=16 << 20)
-    await consumer.start()
-    try:
-        tp = TopicPartition(named(topic.name, settings.prefix), partition)
-        consumer.assign([tp])
-        end = (await consumer.end_offsets([tp]))[tp]
-        out: list[Any] = []
-        await consumer.seek_to_beginning(tp)
-        while await consumer.position(tp) < end:
-            for run in (await consumer.getmany(tp, timeout_ms=1000)).values():
-                out += run
-        return out
-    finally:
-        await consumer.stop()
-
-
 def application(step: Step, settings: Settings) -> Any:
     """A Faust app with one agent that hands batches to the step."""
     group = f"{settings.prefix}permitwatch-{step.name}"
@@ -202,22 +86,21 @@ def application(step: Step, settings: Settings) -> Any:
         producer_compression_type="lz4", producer_max_request_size=16 << 20, stream_publish_on_commit=False, processing_guarantee="at_least_once",
     )  # fmt: skip
     app._new_transport = lambda: _Transport([app.conf.broker[0]], app)
-    app.marks = {}
-    desk, lock = _Desk(app, settings, group), asyncio.Lock()
-    _connect(app, step, desk, lock, settings)
+    app.marks, app.turn = {}, 0
+    _connect(app, step, FaustDesk(app, settings, group), asyncio.Lock(), settings)
     return app
 
 
-def _connect(app: Any, step: Step, desk: _Desk, lock: asyncio.Lock, settings: Settings) -> None:
+def _connect(app: Any, step: Step, desk: FaustDesk, lock: asyncio.Lock, settings: Settings) -> None:
     source = app.topic(*(named(t.name, settings.prefix) for t in step.topics), schema=_Whole())
     cut = len(settings.prefix)
 
     @app.agent(source, concurrency=1, name=step.name)  # type: ignore[untyped-decorator]
     async def work(stream: Any) -> None:
         async for event in stream.noack().events():
-            tp = event.message.tp
+            tp, turn = event.message.tp, app.turn
             async with lock:
-                await _insist(step, Batch(tp.topic[cut:], tp.partition, list(event.value)), desk)
+                await _insist(step, Batch(tp.topic[cut:], tp.partition, list(event.value)), desk.of(turn))
             event.ack()
 
     @app.task  # type: ignore[untyped-decorator]
@@ -226,32 +109,43 @@ def _connect(app: Any, step: Step, desk: _Desk, lock: asyncio.Lock, settings: Se
         while not app.should_stop:
             await asyncio.sleep(step.beat)
             async with lock:
-                try:
-                    await step.idle(desk)
-                except Away:
-                    continue
-                except Exception:
-                    log.exception("%s failed between batches; the process ends so that it can be started anew", step.name)
-                    os._exit(70)
+                await _between(step, desk.of(app.turn))
 
     @app.on_partitions_revoked.connect  # type: ignore[untyped-decorator]
     async def revoked(app: Any, revoked: set[TP], **_: Any) -> None:
-        for tp in revoked:
-            app.marks.pop(tp, None)
-        await step.lost({(tp.topic[cut:], tp.partition) for tp in revoked})
+        """A batch in hand is let go before its state is; whatever it calls done from now on is not."""
+        app.turn += 1
+        app.marks.clear()
+        try:
+            async with asyncio.timeout(LET_GO), lock:
+                await step.lost({(tp.topic[cut:], tp.partition) for tp in revoked})
+        except TimeoutError:
+            log.error("%s was still busy %.0f s after its partitions were taken away; the process ends so that it can be started anew", step.name, LET_GO)
+            os._exit(70)
 
     @app.on_before_shutdown.connect  # type: ignore[untyped-decorator]
     async def stop(app: Any, **_: Any) -> None:
         with contextlib.suppress(Exception):
             async with asyncio.timeout(8), lock:
-                await step.stop(desk)
+                await step.stop(desk.of(app.turn))
                 await app.consumer.commit()
 
 
-async def _insist(step: Step, batch: Batch, desk: Desk) -> None:
-    """Nothing escapes an agent: a batch is taken, or tried again, or the process ends and another takes it."""
+async def _between(step: Step, desk: FaustDesk) -> None:
+    """What a step does between batches; an outage waits, anything else ends the process."""
+    try:
+        await step.idle(desk)
+    except Away:
+        return
+    except Exception:
+        log.exception("%s failed between batches; the process ends so that it can be started anew", step.name)
+        os._exit(70)
+
+
+async def _insist(step: Step, batch: Batch, desk: FaustDesk) -> None:
+    """Nothing escapes an agent: a batch is taken, or tried again, or the process ends and another takes it; once its partition is lost it is dropped."""
     since, pause = 0.0, 0.2
-    while True:
+    while desk.ours:
         try:
             await step.take(batch, desk)
             if since:
@@ -292,33 +186,6 @@ def watch_coordinator(app: Any) -> None:
 def _free(coordinator: Any) -> None:
     with contextlib.suppress(Exception):
         coordinator.check_errors()
-
-
-class Sparing(logging.Filter):
-    """Lets a library's complaint through once in ten minutes: an outage is one line, not thousands."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.last: dict[str, float] = {}
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        if record.name.startswith("permitwatch"):
-            return True
-        key, now = f"{record.name}{record.levelno}{str(record.msg)[:60]}", time.monotonic()
-        if now - self.last.get(key, -1e9) < 600:
-            return False
-        self.last[key] = now
-        return True
-
-
-def quiet_logging() -> None:
-    """Normal operation logs nothing."""
-    handler = logging.StreamHandler()
-    handler.addFilter(Sparing())
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
-    for name in ("aiokafka", "faust", "mode", "kafka"):
-        logging.getLogger(name).setLevel(logging.ERROR)
 
 
 def wait_for_kafka(settings: Settings) -> None:

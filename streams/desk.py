@@ -1,0 +1,165 @@
+"""A step's desk: what a step of the pipeline is given, what it may send, and what it may call done.
+
+    Away            a dependency is down: the same batch is tried again for as long as it takes
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError
+from faust.types import TP
+
+from streams.topics import Topic, named
+
+log = logging.getLogger("permitwatch")
+
+
+class Away(Exception):
+    """A dependency does not answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Where a step runs: Kafka, a prefix of topic names, which worker it is."""
+
+    kafka: str
+    prefix: str = ""
+    worker: str = "1"
+
+    @classmethod
+    def from_environment(cls) -> Settings:
+        env = os.environ
+        return cls(env.get("PERMITWATCH_KAFKA", "127.0.0.1:9092"), env.get("PERMITWATCH_PREFIX", ""), env.get("PERMITWATCH_WORKER", "1"))
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """All that is known of a partition up to now. `records` have .offset, .key, .value (bytes) and .timestamp (ms)."""
+
+    topic: str
+    partition: int
+    records: list[Any]
+
+    @property
+    def next(self) -> int:
+        return int(self.records[-1].offset) + 1
+
+
+Sending = tuple[Topic, int, str, bytes]
+"""(topic, partition, key, value)"""
+
+
+class Desk(Protocol):
+    """What a step may do beside thinking."""
+
+    async def send(self, sendings: Iterable[Sending]) -> None:
+        """Delivers all of them; returns when the broker has them."""
+
+    def done(self, topic: str, partition: int, next: int) -> None:
+        """Everything below `next` is finished with and may be committed."""
+
+    async def read(self, topic: Topic, partition: int) -> list[Any]:
+        """A whole partition, from its beginning to its end as it is now."""
+
+    async def committed(self, topic: str, partition: int) -> int | None:
+        """Where this group stands."""
+
+
+class Step(Protocol):
+    """A step of the pipeline: what it reads, and what it does with a batch. Raises Away to be asked again."""
+
+    name: str
+    beat: float
+
+    @property
+    def topics(self) -> tuple[Topic, ...]: ...
+
+    async def start(self, desk: Desk) -> None: ...
+    async def take(self, batch: Batch, desk: Desk) -> None: ...
+    async def idle(self, desk: Desk) -> None: ...
+    async def lost(self, partitions: set[tuple[str, int]]) -> None: ...
+    async def stop(self, desk: Desk) -> None: ...
+
+
+class FaustDesk:
+    """The desk of one turn: from an assignment of partitions to their revocation. What a past turn calls done is not committed."""
+
+    def __init__(self, app: Any, settings: Settings, group: str, turn: int = 0) -> None:
+        self.app, self.settings, self.group, self.turn = app, settings, group, turn
+
+    def of(self, turn: int) -> FaustDesk:
+        """The same desk in a given turn."""
+        return self if turn == self.turn else FaustDesk(self.app, self.settings, self.group, turn)
+
+    @property
+    def ours(self) -> bool:
+        """Are the partitions of this turn still ours?"""
+        return bool(self.turn == self.app.turn)
+
+    async def send(self, sendings: Iterable[Sending]) -> None:
+        """Goes on until the broker has all of them: what led to them is thought already and is not thought again. Away only once the turn is over."""
+        left, since = list(sendings), 0.0
+        while self.ours:
+            try:
+                await self._deliver(left)
+            except KafkaError as wrong:
+                if not since:
+                    since = time.monotonic()
+                    log.warning("%s: Kafka does not take its outputs (%s); they are kept and sent again", self.group, wrong)
+                await asyncio.sleep(1)
+                continue
+            if since:
+                log.warning("%s: Kafka has its outputs again after %.0f s", self.group, time.monotonic() - since)
+            return
+        raise Away("the partitions went to another worker")
+
+    async def _deliver(self, sendings: list[Sending]) -> None:
+        waiting = []
+        for topic, partition, key, value in sendings:
+            name = named(topic.name, self.settings.prefix)
+            waiting.append((name, await self.app.producer.send(name, key.encode(), value, partition, None, None)))
+        for name, future in waiting:
+            try:
+                await future
+            except MessageSizeTooLargeError:
+                log.error("an output larger than its topic allows was left out; raise max.message.bytes of %s", name)
+
+    def done(self, topic: str, partition: int, next: int) -> None:
+        if not self.ours:
+            return
+        tp = TP(named(topic, self.settings.prefix), partition)
+        self.app.marks[tp] = next
+        _ = self.app.consumer._acked[tp]
+
+    async def read(self, topic: Topic, partition: int) -> list[Any]:
+        return await read_partition(self.settings, topic, partition)
+
+    async def committed(self, topic: str, partition: int) -> int | None:
+        tp = TP(named(topic, self.settings.prefix), partition)
+        return self.app.consumer._committed_offset.get(tp)  # type: ignore[no-any-return]
+
+
+async def read_partition(settings: Settings, topic: Topic, partition: int) -> list[Any]:
+    """All records of a partition as it is now."""
+    consumer = AIOKafkaConsumer(bootstrap_servers=settings.kafka, enable_auto_commit=False, auto_offset_reset="earliest", max_partition_fetch_bytes=16 << 20)
+    await consumer.start()
+    try:
+        tp = TopicPartition(named(topic.name, settings.prefix), partition)
+        consumer.assign([tp])
+        end = (await consumer.end_offsets([tp]))[tp]
+        out: list[Any] = []
+        await consumer.seek_to_beginning(tp)
+        while await consumer.position(tp) < end:
+            for run in (await consumer.getmany(tp, timeout_ms=1000)).values():
+                out += run
+        return out
+    finally:
+        await consumer.stop()
