@@ -8,30 +8,30 @@ import binascii
 import gzip
 import hmac
 import os
-import queue
 import re
 import sys
 import zlib
-from contextlib import contextmanager
+from collections.abc import Coroutine, Generator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeVar
 
-import chdb
 import lz4.frame
 import uvicorn
 import zstandard
 from fastapi import FastAPI, Request, Response
+from starlette.types import Receive, Scope, Send
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from sql.engine import Engine, marked, streams
 
+T = TypeVar("T")
 INSERT = re.compile(rb"^\s*(INSERT\s+INTO\s.*?)\s+FORMAT\s+(\w+)\s*", re.I | re.S)
 FORMAT = re.compile(r"\bFORMAT\s+(\w+)\s*;?\s*$", re.I)
+ABOUT = re.compile(r"^\s*(?:SHOW|DESCRIBE|DESC|EXISTS)\b", re.I)
+"""Questions about the schema: an insert asks one first, so they must not wait behind large answers."""
 READS = re.compile(r"^\s*(?:--[^\n]*\n\s*)*(?:SELECT|WITH|SHOW|DESCRIBE|DESC|EXPLAIN|EXISTS)\b", re.I)
 INSERT_SETTINGS = ("insert_deduplication_token", "deduplicate_blocks_in_dependent_materialized_views", "insert_deduplicate")
-POOL = 4
-LARGEST = 256 << 20
+HEADERS = {"X-ClickHouse-Timezone": "UTC", "X-ClickHouse-Server-Display-Name": "permitwatch"}
 TOKENED = 3 << 20
 """Beyond this a client sends several blocks, of which the engine would keep only the first under one token (measured on 26.9)."""
 
@@ -42,39 +42,6 @@ class User:
 
     password: str
     writes: bool
-
-
-class Engine:
-    """One data folder, a pool of connections to it: a connection serialises its queries, several run side by side."""
-
-    def __init__(self, path: Path) -> None:
-        path.mkdir(parents=True, exist_ok=True)
-        self.pool: queue.Queue[Any] = queue.Queue()
-        for _ in range(POOL):
-            self.pool.put(chdb.connect(str(path)))
-
-    @contextmanager
-    def connection(self) -> Iterator[Any]:
-        taken = self.pool.get()
-        try:
-            yield taken
-        finally:
-            self.pool.put(taken)
-
-    def insert(self, head: str, data: bytes, fmt: str) -> None:
-        """An INSERT whose rows came as the body."""
-        with self.connection() as conn, conn.send_insert(head, fmt) as stream:
-            stream.append(data)
-            stream.finish()
-
-    def query(self, sql: str, fmt: str, params: dict[str, str]) -> bytes:
-        """A query's whole answer in one format."""
-        with self.connection() as conn:
-            result = conn.query(sql, fmt, params=params) if params else conn.query(sql, fmt)
-            out = result.bytes() if hasattr(result, "bytes") else (result if isinstance(result, bytes) else str(result).encode())
-        if len(out) > LARGEST:
-            raise ValueError(f"Code: 396. DB::Exception: the answer has {len(out)} bytes, at most {LARGEST}: add LIMIT. (TOO_MANY_ROWS_OR_BYTES)")
-        return out or b""
 
 
 def unpack(body: bytes, encoding: str | None) -> bytes:
@@ -104,21 +71,95 @@ def user_of(request: Request, query: dict[str, str]) -> tuple[str, str]:
     return name, request.headers.get("x-clickhouse-key") or query.get("password") or ""
 
 
-def answer(engine: Engine, sql: str, body: bytes, query: dict[str, str], writes: bool, fmt: str) -> tuple[bytes, str]:
-    """(what ClickHouse answers, its format)."""
-    if not writes and not READS.match(sql or body[:4096].decode("latin1")):
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One request, understood: a query in a format, or an INSERT with its rows."""
+
+    sql: str
+    fmt: str
+    params: dict[str, str]
+    rows: bytes | None = None
+
+
+def understand(sql: str, body: bytes, query: dict[str, str], writes: bool, fmt: str) -> Asked:
+    """What a request asks for. Raises PermissionError or ValueError with what ClickHouse would say."""
+    reads = READS.match(sql or body[:4096].decode("latin1")) is not None
+    if not (writes or reads):
         raise PermissionError("Code: 164. DB::Exception: this user may only read. (READONLY)")
     whole = INSERT.match(sql.encode() + b"\n") if sql else INSERT.match(body)
     if whole:
         data = body if sql else body[whole.end() :]
         if "insert_deduplication_token" in query and len(data) > TOKENED:
             raise ValueError(f"Code: 394. DB::Exception: an insert with a token must be one block, at most {TOKENED} bytes; this one has {len(data)}: send less at a time. (QUERY_WAS_CANCELLED)")
-        engine.insert(_with_settings(whole[1].decode(), query), data, whole[2].decode())
-        return b"", fmt
+        return Asked(_with_settings(whole[1].decode(), query), whole[2].decode(), {}, data)
     text = sql + ("\n" if sql and body else "") + body.decode()
     if found := FORMAT.search(text):
-        fmt = found[1]
-    return engine.query(text, fmt, {k[6:]: v for k, v in query.items() if k.startswith("param_")}), fmt
+        fmt, text = found[1], text[: found.start()]
+    return Asked(text, fmt, {k[6:]: v for k, v in query.items() if k.startswith("param_")})
+
+
+async def respond(engine: Engine, asked: Asked, request: Request) -> Response:
+    """The answer; a query whose client has gone is ended."""
+    if asked.rows is not None:
+        await asyncio.to_thread(engine.insert, asked.sql, asked.rows, asked.fmt)
+        return _said(b"", asked.fmt, 0)
+    mark, sql = marked(asked.sql)
+    if streams(asked.sql, asked.fmt):
+        pieces = engine.stream(sql, asked.fmt, asked.params)
+        first = await _unless_gone(request, engine, mark, asyncio.to_thread(next, pieces, b""))
+        return Flow(engine, mark, first, pieces, asked.fmt)
+    writes = READS.match(asked.sql) is None or ABOUT.match(asked.sql) is not None
+    out, rows = await _unless_gone(request, engine, mark, asyncio.to_thread(engine.query, asked.sql if writes else sql, asked.fmt, asked.params, writes))
+    return _said(out, asked.fmt, rows)
+
+
+class Flow(Response):
+    """An answer sent piece by piece as the client takes it; when the client goes away, the query ends."""
+
+    def __init__(self, engine: Engine, mark: str, first: bytes, pieces: Generator[bytes], fmt: str) -> None:
+        super().__init__(headers=HEADERS | {"X-ClickHouse-Format": fmt}, media_type="text/plain; charset=UTF-8")
+        del self.headers["content-length"]
+        self.engine, self.mark, self.piece, self.pieces = engine, mark, first, pieces
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+        leaving = asyncio.ensure_future(_left(receive))
+        step: asyncio.Future[bytes] | None = None
+        try:
+            while self.piece:
+                await send({"type": "http.response.body", "body": self.piece, "more_body": True})
+                step = asyncio.ensure_future(asyncio.to_thread(next, self.pieces, b""))
+                await asyncio.wait([step, leaving], return_when=asyncio.FIRST_COMPLETED)
+                if leaving.done():
+                    return
+                self.piece = await step
+            await send({"type": "http.response.body", "body": b""})
+        finally:
+            leaving.cancel()
+            if step is not None and not step.done():
+                await asyncio.to_thread(self.engine.kill, self.mark)
+                await asyncio.wait([step])
+            await asyncio.to_thread(self.pieces.close)
+
+
+async def _left(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _unless_gone(request: Request, engine: Engine, mark: str, work: Coroutine[Any, Any, T]) -> T:
+    """Waits for a piece of work, and ends its query if the client goes away meanwhile."""
+    task = asyncio.ensure_future(work)
+    while not (await asyncio.wait([task], timeout=0.5))[0]:
+        if await request.is_disconnected():
+            await asyncio.to_thread(engine.kill, mark)
+            break
+    return await task
+
+
+def _said(out: bytes, fmt: str, rows: int) -> Response:
+    summary = {"X-ClickHouse-Format": fmt, "X-ClickHouse-Summary": f'{{"read_rows":"{rows}","written_rows":"0"}}'}
+    return Response(out, headers=HEADERS | summary, media_type="text/plain; charset=UTF-8")
 
 
 def _with_settings(head: str, query: dict[str, str]) -> str:
@@ -150,13 +191,11 @@ def application(engine: Engine, users: dict[str, User]) -> FastAPI:
         fmt = request.headers.get("x-clickhouse-format") or query.get("default_format") or "TabSeparated"
         writes = user.writes and (request.method == "POST" or READS.match(query.get("query", "")) is not None)
         try:
-            out, fmt = await asyncio.to_thread(answer, engine, query.get("query", ""), body, query, writes, fmt)
+            return await respond(engine, understand(query.get("query", ""), body, query, writes, fmt), request)
         except PermissionError as wrong:
             return _refused(str(wrong), 403)
         except Exception as wrong:
             return _refused(str(wrong), 404 if "UNKNOWN_TABLE" in str(wrong) else 500)
-        return Response(out, headers={"X-ClickHouse-Format": fmt, "X-ClickHouse-Timezone": "UTC", "X-ClickHouse-Server-Display-Name": "permitwatch",
-                                      "X-ClickHouse-Summary": '{"read_rows":"0","written_rows":"0"}'}, media_type="text/plain; charset=UTF-8")  # fmt: skip
 
     return app
 

@@ -15,7 +15,8 @@ import uvicorn
 from infra.plant.story import read_story
 from infra.play import messages
 from ingest.outbox import Outbox
-from sql.server import Engine, User, application
+from sql.engine import Engine
+from sql.server import User, application
 from sql.store import Store, StoreError
 from streams.events import Entry, Lane, Scan, Tick, decode_envelope
 from streams.intake import Intake
@@ -81,6 +82,47 @@ class TestEngine:
         wrong = httpx.post(engine, content="SELECT nonsense")
         assert "UNKNOWN_IDENTIFIER" in wrong.text
         assert wrong.headers["X-ClickHouse-Exception-Code"] == "47"
+
+    @pytest.mark.parametrize("fmt", ["TSV", "JSONEachRow", "TabSeparatedWithNames", "JSON"])
+    def test_a_large_answer_is_whole_in_every_format(self, engine, fmt):
+        said = httpx.post(engine, params={"default_format": fmt}, content="SELECT number FROM numbers(300000)", timeout=30)
+        assert said.status_code == 200
+        assert said.headers["X-ClickHouse-Format"] == fmt
+        assert said.text.count("299999") == 1
+        assert sum(fmt not in ("TSV", "JSONEachRow") and line in ("number", '\t"meta":') for line in said.text.splitlines()) <= 1
+
+    def test_a_large_answer_flows_before_it_is_finished(self, engine):
+        began = time.monotonic()
+        with httpx.stream("POST", engine, content="SELECT number, sleepEachRow(0.02) FROM numbers(200) SETTINGS max_block_size = 10", timeout=30) as said:
+            next(said.iter_bytes())
+            assert time.monotonic() - began < 2
+
+    @pytest.mark.parametrize("slow", ["SELECT sum(sipHash64(number)) FROM numbers(1000000000000)", "SELECT number FROM numbers(1000000000000)"])
+    def test_a_query_whose_client_went_away_is_ended(self, engine, slow):
+        with httpx.Client(timeout=1.5) as client, pytest.raises(httpx.TimeoutException), client.stream("POST", engine, content=slow) as said:
+            next(said.iter_bytes())
+            raise httpx.ReadTimeout("gone")
+        deadline = time.monotonic() + 10
+        while httpx.post(engine, content="SELECT count() FROM system.processes WHERE query LIKE '%1000000000000%' AND query NOT LIKE '%processes%'").text != "0\n":
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+
+    def test_readers_never_make_writers_wait(self, engine):
+        store, gone = Store(engine.replace("//", "//default@")), []
+        store.command("CREATE TABLE IF NOT EXISTS beside (n UInt8) ENGINE = MergeTree ORDER BY n")
+
+        def read() -> None:
+            try:
+                httpx.post(engine, content="SELECT sleepEachRow(0.5) FROM numbers(6) SETTINGS max_block_size = 1", timeout=20)
+            finally:
+                gone.append(time.monotonic())
+
+        readers = [threading.Thread(target=read) for _ in range(6)]
+        [r.start() for r in readers]
+        time.sleep(0.3)
+        store.insert("beside", ("n",), [(1,)])
+        assert not gone
+        [r.join() for r in readers]
 
 
 @pytest.mark.parametrize("seed", range(3))
