@@ -80,9 +80,15 @@ class Store:
         return self.rows(question(name), parameters)
 
     def insert(self, table: str, columns: Iterable[str], rows: list[tuple[Any, ...]], token: str = "") -> None:
-        """Inserts rows; with a token, the same insert again changes nothing."""
-        settings = {"insert_deduplication_token": token, "deduplicate_blocks_in_dependent_materialized_views": 1} if token else None
-        self._try(lambda: self.client.insert(table, rows, column_names=list(columns), settings=settings))
+        """Inserts rows; with a token, the same insert again changes nothing. A tokened insert is one block (docs/decisions.md, 6)."""
+        self._try(lambda: self._one_block(table, list(columns), rows, token) if token else self.client.insert(table, rows, column_names=list(columns)))
+
+    def _one_block(self, table: str, columns: list[str], rows: list[tuple[Any, ...]], token: str) -> None:
+        """The client cuts an insert into blocks by the size of a few rows that it looks at; under a token only the first block would be kept."""
+        settings = {"insert_deduplication_token": token, "deduplicate_blocks_in_dependent_materialized_views": 1}
+        context = self.client.create_insert_context(table, columns, settings=settings, data=rows)
+        context.block_row_count = len(rows)
+        self.client.insert(context=context)
 
     def _try(self, work: Any) -> Any:
         try:

@@ -71,6 +71,13 @@ class TestEngine:
         with pytest.raises(StoreError, match="one block"):
             store.insert("messages", ("topic", "partition", "offset", "body"), [("x", 0, i, "a" * 400) for i in range(20_000)], "x:0:0-20000")
 
+    def test_a_tokened_insert_is_one_block_however_its_rows_differ_in_size(self, engine):
+        """The client guesses a block's rows from a sample; one large row among small ones once cost 2,952 messages."""
+        store = Store(engine.replace("//", "//default@"))
+        rows = [("large.and.small", 0, i, "x" * (60_000 if i == 0 else 90)) for i in range(5000)]
+        store.insert("messages", ("topic", "partition", "offset", "body"), rows, "large.and.small:0:0-5000")
+        assert store.rows("SELECT uniqExact(offset) AS n FROM messages WHERE topic = 'large.and.small'") == [{"n": 5000}]
+
     def test_an_analyst_reads_and_cannot_write(self, engine):
         assert httpx.post(engine, params={"user": "analyst", "password": "look"}, content="SELECT 1").text == "1\n"
         refused = httpx.post(engine, params={"user": "analyst", "password": "look"}, content="DROP TABLE messages")
