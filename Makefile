@@ -30,7 +30,7 @@ lint: $(VENV)/.dev ## ruff, mypy strict, import contracts
 	@$(BIN)/lint-imports --no-logo 2>/dev/null || $(BIN)/lint-imports
 
 test: lint ## Lint, then every test on the real parts
-	@$(BIN)/python -m pytest -q -m "not chaos"
+	@$(BIN)/python -m pytest -q
 
 chaos: $(VENV)/.dev ## kill -9 of every process under load; outputs and rows must equal an undisturbed run
 	@$(BIN)/python -m pytest -q -m chaos

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 from pathlib import Path
 
 EPILOG = """examples:
   permitwatch up                                   the whole system with a plant in a box
   permitwatch up --plant my/plant.toml             the whole system for a real plant
+  permitwatch up --story S26_lel_12_methane.toml --since 09:30:00   the box acts out a story on real wires
   permitwatch check                                what is wrong, and how to mend it
   permitwatch play tests/scenarios/*.toml          judge stories in milliseconds
   permitwatch play --through-kafka S02.toml        tell a story through the running system
@@ -24,6 +26,7 @@ def main(argv: list[str] | None = None) -> int:
     if not hasattr(arguments, "run"):
         parser().print_help()
         return 2
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         return int(arguments.run(arguments) or 0)
     except KeyboardInterrupt:
@@ -60,7 +63,8 @@ SQL = _o("--sql", default=os.environ.get("PERMITWATCH_SQL", "http://default@127.
 
 def _system(commands) -> None:  # type: ignore[no-untyped-def]
     _command(commands, "up", "the whole system on this machine", _up, DATA, OFFSET, _o("--plant", type=Path, help="a real plant's plant.toml instead of the box"),
-             _o("--scale", type=float, default=0.1, help="of the plant in the box; 1 is the whole reference plant"), _o("--seed", type=int, default=7, help="of the random day"))  # fmt: skip
+             _o("--scale", type=float, default=0.1, help="of the plant in the box; 1 is the whole reference plant"), _o("--seed", type=int, default=7, help="of the random day"),
+             _o("--story", type=Path, help="the box acts out this story on its wires instead of a random day"), _o("--since", default="", metavar="HH:MM:SS", help="the moment of the story that is now; what came before is pushed at once"))  # fmt: skip
     _command(commands, "check", "tries every part and says what is wrong and how to mend it", _check, DATA, OFFSET, KAFKA, SQL, _o("--plant", type=Path, help="check this plant.toml too"))
     _command(commands, "topics", "creates the topics on any Kafka", _topics, KAFKA, _o("--partitions", type=int, default=4), _o("--replication", type=int, default=1))
     _command(commands, "migrate", "brings ClickHouse's schema up to date", _migrate, SQL)
@@ -74,7 +78,7 @@ def _rooms(commands) -> None:  # type: ignore[no-untyped-def]
     _command(commands, "sql", "the embedded ClickHouse", _sql, DATA, _o("--host", default="127.0.0.1"), _o("--port", type=int, default=8123))
     _command(commands, "dashboards", "the screens", _dashboards, KAFKA, SQL, _o("--host", default=os.environ.get("PERMITWATCH_HOST", "127.0.0.1")), _o("--port", type=int, default=8050))
     _command(commands, "plant", "the plant in a box: simulated devices that speak the real protocols", _plant, _o("--plant", type=Path, required=True), _o("--scale", type=float, default=0.1),
-             _o("--seed", type=int, default=7), _o("--door", default="http://127.0.0.1:8090"))  # fmt: skip
+             _o("--seed", type=int, default=7), _o("--door", default="http://127.0.0.1:8090"), _o("--story", type=Path, help="act out this story instead of a random day"), _o("--since", default="", metavar="HH:MM:SS"))  # fmt: skip
 
 
 def _judging(commands) -> None:  # type: ignore[no-untyped-def]
@@ -91,7 +95,7 @@ def _judging(commands) -> None:  # type: ignore[no-untyped-def]
 def _up(a: argparse.Namespace) -> int:
     from infra.up import Ports, System, up
 
-    return up(System(a.data, Ports(a.port_offset), a.plant, a.scale, a.seed))
+    return up(System(a.data, Ports(a.port_offset), a.plant, a.scale, a.seed, story=a.story, since=a.since))
 
 
 def _check(a: argparse.Namespace) -> int:
@@ -179,7 +183,7 @@ def _plant(a: argparse.Namespace) -> int:
     from infra.plant.box import run
     from infra.plant.reference import SOURCES
 
-    run(a.plant, a.scale, a.seed, a.door, {s: os.environ.get(f"PERMITWATCH_TOKEN_{s.upper()}", "") for s in SOURCES})
+    run(a.plant, a.scale, a.seed, a.door, {s: os.environ.get(f"PERMITWATCH_TOKEN_{s.upper()}", "") for s in SOURCES}, a.story, a.since)
     return 0
 
 

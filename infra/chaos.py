@@ -16,7 +16,7 @@ from infra.plant.story import read_story
 from infra.plant.tell import END, Telling
 from infra.play import tell_through
 from infra.replay import key_of
-from infra.up import Ports, System
+from infra.up import Ports, System, UpError
 from sql.store import Store, StoreAway
 from streams.events import Verdict, encode
 
@@ -41,6 +41,9 @@ def chaos(data: Path, offset: int, folder: Path, seed: int = 1, rounds: int = 1,
         system.prepare()
         system.start()
         report = asyncio.run(compare(system, folder, seed, rounds, outage, say))
+    except (UpError, TimeoutError) as wrong:
+        say(f"permitwatch chaos: {wrong}")
+        return 2
     finally:
         system.stop()
     say(f"killed {len(report.killed)} times: {', '.join(report.killed)}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import secrets
 import shutil
@@ -16,10 +17,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
+import psutil
+
 from infra.kafka.jars import JarsError
 from infra.kafka.node import Node, answers
 from infra.kafka.topics import create_topics
 from infra.plant.reference import SOURCES, write_plant
+from infra.plant.script import write_story_plant
+from infra.plant.story import Story, StoryError, read_story, scene
 from streams.plant import PlantError, read_plant
 
 STEPS = ("normalise", "correlate", "archive", "notify")
@@ -68,6 +73,8 @@ class System:
     seed: int = 7
     host: str = "127.0.0.1"
     say: Callable[[str], None] = print
+    story: Path | None = None
+    since: str = ""
     parts: dict[str, Part] = field(default_factory=dict)
     lock: IO[str] | None = None
 
@@ -90,6 +97,7 @@ class System:
         self.lock.truncate()
         self.lock.write(str(os.getpid()))
         self.lock.flush()
+        self._end_leftovers()
         free = shutil.disk_usage(self.data).free
         if free < LEAST_FREE:
             raise UpError(f"only {free >> 20} MB are free where {self.data} lies; at least {LEAST_FREE >> 20} MB are needed. Free some, or give another folder with --data")
@@ -99,6 +107,29 @@ class System:
                 raise UpError(f"port {port} ({name}) is taken. Stop what listens there, or move all ports with --port-offset {self.ports.offset + 1000}")
         if self.plant is not None:
             read_plant(self.plant)
+        if self.story is not None:
+            self._story().ms(self.since or "00:00:00")
+
+    def _end_leftovers(self) -> None:
+        """Whoever was to stop the parts of an earlier run may have been killed before it could: they are known by process id and time of birth."""
+        left = [p for pid, born in self._recorded() if (p := _process(pid, born))]
+        if left:
+            self.say(f"  {len(left)} parts of an earlier run on these data were still there; stopping them")
+        for process in left:
+            process.terminate()
+        for process in psutil.wait_procs(left, timeout=12)[1]:
+            process.kill()
+        (self.data / "parts.json").unlink(missing_ok=True)
+
+    def _recorded(self) -> list[tuple[int, float]]:
+        try:
+            return [(pid, born) for pid, born in json.loads((self.data / "parts.json").read_text()).values()]
+        except (OSError, ValueError):
+            return []
+
+    def _record(self) -> None:
+        alive = {name: p for name, pid in self.pids().items() if (p := _process(pid))}
+        (self.data / "parts.json").write_text(json.dumps({name: [p.pid, p.create_time()] for name, p in alive.items()}))
 
     def environment(self) -> dict[str, str]:
         """What every part is told."""
@@ -132,7 +163,8 @@ class System:
         self._add("dashboards", ["dashboards", "--port", str(self.ports.dashboards)], lambda: _ok(f"http://127.0.0.1:{self.ports.dashboards}/healthz"))
         self._wait("ingest", 30)
         if self.plant is None:
-            self._add("plant", ["plant", "--plant", str(plant), "--scale", str(self.scale), "--seed", str(self.seed), "--door", f"http://127.0.0.1:{self.ports.ingest}"])
+            acted = ["--story", str(self.story), "--since", self.since] if self.story else []
+            self._add("plant", ["plant", "--plant", str(plant), "--scale", str(self.scale), "--seed", str(self.seed), "--door", f"http://127.0.0.1:{self.ports.ingest}", *acted])
         self._wait("dashboards", 60)
         self.say(f"  everything runs ({time.monotonic() - began:.1f} s)")
 
@@ -145,7 +177,15 @@ class System:
         self._spawn(Part("kafka", command, lambda: answers("127.0.0.1", self.ports.kafka)))
         self._wait("kafka", 60)
 
+    def _story(self) -> Story:
+        assert self.story is not None
+        self.story = self.story.absolute()
+        return read_story(self.story, self.story.stem)
+
     def _box_files(self) -> Path:
+        if self.story is not None:
+            story = self._story()
+            return write_story_plant(self.data / "plant-story", story, scene(story.told, self.story.stem), SOURCES, self.ports.modbus, self.ports.opcua)
         folder = self.data / f"plant-{self.scale:g}"
         return write_plant(folder, self.scale, self.ports.modbus, self.ports.opcua)
 
@@ -157,6 +197,7 @@ class System:
             part.process = subprocess.Popen(part.command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True, env=self.environment(), cwd=Path(__file__).parent.parent)
         part.started = time.monotonic()
         self.parts[part.name] = part
+        self._record()
 
     def _wait(self, name: str, patience: float) -> None:
         part, deadline = self.parts[name], time.monotonic() + patience
@@ -197,6 +238,8 @@ class System:
             part = self.parts.pop(name, None)
             if part and part.process:
                 _end(part.process)
+        if (self.data / "parts.json").exists():
+            self._record()
 
     def pids(self) -> dict[str, int]:
         return {name: p.process.pid for name, p in self.parts.items() if p.process}
@@ -210,6 +253,15 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait(5)
+
+
+def _process(pid: int, born: float | None = None) -> psutil.Process | None:
+    """The process of that id, if it still is the one that was born then."""
+    try:
+        process = psutil.Process(pid)
+        return process if born is None or process.create_time() == born else None
+    except psutil.NoSuchProcess:
+        return None
 
 
 def _ok(url: str) -> bool:
@@ -229,7 +281,7 @@ def up(system: System, say: Callable[[str], None] = print) -> int:
         system.prepare()
         say(f"PermitWatch starts; data in {system.data}")
         system.start()
-    except (UpError, PlantError, RuntimeError) as wrong:
+    except (UpError, PlantError, StoryError, RuntimeError, ValueError) as wrong:
         system.stop()
         say(f"permitwatch up: {wrong}")
         return 1

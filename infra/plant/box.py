@@ -1,4 +1,4 @@
-"""The plant-in-a-box process: reads a plant's files, makes a day from a seed, and plays it in real time."""
+"""The plant-in-a-box process: reads a plant's files and acts out a random day from a seed, or a story, in real time on the wires."""
 
 from __future__ import annotations
 
@@ -15,19 +15,26 @@ import msgspec
 from infra.plant.day import make_day
 from infra.plant.devices import Devices
 from infra.plant.reference import SOURCES
-from streams.plant import read_plant
+from infra.plant.script import Script, StoryScript, began
+from infra.plant.story import read_story
+from streams.plant import Plant, read_plant
 
 
-def run(plant: Path, scale: float, seed: int, door: str, tokens: dict[str, str]) -> None:
-    """Plays a random day until stopped; what was injected stands in truth.jsonl beside the plant."""
+def run(plant: Path, scale: float, seed: int, door: str, tokens: dict[str, str], story: Path | None = None, since: str = "") -> None:
+    """Plays until stopped. Of a random day, what was injected stands in truth.jsonl beside the plant."""
     logging.basicConfig(level=logging.WARNING)
     described = read_plant(plant)
-    start = int(time.time()) * 1000
-    day = make_day(described.plant, start, 24, max(4, round(53 * scale)), seed)
-    (plant.parent / "truth.jsonl").write_text("".join(json.dumps(msgspec.to_builtins(t)) + "\n" for t in day.truths))
-    devices = Devices(day, described.wires.modbus, described.wires.opcua[0].endpoint, door, {s: tokens[s] for s in SOURCES})
+    now = int(time.time()) * 1000
+    script: Script = StoryScript(read_story(story, described.plant.site), described.plant, since, began(plant.parent, now)) if story else _day(plant, described.plant, scale, seed, now)
+    devices = Devices(script, described.wires.modbus, described.wires.opcua[0].endpoint, door, {s: tokens[s] for s in SOURCES})
     with contextlib.suppress(asyncio.CancelledError):
         asyncio.run(_until_stopped(devices))
+
+
+def _day(file: Path, plant: Plant, scale: float, seed: int, start: int) -> Script:
+    day = make_day(plant, start, 24, max(4, round(53 * scale)), seed)
+    (file.parent / "truth.jsonl").write_text("".join(json.dumps(msgspec.to_builtins(t)) + "\n" for t in day.truths))
+    return day
 
 
 async def _until_stopped(devices: Devices) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from streams.atlas import Atlas
 from streams.events import Any_, Certificate, Clip, Detection, GasResult, GasTest, Guard, Requested, Step, Worker
-from streams.plant import Plant, Point
+from streams.plant import Channel, Plant, Point
 from streams.rules.limits import HOT, TRADE, limit_of
 from streams.times import HOUR, MINUTE, SECOND
 
@@ -86,6 +86,13 @@ class Day:
         rng = random.Random(f"{worker}{at // 2000}{self.seed}")
         away = 80.0 if worker == job.guardian and job.bothered("guard", at) else (4.0 if worker == job.guardian else 1.5)
         return job.point.x + away + rng.gauss(0, 0.8), job.point.y + rng.gauss(0, 0.8)
+
+    def readings(self, channels: list[Channel], at: int) -> list[float | None]:
+        jobs = self.at_work(at)
+        return [self.reading(c.tag, at, jobs) for c in channels]
+
+    def fixes(self, at: int) -> list[tuple[str, float, float, float]]:
+        return [(w, *self.where(job, w, at), 2.0) for job in self.at_work(at) for w in [*job.workers, job.guardian]]
 
     def recording(self, camera: str, at: int) -> bool:
         return not any(camera in j.point.cameras and j.bothered("video", at) for j in self.jobs)

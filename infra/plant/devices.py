@@ -14,7 +14,7 @@ import aiohttp
 import msgspec
 from asyncua import Server, ua
 
-from infra.plant.day import Day
+from infra.plant.script import Script
 from streams.events import Any_, CameraBeat, Positions, Weather
 from streams.plant import Channel, Modbus
 
@@ -47,17 +47,17 @@ class Panel(asyncio.Protocol):
 
 
 class Devices:
-    """All simulated devices of one plant, driven by a day."""
+    """All simulated devices of one plant, acting out a script."""
 
-    def __init__(self, day: Day, panels: list[Modbus], opcua: str, door: str, tokens: dict[str, str]) -> None:
-        self.day, self.panels, self.opcua, self.door, self.tokens = day, panels, opcua, door, tokens
+    def __init__(self, script: Script, panels: list[Modbus], opcua: str, door: str, tokens: dict[str, str]) -> None:
+        self.script, self.panels, self.opcua, self.door, self.tokens = script, panels, opcua, door, tokens
         self.queues: dict[str, asyncio.Queue[tuple[str, Any_]]] = {name: asyncio.Queue() for name in tokens}
 
     async def run(self) -> None:
         """Runs until cancelled."""
         loop = asyncio.get_running_loop()
         for panel in self.panels:
-            channels = [c for c in self.day.plant.channels if c.source == panel.name]
+            channels = [c for c in self.script.plant.channels if c.source == panel.name]
             host, _, port = panel.address.partition(":")
             await loop.create_server(lambda channels=channels: Panel(lambda: self._words(channels)), host, int(port))  # type: ignore[misc]
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10)) as session:
@@ -65,9 +65,13 @@ class Devices:
             await asyncio.gather(self._dcs(), self._tell(), self._positions(), self._cameras(), self._weather(), *pushers)
 
     def _words(self, channels: list[Channel]) -> dict[int, int]:
-        now = int(time.time() * 1000)
-        jobs = self.day.at_work(now)
-        return {c.register: int(self.day.reading(c.tag, now, jobs) / c.scale) for c in channels}
+        """The registers at this moment: a value and its status (0 is good), as points.csv places them."""
+        words: dict[int, int] = {}
+        for channel, value in zip(channels, self.script.readings(channels, int(time.time() * 1000)), strict=True):
+            words[channel.register] = int((value or 0.0) / channel.scale)
+            if channel.status_register is not None:
+                words[channel.status_register] = int(value is None)
+        return words
 
     # ---- OPC UA -------------------------------------------------------------------------------------------------
 
@@ -78,14 +82,14 @@ class Devices:
         await server.init()
         server.set_endpoint(self.opcua)
         await server.register_namespace("urn:permitwatch:plant")
-        tags = [c.tag for c in self.day.plant.channels if c.source == "dcs"]
+        tags = [c.tag for c in self.script.plant.channels if c.source == "dcs"]
         folder = await server.nodes.objects.add_object(2, "DCS")
         nodes = {t: await folder.add_variable(ua.NodeId(t, 2), t, 80.0) for t in tags}
-        rng = random.Random(self.day.seed)
+        rng = random.Random(self.script.seed)
         async with server:
             while True:
                 now = dt.datetime.now(dt.UTC)
-                for tag in rng.sample(tags, max(1, len(tags) // 6)):
+                for tag in rng.sample(tags, min(len(tags), max(1, len(tags) // 6))):
                     value = ua.DataValue(ua.Variant(80 + rng.gauss(0, 0.6), ua.VariantType.Double), SourceTimestamp=now)
                     await server.write_attribute_value(nodes[tag].nodeid, value)
                 await asyncio.sleep(1)
@@ -112,7 +116,7 @@ class Devices:
                 await asyncio.sleep(0.5)
 
     async def _tell(self) -> None:
-        for at, source, event in self.day.events():
+        for at, source, event in self.script.events():
             await asyncio.sleep(max(0.0, at / 1000 - time.time()))
             self.say(source, event)
 
@@ -120,23 +124,24 @@ class Devices:
         while True:
             await asyncio.sleep(2 - time.time() % 2)
             now = int(time.time() * 1000)
-            rows = [(w, *self.day.where(job, w, now)) for job in self.day.at_work(now) for w in [*job.workers, job.guardian]]
-            rows = list({r[0]: r for r in rows}.values())
+            rows = list({fix[0]: fix for fix in self.script.fixes(now)}.values())
             for start in range(0, len(rows), 500):
                 part = rows[start : start + 500]
                 self.say("tags", Positions(at=now, u=200, workers=[r[0] for r in part], x=[round(r[1], 2) for r in part], y=[round(r[2], 2) for r in part],
-                                           z=[0.0] * len(part), acc=[2.0] * len(part)))  # fmt: skip
+                                           z=[0.0] * len(part), acc=[r[3] for r in part]))  # fmt: skip
 
     async def _cameras(self) -> None:
-        names = sorted({c for p in self.day.plant.points for c in p.cameras})
+        names = sorted({c for p in self.script.plant.points for c in p.cameras})
         while True:
             now = int(time.time() * 1000)
             for name in names:
-                self.say("cameras", CameraBeat(at=now, u=500, camera=name, recording=self.day.recording(name, now)))
+                recording = self.script.recording(name, now)
+                if recording is not None:
+                    self.say("cameras", CameraBeat(at=now, u=500, camera=name, recording=recording))
             await asyncio.sleep(10)
 
     async def _weather(self) -> None:
-        rng = random.Random(self.day.seed)
+        rng = random.Random(self.script.seed)
         while True:
             self.say("weather", Weather(at=int(time.time() * 1000), u=1000, station="WS-1", wind_mean=round(2 + rng.random() * 3, 1), wind_gust=round(4 + rng.random() * 3, 1)))
             await asyncio.sleep(30)

@@ -37,8 +37,8 @@ def write_plant(folder: Path, scale: float, modbus_port: int, opcua_port: int) -
     points = _points(areas, size.of(640, 36))
     channels = _channels(size, points, areas)
     panels = math.ceil(size.of(420, 40) / PER_PANEL)
-    _write_csv(folder / "points.csv", channels)
-    _write_csv(folder / "places.csv", [{k: v for k, v in p.items() if k != "index"} for p in points])
+    write_csv(folder / "points.csv", channels)
+    write_csv(folder / "places.csv", [{k: v for k, v in p.items() if k != "index"} for p in points])
     (folder / "plant.toml").write_text(_toml(areas, points, panels, modbus_port, opcua_port), encoding="utf-8")
     return folder / "plant.toml"
 
@@ -82,12 +82,13 @@ def _channels(size: Size, points: list[dict[str, object]], areas: list[dict[str,
     return rows
 
 
-def _write_csv(path: Path, rows: list[dict[str, object]]) -> None:
+def write_csv(path: Path, rows: list[dict[str, object]]) -> None:
+    """A table as `streams.plant.read_table` reads it: lists separated by spaces."""
     columns = list(dict.fromkeys(k for row in rows for k in row))
     with path.open("w", newline="", encoding="utf-8") as f:
         writer = csv.DictWriter(f, columns)
         writer.writeheader()
-        writer.writerows(rows)
+        writer.writerows({k: " ".join(v) if isinstance(v, list) else v for k, v in row.items()} for row in rows)
 
 
 def _toml(areas: list[dict[str, object]], points: list[dict[str, object]], panels: int, modbus_port: int, opcua_port: int) -> str:

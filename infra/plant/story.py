@@ -9,6 +9,7 @@ import datetime as dt
 import random
 import re
 import tomllib
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,10 @@ class Stream(Struct, forbid_unknown_fields=True):
     recording: bool = True
     clock: int = 0
     source: str = ""
+
+    def level(self, since: int, until: int, at: int) -> float:
+        """The value of a gas stream at a moment (all ms): constant, or on its ramp."""
+        return self.ramp[0] + (self.ramp[1] - self.ramp[0]) * (at - since) / max(1, until - since) if self.ramp else self.value
 
 
 class Expect(Struct, forbid_unknown_fields=True):
@@ -139,6 +144,8 @@ class Story:
     start: int
     end: int
     messages: list[Message] = field(default_factory=list)
+    singles: list[tuple[int, Any_]] = field(default_factory=list)
+    """(when it arrives, the event) of everything that is not a stream, for the wires of a plant in a box."""
 
     def ms(self, text: str) -> int:
         return moment(self.told, text)
@@ -180,6 +187,7 @@ def _prepare(path: Path, text: str, told: Told, site: str) -> Story:
             numbered.event(row)
         except (ValueError, msgspec.ValidationError, KeyError) as wrong:
             raise StoryError(path, line, f"event {i + 1}", str(wrong), "Write the fields that the JSON Schema gives for this kind") from None
+    story.singles = [(arrives, event) for arrives, _, _, event in numbered.rows[1:] if not isinstance(event, bytes)]
     for i, stream in enumerate(told.stream):
         try:
             numbered.stream(stream)
@@ -253,11 +261,8 @@ class _Numbered:
         self.put(moment(self.told, arrives) if isinstance(arrives, str) else arrives, source, event)
 
     def stream(self, s: Stream) -> None:
-        since, until = moment(self.told, s.since), moment(self.told, s.until)
-        step = int(1000 * (s.every or {"fixes": 2, "gas": 1, "beats": 10}.get(s.what, 1)))
-        rng = random.Random(s.seed)
-        for at in range(since, until + 1, step):
-            self.put(at, *_sample(s, at, since, until, rng))
+        for at, source, event in samples(self.told, s):
+            self.put(at, source, event)
 
     def messages(self, arrival: Arrival) -> list[Message]:
         rng = random.Random(arrival.seed)
@@ -283,14 +288,22 @@ def _envelope(site: str, source: str, seq: int, at: int, event: Any_) -> bytes:
     return encode(Envelope(site, source, seq, at, msgspec.Raw(encode(event)), virtual=True))
 
 
+def samples(told: Told, s: Stream) -> Iterator[tuple[int, str, Any_]]:
+    """(when, source, event) of each message of a stream."""
+    since, until = moment(told, s.since), moment(told, s.until)
+    step = int(1000 * (s.every or {"fixes": 2, "gas": 1, "beats": 10}.get(s.what, 1)))
+    rng = random.Random(s.seed)
+    for at in range(since, until + 1, step):
+        yield at, *_sample(s, at, since, until, rng)
+
+
 def _sample(s: Stream, at: int, since: int, until: int, rng: random.Random) -> tuple[str, Any_]:
     match s.what:
         case "fixes":
             x, y = s.x + rng.gauss(0, s.noise), s.y + rng.gauss(0, s.noise)
             return s.source or "tags", Positions(at=at, u=0, workers=[s.worker], x=[x], y=[y], z=[0.0], acc=[s.acc])
         case "gas":
-            value = s.ramp[0] + (s.ramp[1] - s.ramp[0]) * (at - since) / max(1, until - since) if s.ramp else s.value
-            return s.source or "gas", Frame(at=at, u=0, names=[s.tag], values=[round(value, 6)])
+            return s.source or "gas", Frame(at=at, u=0, names=[s.tag], values=[round(s.level(since, until, at), 6)])
         case "beats":
             return s.source or f"cam-{s.camera}", CameraBeat(at=at + s.clock * 1000, u=0, camera=s.camera, recording=s.recording)
     raise ValueError(f"what = {s.what!r} is not a kind of stream")
