@@ -37,6 +37,7 @@ class Archive:
     name = "archive"
     topics = tuple(t for t in ALL if t is not SNAPSHOTS)
     beat = 0.5
+    patient = True
 
     def __init__(self, url: str) -> None:
         self.store = Store(url)

@@ -25,6 +25,7 @@ class Correlate:
     name = "correlate"
     topics = (TIMELINE,)
     beat = 1.0
+    patient = False
 
     def __init__(self, decide_at: tuple[str, int] | None = None) -> None:
         self.kernels: dict[int, dict[str, Kernel]] = {}

@@ -78,6 +78,8 @@ class Step(Protocol):
 
     name: str
     beat: float
+    patient: bool
+    """May the broker gather messages for a second before it hands them over?"""
 
     @property
     def topics(self) -> tuple[Topic, ...]: ...

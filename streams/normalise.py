@@ -22,6 +22,7 @@ class Normalise:
     name = "normalise"
     topics = RAW
     beat = 0.1
+    patient = False
 
     def __init__(self) -> None:
         self.intake = Intake()

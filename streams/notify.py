@@ -29,6 +29,7 @@ class Notify:
     name = "notify"
     topics = (ALERTS, COMMANDS)
     beat = 5.0
+    patient = False
 
     def __init__(self, file: Path | None, webhooks: list[str]) -> None:
         self.file, self.webhooks = file, webhooks

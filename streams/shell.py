@@ -30,10 +30,25 @@ driver.RoundRobinPartitionAssignor = RangePartitionAssignor
 log = logging.getLogger("permitwatch")
 
 
+PATIENT_BYTES, PATIENT_MS = 1 << 20, 1000
+"""A step that is in no hurry lets the broker gather a second's worth: fewer wake-ups of everybody."""
+
+
+class _Thread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
+    def _create_worker_consumer(self, transport: Any) -> Any:
+        consumer = super()._create_worker_consumer(transport)
+        if self.app.patient:
+            consumer._fetch_min_bytes, consumer._fetch_max_wait_ms = PATIENT_BYTES, PATIENT_MS
+        return consumer
+
+
 class _Consumer(driver.Consumer):  # type: ignore[misc]
     """Faust's consumer, one event for each partition and poll; commits what a step called done, and nothing else."""
 
     marks: dict[TP, int]
+
+    def _new_consumer_thread(self) -> Any:
+        return _Thread(self, loop=self.loop, beacon=self.beacon)
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, ConsumerMessage]]:
         records, active = await self._wait_next_records(timeout)
@@ -86,7 +101,7 @@ def application(step: Step, settings: Settings) -> Any:
         producer_compression_type="lz4", producer_max_request_size=16 << 20, stream_publish_on_commit=False, processing_guarantee="at_least_once",
     )  # fmt: skip
     app._new_transport = lambda: _Transport([app.conf.broker[0]], app)
-    app.marks, app.turn = {}, 0
+    app.marks, app.turn, app.patient = {}, 0, step.patient
     _connect(app, step, FaustDesk(app, settings, group), asyncio.Lock(), settings)
     return app
 

@@ -1,0 +1,28 @@
+"""`permitwatch bench`: speed and memory on this machine; figures for the docs by command."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from infra.bench.kernel import kernel_figures
+from infra.bench.running import system_figures
+from infra.bench.table import Table, machine
+from infra.plant.reference import write_plant
+from streams.plant import read_plant
+
+
+def bench(data: Path, quick: bool, write: Path | None) -> int:
+    """Runs everything; `quick` leaves the running system out."""
+    table = Table()
+    print(f"{machine()}\n  {'':58} {'min':>10} {'median':>10} {'max':>10}")
+    folder = data.absolute() / "bench"
+    shutil.rmtree(folder, ignore_errors=True)
+    plant = read_plant(write_plant(folder / "plant", 1.0, 35020, 34840)).plant
+    kernel_figures(table, plant)
+    if not quick:
+        system_figures(table, plant, folder, data)
+    if write:
+        write.parent.mkdir(parents=True, exist_ok=True)
+        write.write_text("# Figures\n\n" + table.markdown(), encoding="utf-8")
+    return 0
