@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from streams.events import Alert, Verdict
+from streams.outputs import Alert, Verdict
 
 WEIGHT: Final = {"01": 8, "02": 5, "70": 5}
 OPEN: Final = ("requested", "issued", "active", "suspended", "finished")

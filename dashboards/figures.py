@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from dashboards.theme import TOKENS, layout
-from streams.events import Verdict
+from streams.outputs import Verdict
 from streams.plant import Plant
 from streams.texts import ui
 

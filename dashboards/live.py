@@ -18,7 +18,8 @@ from aiokafka.errors import KafkaError
 from dashboards.board import Board, alert_row, job_row
 from dashboards.hub import Hub
 from sql.store import Store, StoreError
-from streams.events import Alert, PlantSaid, Verdict, decode_envelope, decode_event
+from streams.events import PlantSaid, decode_envelope, decode_event
+from streams.outputs import Alert, Verdict
 from streams.plant import Plant
 from streams.topics import ALERTS, SITE, VERDICTS, named
 

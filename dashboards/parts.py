@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from dash import dcc, html
 
 from dashboards.theme import GRAPH
-from streams.events import Alert, Verdict
+from streams.outputs import Alert, Verdict
 from streams.rules.limits import TYPES
 from streams.texts import ui
 

@@ -124,7 +124,7 @@ def _migrate(a: argparse.Namespace) -> int:
 def _schema(a: argparse.Namespace) -> int:
     import json
 
-    from streams.events import schema
+    from streams.outputs import schema
 
     print(json.dumps(schema(), indent=1, ensure_ascii=False))
     return 0

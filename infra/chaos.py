@@ -18,7 +18,8 @@ from infra.play import tell_through
 from infra.replay import key_of
 from infra.up import Ports, System, UpError
 from sql.store import Store, StoreAway
-from streams.events import Verdict, encode
+from streams.events import encode
+from streams.outputs import Verdict
 
 STORIES = ("S09_camera_skew", "S19_guardian_absent", "S26_lel_12_methane", "S32_interruption_45_min")
 VICTIMS = ("normalise", "correlate", "archive", "notify", "sql", "kafka", "ingest", "dashboards")

@@ -16,7 +16,8 @@ from aiokafka.errors import KafkaError
 
 from infra.kafka.topics import PARTITIONS
 from streams.desk import Settings, read_partition
-from streams.events import DeadLetter, decode_envelope
+from streams.events import decode_envelope
+from streams.outputs import DeadLetter
 from streams.topics import DEAD
 
 

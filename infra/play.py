@@ -17,8 +17,9 @@ from aiokafka.errors import KafkaError
 
 from infra.plant.story import Story, StoryError, read_story
 from infra.plant.tell import END, Telling, judge, tell
-from streams.events import Alert, Command, DeadLetter, Envelope, Output, Requested, Tick, Verdict, encode
+from streams.events import Envelope, Requested, Tick, encode
 from streams.intake import Refusal
+from streams.outputs import Alert, Command, DeadLetter, Output, Verdict
 from streams.times import SECOND
 from streams.topics import ALERTS, COMMANDS, DEAD, RAW, SITE, VERDICTS, named
 

@@ -15,8 +15,9 @@ from aiokafka.errors import KafkaError
 from infra.kafka.topics import PARTITIONS
 from sql.store import Store, StoreError
 from streams.desk import Settings, read_partition
-from streams.events import Alert, Command, Output, Verdict, decode_entry, encode
+from streams.events import decode_entry, encode
 from streams.kernel import Kernel
+from streams.outputs import Alert, Command, Output, Verdict
 from streams.topics import ALERTS, COMMANDS, TIMELINE, VERDICTS, Topic
 
 Said = dict[tuple[str, str, int], bytes]

@@ -14,7 +14,8 @@ import msgspec
 from aiohttp import web
 
 from ingest.outbox import Outbox
-from streams.events import Any_, Decided, encode, schema
+from streams.events import Any_, Decided, encode
+from streams.outputs import schema
 from streams.topics import OF_KIND
 
 INSTANTS = frozenset({"at", "valid_from", "valid_to", "planned_start", "until"})

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from streams.plant import Area, Channel, Door, Plant, Point
+import math
+from typing import Final
+
+from streams.calendar import built_in
+from streams.plant import Area, Channel, Door, Plant, Point, Zone
+
+REACH: Final = 60.0
+"""Metres beyond which no distance rule looks."""
 
 
 class Atlas:
@@ -11,6 +18,7 @@ class Atlas:
     def __init__(self, plant: Plant) -> None:
         self.plant = plant
         self.points: dict[str, Point] = {p.id: p for p in plant.points}
+        self.alias: dict[str, str] = {a: p.id for p in plant.points for a in p.aliases}
         self.channels: dict[str, Channel] = {c.tag: c for c in plant.channels}
         self.doors: dict[str, Door] = {d.id: d for d in plant.doors}
         self.areas: dict[str, Area] = {a.id: a for a in plant.areas}
@@ -18,6 +26,23 @@ class Atlas:
         self.points_of_camera: dict[str, list[str]] = {}
         self.doors_of_point: dict[str, set[str]] = {}
         self._behind: dict[str, list[str]] = {}
+        self._near: dict[str, list[str]] = {}
+        self.zones: dict[str, Zone] = {z.id: z for z in plant.zones}
+        self._grid: dict[tuple[int, int], tuple[Zone, ...]] = _grid(plant.zones)
+        self.calendar = plant.calendar or built_in()
+        self.points_of_equipment: dict[str, list[str]] = {}
+        self.tags_of_area: dict[str, list[str]] = {}
+        self.isolations: dict[str, list[str]] = {}
+        """isolation → the channels that say whether it is open."""
+        for channel in plant.channels:
+            if channel.kind == "combustible":
+                self.tags_of_area.setdefault(channel.area, []).append(channel.tag)
+            if channel.kind == "isolation":
+                self.isolations.setdefault(channel.isolation, []).append(channel.tag)
+        for point in plant.points:
+            self.points_of_equipment.setdefault(point.equipment, []).append(point.id)
+            for tag in point.fans:
+                self.points_of_tag.setdefault(tag, []).append(point.id)
         for door in plant.doors:
             for name in door.points:
                 self.doors_of_point.setdefault(name, set()).add(door.id)
@@ -36,11 +61,41 @@ class Atlas:
             self._behind[door] = found
         return found
 
+    def point(self, name: str) -> Point | None:
+        """A work point by its name or by an alias."""
+        return self.points.get(name) or self.points.get(self.alias.get(name, ""))
+
+    def near(self, name: str) -> list[str]:
+        """The work points that could concern this one (within REACH metres, on the same line, or in the same space), itself included."""
+        found = self._near.get(name)
+        if found is None:
+            here = self.points.get(name)
+            found = self._near[name] = [p.id for p in self.plant.points if here and _concerns(here, p)]
+        return found
+
+    def zones_at(self, x: float, y: float) -> tuple[Zone, ...]:
+        """The zones of the cell in which a place lies; whether it lies inside, the caller asks."""
+        return self._grid.get((int(x) >> 5, int(y) >> 5), ())
+
     def place(self, point: str) -> tuple[str, str]:
         """(area, shop) of a work point, empty where it is not described."""
-        known = self.points.get(point)
+        known = self.point(point)
         area = self.areas.get(known.area) if known else None
         return (area.id, area.shop) if area else ("", "")
+
+
+def _concerns(a: Point, b: Point) -> bool:
+    return math.hypot(a.x - b.x, a.y - b.y) <= REACH or bool((a.line and a.line == b.line) or (a.space and a.space == b.space) or (a.equipment and a.equipment == b.equipment))
+
+
+def _grid(zones: list[Zone]) -> dict[tuple[int, int], tuple[Zone, ...]]:
+    """Cells of 32 m and the zones that touch each."""
+    cells: dict[tuple[int, int], tuple[Zone, ...]] = {}
+    for z in zones:
+        for i in range(int(z.x) >> 5, (int(z.x + z.w) >> 5) + 1):
+            for j in range(int(z.y) >> 5, (int(z.y + z.h) >> 5) + 1):
+                cells[i, j] = (*cells.get((i, j), ()), z)
+    return cells
 
 
 _last: list[Atlas] = []

@@ -10,8 +10,9 @@ import msgspec
 from aiohttp import web
 
 from streams.desk import Batch, Desk, Sending
-from streams.events import Alert, Output, Verdict, decode_entry, encode
+from streams.events import decode_entry, encode
 from streams.kernel import Kernel, restore
+from streams.outputs import Alert, Output, Verdict
 from streams.times import Stamp
 from streams.topics import ALERTS, COMMANDS, SNAPSHOTS, TIMELINE, VERDICTS, Topic
 

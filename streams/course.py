@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import date, datetime
+from zoneinfo import ZoneInfo
 
 from streams.atlas import atlas_of
-from streams.events import GasTest, Guard, Requested, Step
+from streams.events import DeviceSaid, GasTest, Guard, Requested, Step
+from streams.packs import Terms
 from streams.plant import Point
-from streams.rules.limits import CONFINED, HOT, NEEDS_GAS, SPECIAL, test_passes
+from streams.rules.limits import CONFINED, HOT, NEEDS_GAS, SPECIAL, family, test_passes
 from streams.times import HOUR, Stamp, Truth, before, exactly
 from streams.work import Fact, Site, Work
 
@@ -20,6 +23,8 @@ class Test:
     at: Stamp
     passed: bool | None
     ref: str
+    calibrated: bool = True
+    """False: its instrument's calibration had run out, so it does not count."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +67,7 @@ class Course:
     tests: list[Test]
     pauses: list[Pause]
     posts: list[Post] = field(default_factory=list)
+    cancelled: int | None = None
 
     @property
     def valid_to(self) -> int | None:
@@ -74,6 +80,30 @@ class Course:
             return None
         declared = exactly(max(self.request.valid_from, self.request.planned_start or 0))
         return self.issued if self.issued.lo > declared.at else declared
+
+    @property
+    def family(self) -> str:
+        return family(self.type)
+
+    @property
+    def people(self) -> set[str]:
+        """Everybody whom the permit names."""
+        return {*self.request.workers, *self.request.guardians} if self.request else set()
+
+    @property
+    def over_at(self) -> int | None:
+        """When nothing more can come of it: accepted or called off."""
+        return self.accepted.at if self.accepted else self.cancelled
+
+    @property
+    def open(self) -> bool:
+        return self.request is not None and not self.ended and self.accepted is None
+
+    def window(self) -> tuple[int, int]:
+        """From the first moment that work is allowed or seen to the last, as far as declared."""
+        assert self.request is not None
+        lo = min(self.request.valid_from, self.started.at if self.started else self.request.valid_from)
+        return lo, self.finished.at if self.finished else max(self.request.valid_to, lo)
 
     @property
     def special(self) -> bool:
@@ -130,7 +160,9 @@ def read_course(site: Site, work: Work) -> Course:
     request = asked.event if asked else None
     request = request if isinstance(request, Requested) else None
     point_id = request.point if request else ""
-    point = atlas_of(site.plant).points.get(point_id)
+    point = atlas_of(site.plant).point(point_id)
+    point_id = point.id if point else point_id
+    gone = work.first("cancelled") or work.first("rejected")
     issued, started = work.first("issued"), work.first("started")
     declared = site.stamp(started) if started else None
     stamp, ref = _start(site, request, declared, started.ref if started else "")
@@ -141,7 +173,7 @@ def read_course(site: Site, work: Work) -> Course:
         issued=site.stamp(issued) if issued else None, issued_ref=issued.ref if issued else "",
         declared_start=declared, started=stamp, started_ref=ref,
         finished=site.stamp(finished) if finished else None, accepted=site.stamp(accepted) if accepted else None,
-        ended=bool(work.first("cancelled") or work.first("rejected")),
+        ended=gone is not None, cancelled=gone.event.at if gone else None,
         tests=_tests(site, work), pauses=_pauses(site, work), posts=_posts(site, request, work),
     )  # fmt: skip
 
@@ -158,7 +190,9 @@ def _start(site: Site, request: Requested | None, declared: Stamp | None, ref: s
 def _seen(site: Site, request: Requested | None) -> Iterator[tuple[Stamp, str]]:
     if request is None:
         return
-    for camera, sightings in sorted(site.sightings.get(request.point, {}).items()):
+    point = atlas_of(site.plant).point(request.point)
+    place = point.id if point else request.point
+    for camera, sightings in sorted(site.sightings.get(place, {}).items()):
         offset, residual = site.offset(camera)
         for first, _, evidence in sightings.sure():
             at = Stamp(first - offset, residual)
@@ -166,7 +200,7 @@ def _seen(site: Site, request: Requested | None) -> Iterator[tuple[Stamp, str]]:
                 yield at, evidence
                 break
     if request.type == CONFINED and site.plant:
-        doors = atlas_of(site.plant).doors_of_point.get(request.point, set())
+        doors = atlas_of(site.plant).doors_of_point.get(place, set())
         for worker in request.workers:
             for scan in site.people[worker].scans if worker in site.people else ():
                 if scan.event.door in doors and scan.event.direction == "in" and scan.event.at >= request.valid_from - HOUR:  # type: ignore[union-attr]
@@ -175,17 +209,33 @@ def _seen(site: Site, request: Requested | None) -> Iterator[tuple[Stamp, str]]:
 
 
 def _tests(site: Site, work: Work) -> list[Test]:
-    pack = site.plant.pack if site.plant else "GB"
-    return [Test(site.stamp(f), _passed(f, pack), f.ref) for f in work.all("permit.gas_test")]
+    return [_test(site, fact) for fact in work.all("permit.gas_test")]
 
 
-def _passed(fact: Fact, pack: str) -> bool | None:
+def _test(site: Site, fact: Fact) -> Test:
+    at = site.stamp(fact)
+    calibrated = _calibrated(site, fact)
+    return Test(at, _passed(fact, site.terms(at.at)) if calibrated else None, fact.ref, calibrated)
+
+
+def _calibrated(site: Site, fact: Fact) -> bool:
+    """Was the instrument's calibration in force on the local day of sampling? True where nothing is said of it."""
+    test = fact.event
+    said = site.devices.get(test.device) if isinstance(test, GasTest) and test.device else None
+    dates = [f.event.calibrated_to for f in said or () if isinstance(f.event, DeviceSaid) and f.event.calibrated_to]
+    if not dates:
+        return True
+    zone = ZoneInfo(site.plant.timezone) if site.plant else ZoneInfo("UTC")
+    return datetime.fromtimestamp(test.at / 1000, zone).date() <= date.fromisoformat(max(dates))
+
+
+def _passed(fact: Fact, terms: Terms) -> bool | None:
     test = fact.event
     if not isinstance(test, GasTest):
         return None
     if test.passed is False:
         return False
-    judged = [test_passes(r.gas, r.value, r.unit, pack) for r in test.results]
+    judged = [test_passes(r.gas, r.value, r.unit, terms) for r in test.results]
     if False in judged:
         return False
     return True if judged and None not in judged else (test.passed if test.passed else None)

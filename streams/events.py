@@ -1,4 +1,4 @@
-"""The words: every fact, output and dead letter that travels through PermitWatch, as frozen msgspec structs.
+"""The words: every fact that travels through PermitWatch, as frozen msgspec structs (what is concluded from them: streams.outputs).
 
 Instants are integer milliseconds since 1970-01-01 UTC. `u` is the clock's uncertainty (± ms; None: the
 source's own default), `grain` the width of a truncated stamp (60 000 for a minute: [at, at + grain)).
@@ -7,11 +7,12 @@ source's own default), `grain` the width of a truncated stamp (60 000 for a minu
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 from msgspec import Raw, Struct
 
+from streams.packs import Pack
 from streams.plant import Plant
 
 
@@ -65,6 +66,16 @@ class Guard(Event, frozen=True, kw_only=True, tag="guard"):
     to: str = ""
 
 
+class TagSaid(Event, frozen=True, kw_only=True, tag="tag"):
+    """What a person's tag says of itself: the button was pressed, its motion sensor sees no movement; or that this is `over`. Metres, where it knew to be."""
+
+    worker: str
+    what: Literal["sos", "still"]
+    x: float | None = None
+    y: float | None = None
+    over: bool = False
+
+
 class Decided(Event, frozen=True, kw_only=True, tag="decided"):
     """What a door was answered, kept because the answer is evidence."""
 
@@ -94,6 +105,21 @@ class Requested(Event, frozen=True, kw_only=True, tag="permit.requested"):
     contractor: str = ""
     content: str = ""
     channel: Literal["app", "paper", "voice"] = "app"
+    linked: list[str] = []
+    """Permits of the other special works of the same job."""
+    needs: list[str] = []
+    """Types (A.2) of the other special works that the job needs."""
+    job: str = ""
+    template: str = ""
+    risk: str = ""
+    equipment: str = ""
+    upgraded: bool = False
+    """Managed one level up, as holidays, rest days, nights and special times ask."""
+    fall: float | None = None
+    """Height of the work above what lies below, m."""
+    layers: int = 0
+    """Protective layers between work at height and what lies below."""
+    blind: Literal["", "fit", "remove", "both"] = ""
 
 
 class GasResult(Struct, frozen=True, omit_defaults=True):
@@ -116,8 +142,8 @@ class GasTest(Event, frozen=True, kw_only=True, tag="permit.gas_test"):
 
 
 STEPS = (
-    "jsa", "isolated", "briefed", "measures", "approved", "rejected", "issued", "started",
-    "suspended", "resumed", "changed", "finished", "accepted", "cancelled",
+    "jsa", "isolated", "briefed", "measures", "approved", "rejected", "issued", "checked", "started",
+    "suspended", "resumed", "changed", "extended", "finished", "accepted", "cancelled",
 )  # fmt: skip
 
 
@@ -126,16 +152,27 @@ class Step(Event, frozen=True, kw_only=True, tag="permit.step"):
 
     permit: str
     step: Literal[
-        "jsa", "isolated", "briefed", "measures", "approved", "rejected", "issued", "started",
-        "suspended", "resumed", "changed", "finished", "accepted", "cancelled",
+        "jsa", "isolated", "briefed", "measures", "approved", "rejected", "issued", "checked", "started",
+        "suspended", "resumed", "changed", "extended", "finished", "accepted", "cancelled",
     ]  # fmt: skip
     by: str = ""
     node: str = ""
     note: str = ""
+    what: Literal["", "content", "scope", "place", "time", "measures", "people"] = ""
+    """What a change changed."""
     x: float | None = None
     y: float | None = None
     z: float | None = None
     acc: float | None = None
+
+
+class Isolation(Event, frozen=True, kw_only=True, tag="isolation"):
+    """A blind, a lock or a removed spool that a permit stands on."""
+
+    permit: str
+    isolation: str
+    state: Literal["applied", "verified", "removed", "opened"]
+    by: str = ""
 
 
 # ---- camera.detections, evidence.clips -----------------------------------------------------------------------------
@@ -169,6 +206,25 @@ class Clip(Event, frozen=True, kw_only=True, tag="clip"):
     medium: Literal["video", "photo", "voice", "document"] = "video"
     sha256: str = ""
     uri: str = ""
+    stage: Literal["", "risk", "protection", "initial", "finish", "before", "after", "panorama", "report"] = ""
+    sharpness: float | None = None
+    """0 (blurred) to 1."""
+    device: str = ""
+    asset: str = ""
+    worker: str = ""
+    away: float | None = None
+    """Distance from the fault, m, with `acc` its error."""
+    acc: float = 0
+
+
+class Probe(Event, frozen=True, kw_only=True, tag="probe"):
+    """Somebody tried to fetch a piece of evidence: is it still there?"""
+
+    uri: str
+    found: bool
+    recorded: int
+    """When the evidence was recorded, ms."""
+    permit: str = ""
 
 
 # ---- roster.events, weather.events ---------------------------------------------------------------------------------
@@ -191,7 +247,44 @@ class Certificate(Event, frozen=True, kw_only=True, tag="certificate"):
     number: str
     trade: str
     valid_to: str
-    status: Literal["valid", "revoked", "re-examination", "review overdue"] = "valid"
+    status: Literal["", "valid", "revoked", "re-examination", "review overdue"] = ""
+
+
+class HrChange(Event, frozen=True, kw_only=True, tag="hr"):
+    """HR says that a person left, joined or moved."""
+
+    worker: str
+    change: Literal["left", "joined", "moved"]
+
+
+class Authorisation(Event, frozen=True, kw_only=True, tag="authorisation"):
+    """A person's account in the permit and access systems was switched on or off."""
+
+    worker: str
+    active: bool
+
+
+class Record(Event, frozen=True, kw_only=True, tag="record"):
+    """A line in a person's file: overtime (h), a violation, an exam (points), practice of a trade, training (h), a state given by the EAP (0–1)."""
+
+    worker: str
+    what: Literal["overtime", "violation", "exam", "practice", "training", "eap"]
+    value: float = 1
+    trade: str = ""
+
+
+class Registry(Event, frozen=True, kw_only=True, tag="registry"):
+    """What an official register counts as valid certificates today."""
+
+    authority: str
+    valid: int
+
+
+class Contractor(Event, frozen=True, kw_only=True, tag="contractor"):
+    """A contractor's papers: name → last valid local day (YYYY-MM-DD), `missing` or `void`."""
+
+    contractor: str
+    papers: dict[str, str]
 
 
 class Weather(Event, frozen=True, kw_only=True, tag="weather"):
@@ -236,6 +329,87 @@ class ClockSaid(Event, frozen=True, kw_only=True, tag="clock"):
     residual: int = 0
 
 
+class Activity(Event, frozen=True, kw_only=True, tag="activity"):
+    """Something that may not go together with a permit beside it, from its start to its end. Metres; `acc` is its place's error."""
+
+    activity: str
+    what: Literal["gas_discharge", "liquid_discharge", "solvent", "painting", "dust", "water_draw", "sampling", "train"]
+    phase: Literal["start", "end"]
+    x: float = 0
+    y: float = 0
+    z: float = 0
+    acc: float = 0
+    dike: str = ""
+    space: str = ""
+
+
+class Production(Event, frozen=True, kw_only=True, tag="production"):
+    """The MES plans production on an equipment."""
+
+    order: str
+    equipment: str
+    since: int
+    until: int
+    cancelled: bool = False
+
+
+class Hazard(Event, frozen=True, kw_only=True, tag="hazard"):
+    """A step in the life of a hidden danger. `due`: until when it is to be rectified."""
+
+    hazard: str
+    state: Literal["found", "acknowledged", "rectified", "returned", "closed"]
+    asset: str = ""
+    due: int | None = None
+    by: str = ""
+    sharpness: float | None = None
+    anonymous: bool = False
+
+
+class DeviceSaid(Event, frozen=True, kw_only=True, tag="device"):
+    """What is known of an instrument: until which local day it is calibrated, and whether it is being bump-tested or out of service."""
+
+    device: str
+    calibrated_to: str = ""
+    mode: Literal["", "normal", "bump", "service"] = ""
+
+
+class EquipmentSaid(Event, frozen=True, kw_only=True, tag="equipment"):
+    """Whether an equipment runs."""
+
+    equipment: str
+    running: bool
+
+
+class SpecialTime(Event, frozen=True, kw_only=True, tag="special"):
+    """A time for which a site or an authority asks upgraded management."""
+
+    name: str
+    until: int
+
+
+class PackSaid(Event, frozen=True, kw_only=True, tag="pack"):
+    """A rule pack comes into force at `effective` (ms)."""
+
+    pack: Pack
+    effective: int
+
+
+class ChainSaid(Event, frozen=True, kw_only=True, tag="chain"):
+    """The archive's hash chain was verified and does not hold: the first broken link."""
+
+    link: str
+    detail: str = ""
+
+
+class Done(Event, frozen=True, kw_only=True, tag="command.done"):
+    """What a system answered to a request of ours."""
+
+    command: str
+    outcome: Literal["done", "refused"]
+    by: str = ""
+    note: str = ""
+
+
 class Tick(Event, frozen=True, kw_only=True, tag="tick"):
     """A second of a site's time. `behind` ms: how late we ourselves are; `virtual`: a player drives the clock; `last`: it has told all."""
 
@@ -245,17 +419,22 @@ class Tick(Event, frozen=True, kw_only=True, tag="tick"):
 
 
 class Action(Event, frozen=True, kw_only=True, tag="action"):
-    """What a person did about an alert."""
+    """What a person did about an alert. `until`: shelved until (ms); `to`: handed over to; `photo`: sha256; `truth`: was the alert right?"""
 
     alert: str
-    action: Literal["acknowledge", "resolve"]
+    action: Literal["acknowledge", "start", "resolve", "verify", "close", "shelve", "unshelve", "hand_over", "judge"]
     by: str
     note: str = ""
+    until: int | None = None
+    to: str = ""
+    photo: str = ""
+    truth: bool | None = None
 
 
 Any_ = (
-    Frame | Positions | Scan | Guard | Decided | Requested | GasTest | Step | Detection | CameraBeat | Clip | Worker
-    | Certificate | Weather | OfficialWarning | PlantSaid | SourceSaid | ClockSaid | Tick | Action
+    Frame | Positions | Scan | Guard | TagSaid | Decided | Requested | GasTest | Step | Isolation | Detection | CameraBeat | Clip | Probe | Worker | Certificate
+    | HrChange | Authorisation | Record | Registry | Contractor | Weather | OfficialWarning | PlantSaid | SourceSaid | ClockSaid | Activity | Production
+    | Hazard | DeviceSaid | EquipmentSaid | SpecialTime | PackSaid | ChainSaid | Done | Tick | Action
 )  # fmt: skip
 
 
@@ -298,125 +477,8 @@ class Entry(Struct, frozen=True, omit_defaults=True):
         return f"{self.topic}/{self.source}/{self.lane}/{self.seq}"
 
 
-# ---- outputs --------------------------------------------------------------------------------------------------------
-
-
-class Alert(Struct, frozen=True, omit_defaults=False):
-    """One revision of an alert. `id` is derived from (code, site, subject, n-th interval in event time)."""
-
-    id: str
-    revision: int
-    site: str
-    code: str
-    priority: int
-    state: Literal["raised", "acknowledged", "cleared", "retracted"]
-    subject: str
-    incident: str
-    permit: str
-    point: str
-    area: str
-    start: int
-    end: int | None
-    raised: int
-    known: int
-    deadline: int
-    aq: str
-    clause: str
-    edition: str
-    confidence: str
-    pack: str
-    text: dict[str, str]
-    advice: dict[str, str]
-    numbers: dict[str, Any]
-    evidence: list[str]
-    by: str = ""
-
-
-class Check(Struct, frozen=True):
-    """One inequality of the three-timestamp algebra and what is known of it."""
-
-    outcome: Literal["consistent", "violation", "indeterminate", "pending"]
-    text: dict[str, str]
-
-
-class Verdict(Struct, frozen=True):
-    """All that is concluded of one permit: T1…T9, its barriers and its light."""
-
-    site: str
-    permit: str
-    revision: int
-    known: int
-    outcome: Literal["consistent", "violation", "indeterminate", "pending"]
-    status: str
-    light: Literal["green", "yellow", "red", "grey"]
-    why: dict[str, str]
-    barriers: dict[str, str]
-    checks: dict[str, Check]
-    times: dict[str, list[int]]
-    point: str
-    area: str
-    shop: str
-    type: str
-    crew: str
-    workers: list[str]
-    guardians: list[str]
-    valid_from: int
-    valid_to: int
-    evidence: list[str]
-
-
-class Command(Struct, frozen=True):
-    """A request to the system that owns a function; never an actuation. Dry-run unless a plant says otherwise."""
-
-    id: str
-    site: str
-    action: Literal["permit.suspend", "permit.lock", "authorization.freeze", "siren.on", "access.deny"]
-    target: str
-    alert: str
-    revision: int
-    known: int
-    expires: int
-    dry_run: bool = True
-
-
-class Delivery(Struct, frozen=True):
-    """Who was told what, when, by which channel, and what it answered."""
-
-    site: str
-    subject: str
-    revision: int
-    channel: str
-    at: int
-    outcome: Literal["delivered", "retry", "refused", "dry-run"]
-    answer: str = ""
-    repeat: bool = False
-
-
-class DeadLetter(Struct, frozen=True):
-    """What could not be understood: its bytes (base64), where they came from and why they were refused."""
-
-    topic: str
-    partition: int
-    offset: int
-    reason: str
-    detail: str
-    at: int
-    raw: bytes
-    site: str = ""
-    source: str = ""
-
-
-Output = Alert | Verdict | Command
-
 ENCODER = msgspec.json.Encoder()
 decode_envelope = msgspec.json.Decoder(Envelope).decode
 decode_event = msgspec.json.Decoder(Any_).decode
 decode_entry = msgspec.json.Decoder(Entry).decode
 encode = ENCODER.encode
-
-
-def schema() -> dict[str, Any]:
-    """The JSON Schema of everything on the wire, one definition per kind."""
-    words = [Envelope, Entry, Alert, Verdict, Command, Delivery, DeadLetter, *Any_.__args__]
-    _, definitions = msgspec.json.schema_components(words, ref_template="#/$defs/{name}")
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "PermitWatch events", "$defs": definitions}

@@ -2,77 +2,27 @@
 
 from __future__ import annotations
 
-import math
-import zlib
 from bisect import insort
-from collections.abc import Iterator
-from operator import gt
+from collections.abc import Callable, Iterator
+from typing import Any
 
-from streams.course import Course
-from streams.events import (
-    Action,
-    CameraBeat,
-    Certificate,
-    Clip,
-    ClockSaid,
-    Detection,
-    Entry,
-    Frame,
-    GasTest,
-    Guard,
-    PlantSaid,
-    Positions,
-    Requested,
-    Scan,
-    Step,
-    Worker,
-)  # fmt: skip
-from streams.rules.limits import CONFINED, limit_of
-from streams.rules.rule import Cause, Known, Subject
+from streams import events as e
+from streams.events import Any_, Entry, Requested
+from streams.packs import Pack
+from streams.plant import plant_terms
+from streams.rules.limits import CONFINED
+from streams.rules.rule import Known
 from streams.spans import Spans
+from streams.telemetry import Dirty, Telemetry
 from streams.times import MINUTE
-from streams.work import JOIN_FRAME, RECENT, Fact, Series, Signing, Work, fact_of, new_series, new_sightings, new_track, remember
-
-Dirty = set[tuple[Subject, str, Cause]]
+from streams.work import JOIN_SIGHT, Fact, Force, Work, fact_of, new_comer, new_sightings, new_winds, remember
 
 WORK_SEEN = frozenset({"welding", "cutting", "grinding", "flame", "hot_work"})
 """Behaviours that are hot work when a camera sees them."""
-SURE = 0.8
-INF = math.inf
-
-
-class Plan:
-    """How frames of one shape are read: which columns matter and beyond which value a reading is looked at closely."""
-
-    def __init__(self, known: Known, source: str, names: list[str]) -> None:
-        self.names = names
-        self.group = f"{source}#{zlib.crc32(' '.join(names).encode()):08x}"
-        site, pack = known.site, known.site.plant.pack if known.site.plant else "GB"
-        self.cover = site.frames.setdefault(self.group, Spans(JOIN_FRAME))
-        channels = [known.atlas.channels.get(name) for name in names]
-        limits = [limit_of(c, pack) if c else None for c in channels]
-        self.limits = limits
-        self.series: list[Series | None] = [_series(known, c.tag, self.group) if c else None for c in channels]
-        lowest = [min((x for x in (m.warn, m.high) if x is not None), default=INF) if m else INF for m in limits]
-        self.above = [math.nextafter(x, -INF) if x < INF else INF for x in lowest]
-        self.below = [(i, m.low) for i, m in enumerate(limits) if m and m.low is not None]
-
-    def quiet(self, values: list[float | None]) -> bool:
-        """Is every value present and unremarkable? The common case, at C speed."""
-        try:
-            return not any(map(gt, values, self.above)) and not any(values[i] < low for i, low in self.below)  # type: ignore[arg-type, operator]
-        except TypeError:
-            return False
-
-
-def _series(known: Known, tag: str, group: str) -> Series:
-    series = known.site.series.get(tag)
-    if series is None:
-        series = known.site.series[tag] = new_series()
-    if group not in series.groups:
-        series.groups.append(group)
-        series.groups.sort()
-    return series
+ALARMING = frozenset({"fire", "smoke", "fall", "no_helmet", "no_harness", "no_goggles", "no_mask", "smoking", "barrier_missing", "phone"})
+"""Behaviours that are findings of their own."""
+PERMIT_EVENTS = {e.Requested: "permit.requested", e.GasTest: "permit.gas_test", e.Guard: "guard"}
+HOUR = 60 * MINUTE
 
 
 def _list(table: dict[str, list[str]], name: str, permit: str) -> bool:
@@ -85,146 +35,97 @@ def _list(table: dict[str, list[str]], name: str, permit: str) -> bool:
 
 
 class Fold:
-    """Folds events into a `Known` site; keeps only what can be derived again (frame plans)."""
+    """Folds events into a `Known` site."""
 
     def __init__(self, known: Known) -> None:
         self.known = known
-        self.plans: dict[tuple[str, int, str], Plan] = {}
+        self.telemetry = Telemetry(known)
+        self.single: dict[type, Callable[[Fact, Any, Dirty], None]] = {
+            e.Requested: self._permit, e.GasTest: self._permit, e.Step: self._permit, e.Guard: self._permit, e.Isolation: self._isolation,
+            e.Scan: self._person, e.Worker: self._person, e.Certificate: self._person, e.HrChange: self._person, e.Authorisation: self._person,
+            e.Record: self._person, e.TagSaid: self._person, e.ClockSaid: self._clock, e.DeviceSaid: self._device, e.EquipmentSaid: self._equipment,
+            e.Activity: self._activity, e.Production: self._production, e.Hazard: self._hazard, e.Contractor: self._contractor, e.Registry: self._registry,
+            e.Weather: self._weather, e.OfficialWarning: self._warning, e.SpecialTime: self._special, e.PackSaid: self._pack, e.ChainSaid: self._chain,
+            e.Probe: self._probe, e.Action: self._action, e.Done: self._done, e.PlantSaid: self._plant,
+        }  # fmt: skip
 
     def take(self, entry: Entry) -> Dirty:
         """Takes one event in; returns what it may have changed."""
-        event, dirty = entry.event, set[tuple[Subject, str, Cause]]()
-        match event:
-            case Frame():
-                self._frame(entry, event, dirty)
-            case Positions():
-                self._positions(entry.ref, event, dirty)
-            case Requested() | GasTest() | Step() | Guard():
-                self._permit(fact_of(entry), event, dirty)
-            case Detection():
-                self._detection(entry, event, dirty)
-            case CameraBeat() | Clip():
-                self._camera(entry, event, dirty)
-            case Scan() | Worker() | Certificate():
-                self._person(fact_of(entry), event, dirty)
-            case ClockSaid():
-                if remember(self.known.site.clocks.setdefault(event.device, []), fact_of(entry)):
-                    self._clock_changed(event.device, dirty)
-            case PlantSaid():
-                self._plant(entry, event, dirty)
-            case Action():
-                if event.action == "acknowledge":
-                    self.known.site.acks.setdefault(event.alert, fact_of(entry))
-            case _:
-                pass
+        event, dirty = entry.event, Dirty()
+        kind = type(event)
+        if kind is e.Frame:
+            self.telemetry.frame(entry, event, dirty)  # type: ignore[arg-type]
+        elif kind is e.Positions:
+            self.telemetry.positions(entry.ref, event, dirty)  # type: ignore[arg-type]
+        elif kind is e.CameraBeat:
+            self._beat(entry, event, dirty)  # type: ignore[arg-type]
+        elif kind is e.Detection:
+            self._detection(entry, event, dirty)  # type: ignore[arg-type]
+        elif kind is e.Clip:
+            self._clip(fact_of(entry), event, dirty)  # type: ignore[arg-type]
+        elif take := self.single.get(kind):
+            take(fact_of(entry), event, dirty)
+        if kind in CAREFUL and entry.lane == "live":
+            self._lateness(entry, event, dirty)
         return dirty
-
-    # ---- telemetry ----------------------------------------------------------------------------------------------
-
-    def _frame(self, entry: Entry, event: Frame, dirty: Dirty) -> None:
-        names = event.names
-        if not names:
-            return
-        key = (entry.source, len(names), names[0])
-        plan = self.plans.get(key)
-        if plan is None or plan.names != names:
-            plan = self.plans[key] = Plan(self.known, entry.source, names)
-        at = event.at - self.known.site.offset(entry.source)[0]
-        plan.cover.add(at)
-        if not plan.quiet(event.values):
-            self._readings(entry.ref, at, event, plan, dirty)
-
-    def _readings(self, ref: str, at: int, event: Frame, plan: Plan, dirty: Dirty) -> None:
-        for name, value, limit, series in zip(plan.names, event.values, plan.limits, plan.series, strict=True):
-            if series is None:
-                continue
-            if value is None:
-                changed = series.bad.add(at, 0.0, ref)
-            elif limit is None:
-                continue
-            else:
-                changed = self._reading(series, at, value, ref, limit)
-            if changed:
-                self._gas_changed(name, dirty)
-
-    @staticmethod
-    def _reading(series: Series, at: int, value: float, ref: str, limit) -> bool:  # type: ignore[no-untyped-def]
-        over = (limit.high is not None and value > limit.high) or (limit.low is not None and value < limit.low)
-        near = limit.warn is not None and value >= limit.warn
-        changed = series.over.add(at, value, ref) if over else False
-        return (series.near.add(at, value, ref) if near else False) or changed
-
-    def _gas_changed(self, tag: str, dirty: Dirty) -> None:
-        dirty.add(("channel", tag, "gas"))
-        for point in self.known.atlas.points_of_tag.get(tag, ()):
-            dirty.update(("permit", permit, "gas") for permit in self.known.site.at_point.get(point, ()))
-
-    def _positions(self, ref: str, event: Positions, dirty: Dirty) -> None:
-        site = self.known.site
-        site.recent.append((ref, event))
-        if event.at < site.now - RECENT:
-            site.recent.sort(key=lambda pair: pair[1].at)
-        while site.recent and site.recent[0][1].at < site.now - RECENT:
-            del site.recent[0]
-        for i, worker in enumerate(event.workers):
-            for permit in site.watched.get(worker, ()):
-                self._fix(permit, worker, event, i, ref, dirty)
-
-    def _fix(self, permit: str, worker: str, event: Positions, i: int, ref: str, dirty: Dirty) -> None:
-        course, work = self.known.course(permit), self.known.work(permit)
-        if course.point is None:
-            return
-        away = math.dist((event.x[i], event.y[i], event.z[i]), (course.point.x, course.point.y, course.point.z))
-        if any(post.worker == worker for post in course.posts):
-            track = work.tracks.get(worker)
-            if track is None:
-                track = work.tracks[worker] = new_track()
-            outside = away - 2 * event.acc[i] > course.point.radius
-            heard = track.heard.add(event.at, 0.0, ref)
-            if (track.outside if outside else track.inside).add(event.at, away, ref) or heard:
-                dirty.add(("permit", permit, "guard"))
-        self._sign(course, work, worker, event, i, away, dirty)
-
-    def _sign(self, course: Course, work: Work, worker: str, event: Positions, i: int, away: float, dirty: Dirty) -> None:
-        issued = work.first("issued")
-        if issued is None or course.issued is None or issued.event.by != worker:  # type: ignore[union-attr]
-            return
-        fresh = Signing(away, event.acc[i], abs(event.at - course.issued.at))
-        old = work.signing
-        if fresh.apart <= 10 * MINUTE and (old is None or (fresh.apart, fresh.away) < (old.apart, old.away)):
-            work.signing = fresh
-            dirty.add(("permit", work.permit, "guard"))
 
     # ---- permits ------------------------------------------------------------------------------------------------
 
-    def _permit(self, fact: Fact, event: Requested | GasTest | Step | Guard, dirty: Dirty) -> None:
+    def _permit(self, fact: Fact, event: e.Requested | e.GasTest | e.Step | e.Guard, dirty: Dirty) -> None:
         site = self.known.site
         work = site.work(event.permit)
-        name = {Requested: "permit.requested", GasTest: "permit.gas_test", Guard: "guard"}.get(type(event)) or event.step  # type: ignore[union-attr]
+        name = PERMIT_EVENTS.get(type(event)) or event.step  # type: ignore[union-attr]
         if not work.add(name, fact):
+            self._again(fact, dirty)
             return
         self.known.courses.pop(event.permit, None)
-        if isinstance(event, Requested):
-            self._place(event)
+        match event:
+            case Requested():
+                self._place(event)
+            case e.GasTest(method="manual") if event.analyst:
+                self._typed(fact, event, dirty)
+            case e.Step() if event.by and event.by in site.people:
+                self._used(event.by, event.at)
+                dirty.add(("worker", event.by, "scan"))
+        match event:
+            case e.Step(step="issued") if event.by:
+                insort(site.signed.setdefault(event.by, []), (event.at, event.permit, fact.ref))
+                dirty.add(("worker", event.by, "permit"))
         self._watch(work)
-        dirty.add(("permit", event.permit, "permit"))
-        course = self.known.course(event.permit)
-        dirty.add(("point", course.point_id, "permit"))
-        if course.request:
-            people = {*course.request.workers, *course.request.guardians}
-            dirty.update(("scan", w, "permit") for w in people if w in site.people and site.people[w].scans)
-        tags = course.point.detectors if course.point else ()
-        dirty.update(("channel", tag, "gas") for tag in tags if isinstance(event, Step))
+        self._permit_changed(event, dirty)
+
+    def _permit_changed(self, event: e.Requested | e.GasTest | e.Step | e.Guard, dirty: Dirty) -> None:
+        site, course = self.known.site, self.known.course(event.permit)
+        dirty.update({("permit", event.permit, "permit"), ("point", course.point_id, "permit")})
+        if course.request is None:
+            return
+        dirty.update(("worker", w, "permit") for w in course.people if w in site.people)
+        if isinstance(event, Requested) or (isinstance(event, e.Step) and event.step in TURNS):
+            if course.point:
+                dirty.update(("channel", tag, "gas") for tag in course.point.detectors)
+            for point in self.known.atlas.near(course.point_id) or [course.point_id]:
+                dirty.update(("permit", other, "near") for other in site.at_point.get(point, ()))
+            dirty.update(("permit", other, "near") for other in course.request.linked if other in site.works)
+            if course.request.contractor:
+                dirty.add(("contractor", course.request.contractor, "permit"))
+
+    def _typed(self, fact: Fact, event: e.GasTest, dirty: Dirty) -> None:
+        typed = self.known.site.analysts.setdefault(event.analyst, [])
+        insort(typed, fact, key=lambda f: f.order)
+        del typed[:-20]
+        dirty.add(("worker", event.analyst, "evidence"))
 
     def _place(self, event: Requested) -> None:
         """A permit stands at the point of its last request."""
         site = self.known.site
         last = site.works[event.permit].last("permit.requested")
-        point = last.event.point if last and isinstance(last.event, Requested) else event.point
-        for permits in site.at_point.values():
-            if event.permit in permits:
-                permits.remove(event.permit)
-        _list(site.at_point, point, event.permit)
+        name = last.event.point if last and isinstance(last.event, Requested) else event.point
+        known = self.known.atlas.point(name)
+        for point in [p for p, permits in site.at_point.items() if event.permit in permits]:
+            site.at_point[point].remove(event.permit)
+            if not site.at_point[point]:
+                del site.at_point[point]
+        _list(site.at_point, known.id if known else name, event.permit)
         for worker in {*event.workers, *event.guardians}:
             _list(site.named, worker, event.permit)
 
@@ -238,23 +139,34 @@ class Fold:
                 self._look_back(work.permit, worker)
 
     def _look_back(self, permit: str, worker: str) -> None:
-        dirty: Dirty = set()
+        dirty = Dirty()
         for ref, event in self.known.site.recent:
             if worker in event.workers:
-                self._fix(permit, worker, event, event.workers.index(worker), ref, dirty)
+                self.telemetry.fix(permit, worker, event, event.workers.index(worker), ref, dirty)
 
-    # ---- cameras, people, the plant itself ----------------------------------------------------------------------
+    def _isolation(self, fact: Fact, event: e.Isolation, dirty: Dirty) -> None:
+        if remember(self.known.site.work(event.permit).isolations, fact):
+            dirty.update({("permit", event.permit, "permit"), ("permit", event.permit, "process")})
 
-    def _detection(self, entry: Entry, event: Detection, dirty: Dirty) -> None:
+    # ---- cameras and evidence -----------------------------------------------------------------------------------
+
+    def _detection(self, entry: Entry, event: e.Detection, dirty: Dirty) -> None:
         site = self.known.site
         site.camera(event.camera).heard.add(event.at, 0.0, entry.ref)
-        if event.behaviour not in WORK_SEEN or event.confidence < SURE or event.phase == "end":
+        if event.phase == "end" or event.confidence < self.known.terms()["detection_sure"]:
             return
         points = [event.point] if event.point else self.known.atlas.points_of_camera.get(event.camera, [])
-        for point in points:
-            cameras = site.sightings.setdefault(point, {})
-            if cameras.setdefault(event.camera, new_sightings()).add(event.at, event.confidence, entry.ref):
-                self._seen_changed(point, dirty)
+        for name in points:
+            known = self.known.atlas.point(name)
+            point = known.id if known else name
+            if event.behaviour in WORK_SEEN:
+                cameras = site.sightings.setdefault(point, {})
+                if cameras.setdefault(event.camera, new_sightings()).add(event.at, event.confidence, entry.ref):
+                    self._seen_changed(point, dirty)
+            elif event.behaviour in ALARMING:
+                sights = site.sights.setdefault(point, {}).setdefault(event.behaviour, Spans(JOIN_SIGHT))
+                if sights.add(event.at - site.offset(event.camera)[0], event.confidence, entry.ref):
+                    dirty.add(("point", point, "evidence"))
 
     def _seen_changed(self, point: str, dirty: Dirty) -> None:
         dirty.add(("point", point, "seen"))
@@ -262,58 +174,219 @@ class Fold:
             self.known.courses.pop(permit, None)
             dirty.add(("permit", permit, "seen"))
 
-    def _camera(self, entry: Entry, event: CameraBeat | Clip, dirty: Dirty) -> None:
+    def _beat(self, entry: Entry, event: e.CameraBeat, dirty: Dirty) -> None:
         camera = self.known.site.camera(event.camera)
         if not camera.ref or entry.ref < camera.ref:
             camera.ref = entry.ref
-        if isinstance(event, Clip):
-            changed = event.medium == "video" and camera.clips.add(event.at, event.until)
-        else:
-            camera.heard.add(event.at, 0.0, entry.ref)
-            changed = event.recording is not None and (camera.on if event.recording else camera.off).add(event.at, 0.0, entry.ref)
-        if changed:
-            self._points_changed(event.camera, "video", dirty)
+        camera.heard.add(event.at, 0.0, entry.ref)
+        if event.recording is not None and (camera.on if event.recording else camera.off).add(event.at, 0.0, entry.ref):
+            self._points_changed(event.camera, dirty)
 
-    def _points_changed(self, camera: str, cause: Cause, dirty: Dirty) -> None:
+    def _clip(self, fact: Fact, event: e.Clip, dirty: Dirty) -> None:
+        site = self.known.site
+        camera = site.camera(event.camera)
+        if not camera.ref or fact.ref < camera.ref:
+            camera.ref = fact.ref
+        if event.medium == "video" and camera.clips.add(event.at, event.until):
+            self._points_changed(event.camera, dirty)
+        if event.permit and remember(site.work(event.permit).clips, fact):
+            dirty.add(("permit", event.permit, "evidence"))
+        if event.sha256 and event.medium == "photo":
+            same = site.photos.setdefault(event.sha256, [])
+            if remember(same, fact) and len(same) > 1:
+                dirty.update(("permit", f.event.permit, "evidence") for f in same if f.event.permit)  # type: ignore[union-attr]
+
+    def _points_changed(self, camera: str, dirty: Dirty) -> None:
         for point in self.known.atlas.points_of_camera.get(camera, ()):
-            dirty.add(("point", point, cause))
-            dirty.update(("permit", permit, cause) for permit in self.known.site.at_point.get(point, ()))
+            dirty.add(("point", point, "video"))
+            dirty.update(("permit", permit, "video") for permit in self.known.site.at_point.get(point, ()))
 
-    def _clock_changed(self, device: str, dirty: Dirty) -> None:
-        dirty.add(("device", device, "clock"))
-        self.known.courses.clear()
-        if device in self.known.atlas.points_of_camera:
-            self._points_changed(device, "clock", dirty)
-        else:
-            dirty.update(("permit", permit, "clock") for permit in self.known.site.works)
+    def _probe(self, fact: Fact, event: e.Probe, dirty: Dirty) -> None:
+        if remember(self.known.site.probes, fact):
+            dirty.add(("site", self.known.site.site, "evidence"))
 
-    def _person(self, fact: Fact, event: Scan | Worker | Certificate, dirty: Dirty) -> None:
-        person = self.known.site.person(event.worker)
+    # ---- people -------------------------------------------------------------------------------------------------
+
+    def _person(self, fact: Fact, event: Any_, dirty: Dirty) -> None:
+        person = self.known.site.person(event.worker)  # type: ignore[union-attr]
+        cause = "roster"
         match event:
-            case Scan():
-                changed = remember(person.scans, fact)
+            case e.Scan():
+                changed, cause = remember(person.scans, fact), "scan"
                 for permit in list(self._entered(event)):
-                    self.known.courses.pop(permit, None)
-                    dirty.add(("permit", permit, "seen"))
-            case Certificate():
+                    before = self.known.courses.pop(permit).started
+                    dirty.add(("permit", permit, "scan" if self.known.course(permit).started == before else "seen"))
+                self._used(event.worker, event.at)
+                if (door := self.known.atlas.doors.get(event.door)) and door.points:
+                    _list(self.known.site.visitors, event.door, event.worker)
+            case e.Certificate():
                 changed = remember(person.certificates, fact)
-            case Worker():
-                changed, person.crew, person.trades = True, event.crew, sorted(event.trades)
+                dirty.update(("permit", permit, "roster") for permit in self.known.site.named.get(event.worker, ()))
+            case e.Worker():
+                changed = remember(person.listed, fact)
+                last = person.listed[-1].event
+                if isinstance(last, e.Worker):
+                    person.crew, person.trades, person.employer = last.crew, sorted(last.trades), last.employer
+            case e.HrChange():
+                changed = remember(person.hr, fact)
+            case e.Authorisation():
+                changed = remember(person.authorisations, fact)
+            case e.Record():
+                changed = remember(person.records, fact)
+            case e.TagSaid():
+                changed = remember(person.tag, fact)
+            case _:
+                changed = False
         if changed:
-            dirty.add(("scan", event.worker, "scan" if isinstance(event, Scan) else "roster"))
+            dirty.add(("worker", event.worker, cause))  # type: ignore[union-attr, arg-type]
+        else:
+            self._again(fact, dirty)
 
-    def _entered(self, event: Scan) -> Iterator[str]:
+    def _used(self, worker: str, at: int) -> None:
+        """Notes the local day on which an account was used."""
+        day, active = self.known.day(at).toordinal(), self.known.site.person(worker).active
+        if day not in active:
+            insort(active, day)
+            del active[:-8]
+
+    def _entered(self, event: e.Scan) -> Iterator[str]:
         door = self.known.atlas.doors.get(event.door)
         for point in door.points if door else ():
             for course in self.known.at(point):
-                if course.type == CONFINED and course.request and event.worker in course.request.workers:
+                if course.type == CONFINED and course.request:
                     yield course.permit
 
-    def _plant(self, entry: Entry, event: PlantSaid, dirty: Dirty) -> None:
-        site = self.known.site
-        site.plant, site.plant_ref = event.plant, entry.ref
-        site.began = site.began or event.at
-        self.plans.clear()
+    def _contractor(self, fact: Fact, event: e.Contractor, dirty: Dirty) -> None:
+        if remember(self.known.site.contractors.setdefault(event.contractor, []), fact):
+            dirty.add(("contractor", event.contractor, "roster"))
+
+    def _registry(self, fact: Fact, event: e.Registry, dirty: Dirty) -> None:
+        if remember(self.known.site.registries, fact):
+            dirty.add(("site", self.known.site.site, "roster"))
+
+    # ---- devices, weather, neighbours ---------------------------------------------------------------------------
+
+    def _clock(self, fact: Fact, event: e.ClockSaid, dirty: Dirty) -> None:
+        if not remember(self.known.site.clocks.setdefault(event.device, []), fact):
+            return
+        dirty.add(("device", event.device, "clock"))
         self.known.courses.clear()
+        points = self.known.atlas.points_of_camera.get(event.device)
+        site = self.known.site
+        permits = [p for point in points for p in site.at_point.get(point, ())] if points is not None else list(site.works)
+        dirty.update(("permit", permit, "clock") for permit in permits)
+        dirty.update(("point", point, "clock") for point in points or ())
+
+    def _device(self, fact: Fact, event: e.DeviceSaid, dirty: Dirty) -> None:
+        site = self.known.site
+        if remember(site.devices.setdefault(event.device, []), fact):
+            self.known.courses.clear()
+            dirty.update({("device", event.device, "device"), ("channel", event.device, "gas")})
+            dirty.update(("permit", permit, "device") for permit in site.works)
+            if channel := self.known.atlas.channels.get(event.device):
+                dirty.add(("area", channel.area, "gas"))
+
+    def _equipment(self, fact: Fact, event: e.EquipmentSaid, dirty: Dirty) -> None:
+        if remember(self.known.site.equipment.setdefault(event.equipment, []), fact):
+            for point in self.known.atlas.points_of_equipment.get(event.equipment, ()):
+                dirty.update(("permit", permit, "process") for permit in self.known.site.at_point.get(point, ()))
+
+    def _weather(self, fact: Fact, event: e.Weather, dirty: Dirty) -> None:
+        if event.wind_mean is None:
+            return
+        site, terms = self.known.site, self.known.terms(event.at)
+        winds = site.winds.setdefault(event.station, new_winds())
+        work = winds.work.add(event.at, event.wind_mean >= terms["wind_work"], event.wind_mean, fact.ref)
+        lifting = winds.lifting.add(event.at, event.wind_mean >= terms["wind_lifting"], event.wind_mean, fact.ref)
+        if work or lifting:
+            dirty.update(("permit", permit, "weather") for permit in site.works)
+
+    def _warning(self, fact: Fact, event: e.OfficialWarning, dirty: Dirty) -> None:
+        if remember(self.known.site.warnings, fact):
+            dirty.update(("permit", permit, "weather") for permit in self.known.site.works)
+
+    def _special(self, fact: Fact, event: e.SpecialTime, dirty: Dirty) -> None:
+        if remember(self.known.site.specials, fact):
+            self.known.memo.clear()
+            dirty.update(("permit", permit, "site") for permit in self.known.site.works)
+
+    def _activity(self, fact: Fact, event: e.Activity, dirty: Dirty) -> None:
+        if remember(self.known.site.activities.setdefault(event.activity, []), fact):
+            dirty.update(("permit", permit, "near") for permit in self.known.site.works)
+
+    def _production(self, fact: Fact, event: e.Production, dirty: Dirty) -> None:
+        if remember(self.known.site.productions.setdefault(event.order, []), fact):
+            for point in self.known.atlas.points_of_equipment.get(event.equipment, ()):
+                dirty.update(("permit", permit, "site") for permit in self.known.site.at_point.get(point, ()))
+
+    def _hazard(self, fact: Fact, event: e.Hazard, dirty: Dirty) -> None:
+        if remember(self.known.site.hazards.setdefault(event.hazard, []), fact):
+            dirty.update(("hazard", h, "site") for h, facts in self.known.site.hazards.items() if h == event.hazard or facts[0].event.asset == event.asset != "")  # type: ignore[union-attr]
+
+    # ---- the site itself ----------------------------------------------------------------------------------------
+
+    def _action(self, fact: Fact, event: e.Action, dirty: Dirty) -> None:
+        code, _, rest = event.alert.partition(":")
+        subject = rest.partition(":")[2].rpartition(":")[0]
+        remember(self.known.site.actions.setdefault(f"{code}|{subject}", []), fact)
+
+    def _done(self, fact: Fact, event: e.Done, dirty: Dirty) -> None:
+        remember(self.known.site.done.setdefault(event.command, []), fact)
+
+    def _chain(self, fact: Fact, event: e.ChainSaid, dirty: Dirty) -> None:
+        if remember(self.known.site.broken, fact):
+            dirty.add(("site", self.known.site.site, "site"))
+
+    def _pack(self, fact: Fact, event: e.PackSaid, dirty: Dirty) -> None:
+        self._force(event.effective, fact.ref, event.pack)
+        self._all(dirty)
+
+    def _plant(self, fact: Fact, event: e.PlantSaid, dirty: Dirty) -> None:
+        site, plant = self.known.site, event.plant
+        site.plant, site.plant_ref = plant, fact.ref
+        site.began = site.began or event.at
+        self._force(event.at, fact.ref, plant_terms(plant).pack)
+        self._all(dirty)
+
+    def _force(self, since: int, ref: str, pack: Pack) -> None:
+        """A pack in force from a moment; the same pack said again changes nothing."""
+        packs = self.known.site.packs
+        if any(f.since == since and f.ref == ref for f in packs):
+            return
+        before = next((f.pack for f in reversed(packs) if f.since <= since), None)
+        if before != pack:
+            insort(packs, Force(since, ref, pack), key=lambda f: (f.since, f.ref))
+            self.known.packs_changed()
+
+    def _all(self, dirty: Dirty) -> None:
+        site = self.known.site
+        self.telemetry.plans.clear()
+        self.known.courses.clear()
+        self.known.memo.clear()
         dirty.update(("permit", permit, "permit") for permit in site.works)
-        dirty.update(("channel", channel.tag, "gas") for channel in event.plant.channels)
+        dirty.update(("channel", channel.tag, "gas") for channel in (site.plant.channels if site.plant else ()))
+
+    # ---- lateness and repeats -----------------------------------------------------------------------------------
+
+    def _lateness(self, entry: Entry, event: Any_, dirty: Dirty) -> None:
+        late = self.known.terms().ms["late_fact"]
+        if entry.seen - event.at > late:
+            comer = self.known.site.comers.setdefault(entry.source, new_comer())
+            if comer.late.add(entry.seen, float(entry.seen - event.at), entry.ref):
+                dirty.add(("source", entry.source, "late"))
+
+    def _again(self, fact: Fact, dirty: Dirty) -> None:
+        """A fact that was said before, under a new number."""
+        comer = self.known.site.comers.setdefault(fact.source, new_comer())
+        insort(comer.repeats, fact.seen)
+        while comer.repeats and comer.repeats[0] < comer.repeats[-1] - HOUR:
+            del comer.repeats[0]
+        comer.ref = fact.ref
+        if len(comer.repeats) >= self.known.terms()["repeats"]:
+            dirty.add(("source", fact.source, "late"))
+
+
+TURNS = frozenset({"issued", "started", "suspended", "resumed", "finished", "accepted", "cancelled", "rejected"})
+"""Steps after which neighbours may be judged differently."""
+CAREFUL = frozenset({e.GasTest, e.Step, e.Guard, e.Scan, e.Requested})
+"""Kinds of which it matters that they come in time."""

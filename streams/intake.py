@@ -7,8 +7,7 @@ from typing import Final
 
 import msgspec
 
-from streams.events import Any_, Entry, Envelope, Frame, PlantSaid, Positions, Tick, decode_envelope, decode_event
-from streams.plant import Plant
+from streams.events import Any_, Entry, Envelope, Frame, Positions, Tick, decode_envelope, decode_event
 from streams.topics import DAY, OF_KIND
 
 OLDEST: Final = 400 * DAY
@@ -29,10 +28,7 @@ class Refusal:
 
 
 class Intake:
-    """Accepts or refuses raw messages; knows each site's plant from the log itself, to hold units against it."""
-
-    def __init__(self) -> None:
-        self.units: dict[str, dict[str, str]] = {}
+    """Accepts or refuses raw messages, each by itself."""
 
     def take(self, raw: bytes, topic: str, partition: int = 0, offset: int = -1) -> Entry | Refusal:
         """One raw message. Never raises."""
@@ -49,8 +45,6 @@ class Intake:
         refusal = self._wrong(envelope, event, topic)
         if refusal:
             return refusal
-        if isinstance(event, PlantSaid):
-            self._learn(envelope.site, event.plant)
         return Entry(envelope.site, envelope.source, envelope.seq, envelope.seen, topic, event, envelope.lane, partition, offset, envelope.virtual)
 
     def _wrong(self, envelope: Envelope, event: Any_, topic: str) -> Refusal | None:
@@ -65,17 +59,7 @@ class Intake:
             return self._refuse(envelope, "too long", long)
         if isinstance(event, Frame | Positions) and (ragged := _ragged(event)):
             return self._refuse(envelope, "ragged frame", ragged)
-        if isinstance(event, Frame) and event.units and (unit := self._unit(envelope.site, event)):
-            return self._refuse(envelope, "wrong unit", unit)
         return None
-
-    def _unit(self, site: str, event: Frame) -> str:
-        known = self.units.get(site, {})
-        wrong = [f"{tag} says {unit}, points.csv says {known[tag]}" for tag, unit in event.units.items() if tag in known and known[tag] != unit]
-        return f"{wrong[0]}. Correct the device or points.csv" if wrong else ""
-
-    def _learn(self, site: str, plant: Plant) -> None:
-        self.units[site] = {c.tag: c.unit for c in plant.channels}
 
     @staticmethod
     def _refuse(envelope: Envelope, reason: str, detail: str) -> Refusal:

@@ -10,15 +10,18 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
-from streams.alerts import Told, commands, open_alerts, settle
-from streams.events import Action, Alert, Entry, Output, SourceSaid, Tick, Verdict
-from streams.fold import Dirty, Fold
+from streams.alerts import Told, commands, open_alerts, settle, stands
+from streams.events import Action, Entry, SourceSaid, Tick
+from streams.fold import Fold
+from streams.forget import forget
+from streams.outputs import Alert, Output, Verdict
 from streams.rules import BY_CAUSE, RULES
 from streams.rules.access import decide
 from streams.rules.quality import OURS
-from streams.rules.rule import Finding, Judged, Known, Rule
+from streams.rules.rule import Finding, Judged, Known, Rule, wake_at
 from streams.rules.verdict import barriers, checks, light, next_look, outcome, times
 from streams.spans import Numbers
+from streams.telemetry import Dirty
 from streams.texts import both
 from streams.times import HOUR, MINUTE, SECOND, Stamp
 from streams.work import Hole, Site
@@ -71,7 +74,7 @@ class Kernel:
         dirty |= self.fold.take(entry)
         moment = max(site.now, entry.seen)
         if isinstance(entry.event, Action):
-            return self._acknowledged(entry.event.alert, moment)
+            return self._acted(entry.event.alert, moment)
         return self._judge_all(dirty, moment) if dirty else []
 
     def _count(self, entry: Entry, dirty: Dirty) -> bool:
@@ -156,39 +159,56 @@ class Kernel:
         return out
 
     def _judge(self, i: int, name: str, moment: int) -> list[Output]:
-        rule, key = RULES[i], self._key(i, name)
-        if key in self.memory.broken or (rule.subject == "permit" and name not in self.memory.site.works):
+        rule, memory = RULES[i], self.memory
+        if rule.subject == "permit" and name not in memory.site.works:
+            return []
+        key = f"{KEYS[i]}|{name}"
+        if key in memory.broken:
+            return []
+        if rule.code in self.known.terms().off:
+            self._arm(i, name, key, None)
             return []
         try:
             judged = rule.judge(self.known, name)
         except Exception as wrong:  # a rule that raises takes itself out for this subject and says so; the others go on
             return self._broken(key, rule, name, wrong, moment)
-        self._arm(i, name, judged.wake)
         told = self.memory.told.get(key)
         if told is None:
             if not judged.findings:
+                self._arm(i, name, key, judged.wake)
                 return []
             told = self.memory.told[key] = Told()
         before = {a.id: (a.priority, a.state) for a in told.alerts}
-        said = settle(self.known, rule, name, judged.findings, told, moment, self.memory.site.now - KEEP)
+        said, look = settle(self.known, rule, name, judged.findings, told, moment, self.memory.site.now - KEEP)
+        self._arm(i, name, key, wake_at(judged.wake, look))
+        said = [self._within_incident(a, told) for a in said]
         for alert in said:
             self._stand(alert)
         out: list[Output] = list(said)
         return out + self._requests(judged, told, before)
 
+    def _within_incident(self, alert: Alert, told: Told) -> Alert:
+        """Where something worse stands about the same permit, a lesser alert belongs to that incident and is not told by itself."""
+        worse = alert.announce and alert.permit and any(p < alert.priority for i, p in self.standing.get(alert.permit, {}).items() if i != alert.id)
+        if not worse:
+            return alert
+        quiet = msgspec.structs.replace(alert, announce=False)
+        told.alerts[told.alerts.index(alert)] = quiet
+        return quiet
+
     def _stand(self, alert: Alert) -> None:
         """Keeps, for each permit, the priorities of the alerts that stand."""
         mine = self.standing.setdefault(alert.permit, {})
-        if alert.state in ("raised", "acknowledged"):
+        if stands(alert):
             mine[alert.id] = alert.priority
         else:
             mine.pop(alert.id, None)
 
     def _requests(self, judged: Judged, told: Told, before: Mapping[str, tuple[int, str]]) -> list[Output]:
         out: list[Output] = []
-        asking = [f for f in sorted(judged.findings, key=lambda f: f.start) if f.requests and f.end is None]
+        asking = [f for f in sorted(judged.findings, key=lambda f: f.start) if f.requests and f.end is None and not f.hold]
         for finding in asking:
-            alert = next((a for a in told.alerts if a.start == finding.start and a.state == "raised"), None)
+            alert = next((a for a in told.alerts if a.start == finding.start and a.state == "raised" and not a.late), None)
             if alert and (alert.id not in before or before[alert.id][0] > alert.priority):
                 out += commands(self.known, finding, alert)
         return out
@@ -198,12 +218,12 @@ class Kernel:
         numbers = {"rule": rule.code, "subject": name, "error": self.memory.broken[key]}
         told = self.memory.told.setdefault(f"SYS-RULE/{key}", Told())
         finding = Finding(self.memory.site.now or moment, (self.memory.site.plant_ref or key,), numbers=numbers)
-        return list(settle(self.known, BROKEN, key, (finding,), told, moment, 0))
+        return list(settle(self.known, BROKEN, key, (finding,), told, moment, 0)[0])
 
     def _conclude(self, permit: str, moment: int) -> list[Output]:
         """The verdict of a permit, if it says anything new."""
         course = self.known.course(permit)
-        self._arm(VERDICT, permit, next_look(self.known, course))
+        self._arm(VERDICT, permit, self._key(VERDICT, permit), next_look(self.known, course))
         if course.request is None:
             return []
         fresh = self._verdict(permit, moment)
@@ -221,7 +241,7 @@ class Kernel:
         course = self.known.course(permit)
         if barriers(self.known, course) != old.barriers:
             return True
-        self._arm(VERDICT, permit, next_look(self.known, course))
+        self._arm(VERDICT, permit, self._key(VERDICT, permit), next_look(self.known, course))
         return False
 
     def _verdict(self, permit: str, moment: int) -> Verdict:
@@ -238,7 +258,7 @@ class Kernel:
             valid_from=request.valid_from, valid_to=request.valid_to, evidence=sorted(refs),
         )  # fmt: skip
 
-    def _acknowledged(self, alert: str, moment: int) -> list[Output]:
+    def _acted(self, alert: str, moment: int) -> list[Output]:
         code, _, rest = alert.partition(":")
         subject = rest.partition(":")[2].rpartition(":")[0]
         out: list[Output] = []
@@ -256,29 +276,23 @@ class Kernel:
         rule, _, name = key.partition("|")
         return self._index[rule], name
 
-    def _arm(self, i: int, name: str, at: int | None) -> None:
-        key = self._key(i, name)
-        if at is None or self.memory.armed.get(key) == at:
-            if at is None:
-                self.memory.armed.pop(key, None)
+    def _arm(self, i: int, name: str, key: str, at: int | None) -> None:
+        armed = self.memory.armed
+        if at is None:
+            if key in armed:
+                del armed[key]
             return
         at = max(at, self.memory.site.now + 1)
-        self.memory.armed[key] = at
+        if armed.get(key) == at:
+            return
+        armed[key] = at
         heapq.heappush(self.heap, (at, i, name))
 
     def _forget(self, horizon: int) -> None:
-        """Lets go of what ended two days ago."""
-        site = self.memory.site
-        for series in site.series.values():
-            for spans in (series.over, series.near, series.bad):
-                spans.forget(horizon)
-        for frames in site.frames.values():
-            while len(frames.last) > 1 and frames.last[1] < horizon:
-                frames.forget(frames.last[0] + 1)
-        for permit in [p for p, w in site.works.items() if self._is_over(p, horizon)]:
+        """Lets go of what ended two days ago, so that memory is bounded by open permits, devices and people."""
+        for permit in [p for p in self.memory.site.works if self._is_over(p, horizon)]:
             self._drop(permit)
-        for person in site.people.values():
-            person.scans = [f for f in person.scans if f.event.at >= horizon]
+        forget(self.memory.site, horizon)
 
     def _is_over(self, permit: str, horizon: int) -> bool:
         course = self.known.course(permit)

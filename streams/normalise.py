@@ -7,9 +7,10 @@ import time
 import msgspec
 
 from streams.desk import Batch, Desk, Sending
-from streams.events import DeadLetter, Entry, Tick, encode
+from streams.events import Entry, Tick, encode
 from streams.intake import Intake, Refusal
 from streams.merge import Virtual
+from streams.outputs import DeadLetter
 from streams.topics import DEAD, RAW, TIMELINE
 
 LAG = 1500

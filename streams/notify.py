@@ -15,7 +15,8 @@ import aiohttp
 import msgspec
 
 from streams.desk import Batch, Desk, Sending
-from streams.events import Alert, Command, Delivery, encode
+from streams.events import encode
+from streams.outputs import Alert, Command, Delivery
 from streams.topics import ALERTS, COMMANDS, DELIVERIES
 
 log = logging.getLogger("permitwatch")

@@ -17,6 +17,9 @@ from zoneinfo import ZoneInfo
 import msgspec
 from msgspec import Struct
 
+from streams.calendar import Calendar
+from streams.packs import BUILT_IN, Pack, Terms, built_in, find_pack, terms_of
+
 
 class Shop(Struct, frozen=True, forbid_unknown_fields=True):
     """A workshop."""
@@ -50,6 +53,25 @@ class Point(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True)
     radius: float = 15
     cameras: list[str] = []
     detectors: list[str] = []
+    fans: list[str] = []
+    stations: list[str] = []
+    """Wind stations; none: every station counts."""
+    aliases: list[str] = []
+    """Other names of the same place in other systems."""
+    equipment: str = ""
+    unit: str = ""
+    """Process unit: its deviations freeze the permits here."""
+    risk: str = ""
+    zone: Literal["", "fire", "safe"] = ""
+    """Is the place a fire and explosion area?"""
+    dike: str = ""
+    """Inside this dike of a tank farm of a major hazard."""
+    rack: bool = False
+    line: str = ""
+    space: str = ""
+    forbidden: list[str] = []
+    """Types (A.2 codes or families: hot, confined …) that may not be done here."""
+    indoor: bool = False
 
 
 class Channel(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -57,7 +79,8 @@ class Channel(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=Tru
 
     tag: str
     source: str
-    kind: Literal["combustible", "oxygen", "toxic", "process", "wind"]
+    kind: Literal["combustible", "oxygen", "toxic", "process", "wind", "fan", "isolation"]
+    """`fan`: 0 is stopped; `isolation`: 1 is opened; `process` with a set point is held against it."""
     unit: str
     area: str = ""
     gas: str = ""
@@ -70,6 +93,9 @@ class Channel(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=Tru
     offset: float = 0
     status_register: int | None = None
     node: str = ""
+    setpoint: float | None = None
+    process_unit: str = ""
+    isolation: str = ""
 
 
 class Door(Struct, frozen=True, forbid_unknown_fields=True):
@@ -80,18 +106,30 @@ class Door(Struct, frozen=True, forbid_unknown_fields=True):
     areas: list[str] = []
 
 
-class Policy(Struct, frozen=True, forbid_unknown_fields=True):
-    """What a site may set for itself. Seconds unless the name says otherwise."""
+class Zone(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """A rectangle with rules of its own for people, metres: who may be there, how many, how long."""
 
-    close_late: int = 7200
-    guardian_warn: int = 60
-    guardian_alarm: int = 180
-    tag_silent: int = 180
-    detector_silent: int = 600
-    stream_gap: int = 60
+    id: str
+    zh: str
+    en: str
+    x: float
+    y: float
+    w: float
+    h: float
+    area: str = ""
+    restricted: bool = False
+    """Only those whom a permit names at a work point inside, or `allowed`, may be here."""
+    allowed: list[str] = []
+    most: int | None = None
+    least: int | None = None
+    gather: bool = True
+
+
+class Policy(Struct, frozen=True, forbid_unknown_fields=True):
+    """How a site's own systems behave, in seconds; what its rules ask stands in its pack."""
+
     index_delay: int = 600
     hole_stays: int = 30
-    full_video: bool = True
     commands: Literal["dry-run", "send"] = "dry-run"
 
 
@@ -102,14 +140,25 @@ class Plant(Struct, frozen=True, forbid_unknown_fields=True):
     zh: str
     en: str
     timezone: str = "Asia/Shanghai"
-    pack: Literal["GB", "OSHA"] = "GB"
+    pack: str = "GB"
+    """A built-in pack's name, or a pack file beside plant.toml."""
+    book: Pack | None = None
+    """The pack resolved, where it is a file; a built-in one is known by its name."""
     policy: Policy = Policy()
     shops: list[Shop] = []
     areas: list[Area] = []
     points: list[Point] = []
     channels: list[Channel] = []
     doors: list[Door] = []
+    zones: list[Zone] = []
+    calendar: Calendar | None = None
+    """The plant's own; None: the country's."""
     uncertainty: dict[str, int] = {}
+
+
+def plant_terms(plant: Plant | None) -> Terms:
+    """The terms that a plant begins with."""
+    return terms_of(plant.book if plant and plant.book else built_in(plant.pack if plant else "GB"))
 
 
 class Modbus(Struct, frozen=True, forbid_unknown_fields=True):
@@ -181,6 +230,11 @@ def read_plant(path: Path) -> Described:
     wires = {name: tree.pop(name, []) for name in ("modbus", "opcua", "http")}
     tree["channels"] = read_table(here / tables.get("points", "points.csv"), Channel)
     tree["points"] = read_table(here / tables.get("places", "places.csv"), Point)
+    pack = str(tree.get("pack", "GB"))
+    if pack.endswith(".toml"):
+        tree["book"] = msgspec.to_builtins(find_pack(pack, here))
+    elif pack.lower() not in BUILT_IN:
+        raise PlantError(path, _line_of(text, "", "pack"), "pack", f"there is no pack {pack}", f"Write one of {', '.join(b.upper() for b in BUILT_IN)}, or the name of a pack file beside plant.toml")
     plant = _convert(path, text, tree, Plant)
     described = Described(plant, _convert(path, text, wires, Wires))
     _check_references(path, here / tables.get("places", "places.csv"), here / tables.get("points", "points.csv"), text, described)
@@ -227,7 +281,7 @@ def _convert(path: Path, text: str, tree: Any, kind: type[Any]) -> Any:
 
 
 def _type_at(kind: type[Any], where: str) -> type[Any]:
-    table = {"areas": Area, "shops": Shop, "doors": Door, "policy": Policy, "modbus": Modbus, "opcua": OpcUa, "http": Http}
+    table = {"areas": Area, "shops": Shop, "doors": Door, "zones": Zone, "policy": Policy, "modbus": Modbus, "opcua": OpcUa, "http": Http}
     return table.get(re.split(r"[.\[]", where)[0], kind)
 
 
@@ -266,6 +320,8 @@ def _check_references(path: Path, places: Path, points: Path, text: str, describ
     for row, point in enumerate(plant.points, 2):
         _known(places, row, "area", [point.area], areas)
         _known(places, row, "detectors", point.detectors, tags)
+        _known(places, row, "fans", point.fans, tags)
+    _check_aliases(places, plant.points)
     for row, channel in enumerate(plant.channels, 2):
         _known(points, row, "area", [channel.area] if channel.area else [], areas)
         _known(points, row, "source", [channel.source], sources)
@@ -275,6 +331,24 @@ def _check_references(path: Path, places: Path, points: Path, text: str, describ
             if name in seen:
                 raise PlantError(file, row, what, f"{name} stands twice", "Give each row a name of its own")
             seen.add(name)
+
+
+def _check_aliases(file: Path, points: list[Point]) -> None:
+    """An alias names one place; following aliases never comes back to where it began."""
+    rows = {p.id: row for row, p in enumerate(points, 2)}
+    owner: dict[str, str] = {}
+    for point in points:
+        for alias in point.aliases:
+            if owner.setdefault(alias, point.id) != point.id:
+                raise PlantError(file, rows[point.id], "aliases", f"{alias} is an alias of {owner[alias]} and of {point.id}", "Let each alias name one place")
+    for point in points:
+        path = [point.id]
+        while path[-1] in owner and len(path) <= len(points):
+            path.append(owner[path[-1]])
+            if path[-1] in path[:-1]:
+                raise PlantError(file, rows[point.id], "aliases", f"{' → '.join(path)} goes in a circle", "Let one of them be the place and the other its alias")
+        if point.id in owner:
+            raise PlantError(file, rows[point.id], "aliases", f"{point.id} is a work point and an alias of {owner[point.id]}", "Take out one of the two")
 
 
 def _known(file: Path, line: int, field: str, names: list[str], known: set[str]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterator
 
 from msgspec import Struct
@@ -161,3 +161,46 @@ class Numbers(Struct):
     def holes(self) -> list[tuple[int, int]]:
         """The numbers that are missing between the first and the last, as closed intervals."""
         return [(a + 1, b - 1) for a, b in zip(self.hi, self.lo[1:], strict=False)]
+
+
+class Held(Struct):
+    """A condition told by samples: when it held (`over`, joined over gaps of at most `over.join` ms), and the moments that said otherwise.
+
+    Depends only on the set of samples, as long as none comes later than twice the join: older moments beside which nothing held are let go.
+    """
+
+    over: Spans
+    calm: list[int] = []
+
+    def add(self, at: int, holds: bool, value: float, ref: str) -> bool:
+        """Adds a sample; True if an interval began or ended."""
+        if holds:
+            return self.over.add(at, value, ref)
+        insort(self.calm, at)
+        if len(self.calm) > 64:
+            self._prune()
+        last = self.over.last
+        return bool(last) and last[-1] + 2 * self.over.join >= at
+
+    def _prune(self) -> None:
+        join, newest = self.over.join, self.calm[-1]
+        self.calm = [c for c in self.calm if c >= newest - 2 * join or any(a - join <= c <= b + join for a, b in self.over)]
+
+    def intervals(self, now: int) -> Iterator[tuple[int, int | None, int, float, str]]:
+        """(start, end or None while it holds, last sample that says so, extreme, evidence). Silence beyond the join ends it where it was last seen."""
+        join = self.over.join
+        for first, last, top, ref in zip(self.over.first, self.over.last, self.over.top, self.over.ref, strict=True):
+            cuts = [c for c in self.calm if first < c <= last + join]
+            start = first
+            for cut in cuts:
+                if cut > start + 1 and start < last:
+                    yield start, cut, min(cut, last), top, ref
+                elif start == first == last:
+                    yield start, cut, last, top, ref
+                start = cut
+            if not cuts or start < last:
+                yield start, (None if now <= last + join else last), last, top, ref
+
+    def forget(self, before: int) -> None:
+        self.over.forget(before)
+        self.calm = [c for c in self.calm if c >= before]

@@ -5,60 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-RULES: Final[dict[str, tuple[str, str]]] = {
-    "GAS-NONE": ("作业票 {permit} 于 {at} 签发或开工,但没有任何合格的气体分析。", "Permit {permit} was signed off or started at {at} without any valid gas analysis."),
-    "GAS-NONE.advice": ("立即停止作业,取样分析合格后方可继续。", "Stop the work; sample and pass a gas analysis before going on."),
-    "GAS-STALE": ("作业票 {permit}:{sampled} 取样,{start} 开工,相隔 {age},超过 30 min。", "Permit {permit}: sampled {sampled}, started {start}, {age} apart; the limit is 30 min."),
-    "GAS-STALE.planned": ("作业票 {permit}:{sampled} 取样,计划 {start} 开工,相隔 {age},超过 30 min。", "Permit {permit}: sampled {sampled}, planned to start {start}, {age} apart; the limit is 30 min."),
-    "GAS-STALE.actual": ("作业票 {permit}:{sampled} 取样,实际 {start} 开工,相隔 {age},超过 30 min。", "Permit {permit}: sampled {sampled}, really started {start}, {age} apart; the limit is 30 min."),
-    "GAS-STALE.advice": ("重新取样分析,合格后再开工。", "Sample again; start only after it passes."),
-    "GAS-INTERRUPT": ("作业票 {permit} 中断 {pause}(限 {limit})后于 {resumed} 恢复,未重新分析。", "Permit {permit} resumed at {resumed} after a pause of {pause} (limit {limit}) without a new analysis."),
-    "GAS-INTERRUPT.advice": ("暂停作业,重新取样分析。", "Suspend the work and test again."),
-    "GAS-DAILY": ("作业票 {permit} 隔夜中断 {pause} 后于 {resumed} 恢复,当日未分析。", "Permit {permit} resumed at {resumed} on another day (pause {pause}) without that day's analysis."),
-    "GAS-DAILY.advice": ("每日动火前重新分析。", "Test again every day before hot work."),
-    "GAS-2H": ("受限空间作业票 {permit}:上次记录 {last},已超过 2 h 未记录。", "Confined space {permit}: last written reading {last}, more than 2 h ago."),
-    "GAS-2H.advice": ("立即检测并记录。", "Measure and write it down now."),
-    "X-GAS-LIM": ("{tag} {gas} {value} {unit},超过限值 {limit} {unit}({clause}),作业票 {permit}。", "{tag} {gas} {value} {unit} is beyond its limit of {limit} {unit} ({clause}), permit {permit}."),
-    "X-GAS-LIM.advice": ("停止作业,撤离人员,查明来源,复测合格后再恢复。", "Stop, evacuate, find the source; resume only after a new test passes."),
-    "X-GAS-RISE": ("{tag} {gas} {value} {unit},已达限值一半({limit} {unit}),作业票 {permit}。", "{tag} {gas} {value} {unit} has reached half of its limit ({limit} {unit}), permit {permit}."),
-    "X-GAS-RISE.advice": ("加强通风和监测,准备停止作业。", "Ventilate, watch closely, be ready to stop."),
-    "X-GAS-GAP": ("作业票 {permit}:{tags} 自 {since} 起连续检测中断超过 60 s,气体状态未知。", "Permit {permit}: {tags} has given no reading since {since}, over 60 s; the gas is unknown."),
-    "X-GAS-GAP.advice": ("视为未监测:停止作业或换用备用检测仪。", "Treat as unmonitored: stop, or bring another detector."),
-    "GUARD-ABSENT": ("作业票 {permit}:监护人 {worker} 自 {since} 离开监护范围,已超过 {warn}。", "Permit {permit}: guardian {worker} has been outside the fence since {since}, over {warn}."),
-    "GUARD-ABSENT.long": ("作业票 {permit}:监护人 {worker} 自 {since} 离岗,已超过 {alarm},请求暂停作业。", "Permit {permit}: guardian {worker} has been away since {since}, over {alarm}; suspension is requested."),
-    "GUARD-ABSENT.advice": ("监护人立即返回,否则收回作业票停止作业。", "Return at once, or take back the ticket and stop the work."),
-    "X-T1": ("作业票 {permit} 于 {issued} 批准,早于气体取样 {sampled}。", "Permit {permit} was approved at {issued}, before the gas sample of {sampled}."),
-    "X-T1.advice": ("收回批准,按顺序重新办理。", "Withdraw the approval and go through the steps in order."),
-    "X-T3": ("作业票 {permit} 于 {start} 已开工,尚未批准。", "Permit {permit}: work began at {start} and is not approved yet."),
-    "X-T3.late": ("作业票 {permit} 于 {start} 开工,{issued} 才批准:未批先做。", "Permit {permit}: work began at {start}, approval came only at {issued}."),
-    "X-T3.advice": ("立即停止作业,查明原因。", "Stop the work and find out why."),
-    "X-T4": ("作业票 {permit}:自 {since} 起视频未覆盖作业,超过 {limit}。", "Permit {permit}: no video of the work since {since}, over {limit}."),
-    "X-T4.phase": ("作业票 {permit}:自 {since} 起的阶段({length})没有任何视频。", "Permit {permit}: no video segment in the phase that began {since} ({length})."),
-    "X-T4.advice": ("恢复录像;特级动火无录像须停止作业。", "Bring the recording back; special hot work without it must stop."),
-    "TICKET-NONE": ("{camera} 自 {since} 起在 {point} 看到动火作业,该处没有任何作业票。", "{camera} has seen hot work at {point} since {since}; no permit was asked for there."),
-    "TICKET-NONE.advice": ("立即到现场制止作业。", "Go there and stop the work at once."),
-    "TICKET-OVER": ("作业票 {permit} 有效期至 {valid_to},作业仍在进行。", "Permit {permit} was valid until {valid_to}; the work goes on."),
-    "TICKET-OVER.advice": ("停止作业;需要继续时重新办票。", "Stop; a new ticket is needed to go on."),
-    "X-CLOSE-LATE": ("作业票 {permit} 自 {since} 起已 {hours} h 未验收关闭。", "Permit {permit} has been waiting for acceptance since {since}, over {hours} h."),
-    "X-CLOSE-LATE.advice": ("到现场验收并关闭作业票。", "Inspect the place and close the permit."),
-    "CERT-EXP": ("{worker} 在 {door} 刷卡:{trade} 证 {number} 已于 {valid_to} 到期。", "{worker} scanned at {door}: {trade} certificate {number} ran out on {valid_to}."),
-    "CERT-EXP.advice": ("禁止进入,冻结作业权限,办理复审。", "Deny entry, freeze the authorisation, renew the certificate."),
-    "X-BADGE-AFTER": ("{worker} 于 {at} 在 {door} 进入,作业票 {permit} 有效期至 {valid_to}。", "{worker} came in at {door} at {at}; permit {permit} was valid until {valid_to}."),
-    "X-BADGE-AFTER.advice": ("请其离开,确认作业是否已停止。", "Ask them to leave and check that the work has stopped."),
-    "DQ-SILENT": ("{tag} 自 {since} 起超过 {limit} 无有效数据,气体状态未知(作业票 {permit})。", "{tag} has given nothing usable since {since}, over {limit}; the gas is unknown (permit {permit})."),
-    "DQ-SILENT.tag": ("监护人 {tag} 的定位标签自 {since} 起超过 {limit} 无信号(作业票 {permit}),在岗情况未知。", "The tag of guardian {tag} has been silent since {since}, over {limit} (permit {permit}); the guardian is unknown."),
-    "DQ-SILENT.advice": ("视为未监测:检查设备,现场确认。", "Treat as unmonitored: check the device, confirm on the spot."),
-    "DQ-UNBOUND": ("作业票 {permit} 的作业点 {point} 未登记,没有任何设备监视。", "Permit {permit} stands at {point}, which is not described; nothing watches it."),
-    "DQ-UNBOUND.advice": ("在 places.csv 登记该作业点,或更正作业票。", "Describe the work point in places.csv, or correct the permit."),
-    "DQ-CLOCK": ("{device} 时钟偏差 {offset},超过 {limit};已按实测偏差校正。", "The clock of {device} is off by {offset} (limit {limit}); its times are corrected by the measured offset."),
-    "DQ-CLOCK.advice": ("校准设备时钟。", "Synchronise the device's clock."),
-    "DQ-SEQ": ("{series} 缺少 {lost} 条编号数据({first}–{last}),数据丢失。", "{series}: {lost} numbered messages ({first}–{last}) have not come; data are lost."),
-    "DQ-SEQ.advice": ("检查网关及其磁盘,补传缺失数据。", "Check the gateway and its disk; send the missing data again."),
-    "SYS-LAG": ("系统自 {since} 起延迟或失明,其间缺失的数据按未知处理。", "The system has been late or blind since {since}; what is missing from that time is unknown."),
-    "SYS-RULE": ("规则 {rule} 对 {subject} 出错,已停用:{error}", "Rule {rule} failed on {subject} and is out of use there: {error}"),
-    "SYS-RULE.advice": ("通知 PermitWatch 维护人员。", "Tell whoever maintains PermitWatch."),
-    "SYS-LAG.advice": ("检查 permitwatch check 的结果。", "See what `permitwatch check` says."),
-}
+from streams.sentences import SENTENCES
 
 CHECKS: Final[dict[str, tuple[str, str]]] = {
     "T1.consistent": ("{tg} 取样合格,{ta} 批准。", "Sampled and passed {tg}, approved {ta}."),
@@ -164,7 +111,7 @@ SCREENS: Final[dict[str, tuple[str, str]]] = {
     "todo.expiry": ("有效期至 {at}", "valid until {at}"),
 }
 
-TEXTS: Final = RULES | CHECKS | LIGHTS | {f"ui.{k}": v for k, v in SCREENS.items()}
+TEXTS: Final = SENTENCES | CHECKS | LIGHTS | {f"ui.{k}": v for k, v in SCREENS.items()}
 
 
 def ui(key: str, lang: str, **numbers: Any) -> str:

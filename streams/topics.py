@@ -40,16 +40,21 @@ DEAD = Topic("dead.letters", 30 * DAY, largest=8 << 20)
 ALL: Final = (*RAW, TIMELINE, VERDICTS, ALERTS, COMMANDS, DELIVERIES, SNAPSHOTS, DEAD)
 
 OF_KIND: Final = {
-    "frame": READINGS,
-    "detection": DETECTIONS, "camera.beat": DETECTIONS,
-    "clip": CLIPS,
-    "positions": BADGES, "scan": BADGES, "guard": BADGES, "decided": BADGES,
-    "permit.requested": PERMITS, "permit.gas_test": PERMITS, "permit.step": PERMITS,
-    "worker": ROSTER, "certificate": ROSTER,
-    "weather": WEATHER, "warning": WEATHER,
-    "plant": SITE, "source": SITE, "clock": SITE, "tick": SITE,
-    "action": ACTIONS,
-}  # fmt: skip
+    kind: topic
+    for topic, kinds in (
+        (READINGS, ("frame",)),
+        (DETECTIONS, ("detection", "camera.beat")),
+        (CLIPS, ("clip", "probe")),
+        (BADGES, ("positions", "scan", "guard", "tag", "decided")),
+        (PERMITS, ("permit.requested", "permit.gas_test", "permit.step", "isolation")),
+        (ROSTER, ("worker", "certificate", "hr", "authorisation", "record", "registry", "contractor")),
+        (WEATHER, ("weather", "warning")),
+        (SITE, ("plant", "source", "clock", "activity", "production", "hazard", "device", "equipment", "special", "pack", "chain", "command.done", "tick")),
+        (ACTIONS, ("action",)),
+    )
+    for kind in kinds
+}
+"""Which kind of event travels on which topic."""
 
 
 def named(name: str, prefix: str = "") -> str:

@@ -5,14 +5,15 @@ Everything here depends only on the set of facts, never on the order in which th
 
 from __future__ import annotations
 
-from bisect import insort
+from bisect import bisect_left, insort
 from collections.abc import Iterable
 
 from msgspec import Struct, field
 
 from streams.events import Any_, Entry, Positions
-from streams.plant import Plant, Policy
-from streams.spans import Intervals, Numbers, Spans
+from streams.packs import Pack, Terms, terms_of
+from streams.plant import Plant, Policy, plant_terms
+from streams.spans import Held, Intervals, Numbers, Spans
 from streams.times import MINUTE, SECOND, Stamp
 
 JOIN_FIX = 30 * SECOND
@@ -21,6 +22,10 @@ JOIN_BAD = 2_500
 JOIN_OVER = 30 * SECOND
 JOIN_BEAT = 45 * SECOND
 JOIN_SIGHT = MINUTE
+JOIN_ALARM = 30 * SECOND
+JOIN_WIND = 15 * MINUTE
+JOIN_ZONE = 10 * SECOND
+JOIN_TRACKED = 5 * SECOND
 RECENT = 90 * SECOND
 
 
@@ -40,13 +45,25 @@ class Fact(Struct, frozen=True):
 
 def remember(facts: list[Fact], fact: Fact) -> bool:
     """Keeps `facts` sorted by their own time; a fact that says the same again changes nothing."""
-    for i, old in enumerate(facts):
+    at = fact.event.at
+    for i in range(bisect_left(facts, at, key=_at), len(facts)):
+        old = facts[i]
+        if old.event.at != at:
+            break
         if old.event == fact.event:
             if fact.ref < old.ref:
                 facts[i] = fact
             return False
-    insort(facts, fact, key=lambda f: f.order)
+    insort(facts, fact, key=_order)
     return True
+
+
+def _at(fact: Fact) -> int:
+    return fact.event.at
+
+
+def _order(fact: Fact) -> tuple[int, str]:
+    return fact.event.at, fact.ref
 
 
 class Track(Struct):
@@ -70,10 +87,12 @@ class Signing(Struct):
 
 
 class Work(Struct):
-    """One permit: its facts by name, and the tracks of those who guard it."""
+    """One permit: its facts by name, its evidence, and the tracks of those who guard it."""
 
     permit: str
     facts: dict[str, list[Fact]] = {}
+    clips: list[Fact] = []
+    isolations: list[Fact] = []
     tracks: dict[str, Track] = {}
     signing: Signing | None = None
 
@@ -92,17 +111,55 @@ class Work(Struct):
         return found[-1] if found else None
 
 
+class Constant(Struct):
+    """Since when a channel has read the same: its last sampled value, when, and the last moment at which it read another. Set-determined."""
+
+    value: float = 0.0
+    last: int = 0
+    other: int = 0
+    ref: str = ""
+
+    def add(self, at: int, value: float, ref: str) -> None:
+        if at > self.last:
+            if value != self.value or not self.last:
+                self.other = self.last
+            self.value, self.last, self.ref = value, at, ref
+        elif value != self.value and at > self.other:
+            self.other = at
+
+
 class Series(Struct):
-    """One channel: when it was over its limit, near it, or unreadable; and in which frames it travels."""
+    """One channel: when it was over its limit, near it, at a fixed detector's alarm, unreadable or out of its instrument's range; how it travels.
+
+    `held`: a process channel deviates from its set point, a fan is stopped, an isolation is opened.
+    """
 
     over: Spans
     near: Spans
+    alarm: Spans
     bad: Spans
+    wild: Spans
+    units: Spans
+    held: Held
     groups: list[str] = []
+    constant: Constant = field(default_factory=Constant)
+    trace: dict[int, tuple[int, float]] = {}
+    """minute → (ms, value): the first sampled reading of each of the last sixty minutes, kept while a permit is bound to it."""
 
 
 def new_series() -> Series:
-    return Series(Spans(JOIN_OVER), Spans(JOIN_OVER), Spans(JOIN_BAD))
+    return Series(Spans(JOIN_OVER), Spans(JOIN_OVER), Spans(JOIN_ALARM), Spans(JOIN_BAD), Spans(JOIN_OVER), Spans(JOIN_OVER), Held(Spans(JOIN_TRACKED)))
+
+
+class Winds(Struct):
+    """One station: when its mean wind was too strong for open-air hot work and work at height, and for lifting."""
+
+    work: Held
+    lifting: Held
+
+
+def new_winds() -> Winds:
+    return Winds(Held(Spans(JOIN_WIND)), Held(Spans(JOIN_WIND)))
 
 
 class Camera(Struct):
@@ -162,8 +219,19 @@ class Person(Struct):
 
     crew: str = ""
     trades: list[str] = []
+    employer: str = ""
     certificates: list[Fact] = []
     scans: list[Fact] = []
+    hr: list[Fact] = []
+    authorisations: list[Fact] = []
+    records: list[Fact] = []
+    tag: list[Fact] = []
+    listed: list[Fact] = []
+    """What the roster says of the person; empty: he is not on it."""
+    active: list[int] = []
+    """Days (local ordinals) on which the account was used; the last few."""
+    places: list[tuple[int, float, float, float]] = []
+    """(ms, x, y, 1-sigma error) of sampled fixes of the last quarter of an hour, while a permit names him."""
 
 
 class Hole(Struct):
@@ -175,6 +243,26 @@ class Hole(Struct):
     noticed: int
 
 
+class Force(Struct):
+    """A rule pack and the moment (ms) from which it is in force."""
+
+    since: int
+    ref: str
+    pack: Pack
+
+
+class Comer(Struct):
+    """How a source behaves: when its facts came late, and the moments of its repeats in the last hour."""
+
+    late: Spans
+    repeats: list[int] = []
+    ref: str = ""
+
+
+def new_comer() -> Comer:
+    return Comer(Spans(10 * MINUTE))
+
+
 class Site(Struct):
     """All that is known of one plant up to `now`, the last tick."""
 
@@ -184,26 +272,66 @@ class Site(Struct):
     began: int = 0
     plant: Plant | None = None
     plant_ref: str = ""
+    packs: list[Force] = []
     works: dict[str, Work] = {}
     at_point: dict[str, list[str]] = {}
     named: dict[str, list[str]] = {}
     """worker → the permits that name him, as worker or guardian."""
+    signed: dict[str, list[tuple[int, str, str]]] = {}
+    """approver → (ms, permit, evidence) of his final approvals, in order."""
     watched: dict[str, list[str]] = {}
     series: dict[str, Series] = {}
     frames: dict[str, Spans] = {}
+    live: dict[str, Spans] = {}
+    """As `frames`, of the live lane only: what a gateway kept does not undo that it was silent."""
     cameras: dict[str, Camera] = {}
     sightings: dict[str, dict[str, Sightings]] = {}
+    sights: dict[str, dict[str, Spans]] = {}
+    """point → behaviour → when a camera surely saw it."""
     people: dict[str, Person] = {}
     clocks: dict[str, list[Fact]] = {}
+    devices: dict[str, list[Fact]] = {}
+    equipment: dict[str, list[Fact]] = {}
+    activities: dict[str, list[Fact]] = {}
+    productions: dict[str, list[Fact]] = {}
+    hazards: dict[str, list[Fact]] = {}
+    contractors: dict[str, list[Fact]] = {}
+    registries: list[Fact] = []
+    warnings: list[Fact] = []
+    specials: list[Fact] = []
+    probes: list[Fact] = []
+    broken: list[Fact] = []
+    winds: dict[str, Winds] = {}
+    visitors: dict[str, list[str]] = {}
+    """door of a work point → who scanned there of late."""
+    zones: dict[str, dict[str, Spans]] = {}
+    """zone → worker → when he was inside."""
+    photos: dict[str, list[Fact]] = {}
+    """sha256 → the clips that carry it."""
+    analysts: dict[str, list[Fact]] = {}
+    """analyst → his typed gas tests, the last twenty."""
+    comers: dict[str, Comer] = {}
     numbers: dict[str, Numbers] = {}
     holes: list[Hole] = []
     blind: Intervals = field(default_factory=Intervals)
-    acks: dict[str, Fact] = {}
+    actions: dict[str, list[Fact]] = {}
+    """code|subject → what people did about its alerts."""
+    done: dict[str, list[Fact]] = {}
     recent: list[tuple[str, Positions]] = []
 
     @property
     def policy(self) -> Policy:
         return self.plant.policy if self.plant else Policy()
+
+    def terms(self, at: int | None = None) -> Terms:
+        """The terms in force at a moment (default: now)."""
+        if not self.packs:
+            return plant_terms(self.plant)
+        if len(self.packs) == 1:
+            return terms_of(self.packs[0].pack)
+        moment = self.now if at is None else at
+        force = next((f for f in reversed(self.packs) if f.since <= moment), self.packs[0])
+        return terms_of(force.pack)
 
     def work(self, permit: str) -> Work:
         return self.works.setdefault(permit, Work(permit))

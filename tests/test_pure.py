@@ -14,14 +14,16 @@ from hypothesis import strategies as st
 from infra.plant.story import read_story
 from infra.plant.tell import Telling, timeline
 from ingest.registers import ORDER, float32, reads, value_of
-from streams.events import Alert, Entry, Tick, Verdict, decode_entry, encode, schema
+from streams.events import Entry, Tick, decode_entry, encode
 from streams.intake import Intake, Refusal
 from streams.kernel import Kernel, restore
+from streams.outputs import Alert, Verdict, schema
+from streams.packs import built_in, terms_of
 from streams.plant import Channel, PlantError, read_plant
 from streams.rules import RULES
 from streams.rules.limits import allowed_lel, to_lel, to_mg
+from streams.sentences import SENTENCES
 from streams.spans import Intervals, Numbers, Spans
-from streams.texts import RULES as SENTENCES
 from streams.texts import TEXTS
 from streams.times import Stamp, Truth, before, within
 
@@ -120,10 +122,11 @@ def test_a_failed_read_is_never_a_number(words):
 
 def test_the_table_of_percent_lel_and_percent_volume():
     """domain.md 2.4"""
-    assert [round(allowed_lel(g, "GB"), 1) for g in ("methane", "chloromethane", "dimethyldichlorosilane", "hydrogen", "toluene")] == [10.0, 6.2, 5.9, 12.5, 18.2]
-    assert allowed_lel("toluene", "OSHA") == 10
-    assert to_lel(0.5, "%vol", "methane") == pytest.approx(10)
-    assert to_mg(8, "ppm", "h2s") == pytest.approx(11.2, abs=0.1)
+    gb, osha = terms_of(built_in("GB")), terms_of(built_in("OSHA"))
+    assert [round(allowed_lel(g, gb), 1) for g in ("methane", "chloromethane", "dimethyldichlorosilane", "hydrogen", "toluene")] == [10.0, 6.2, 5.9, 12.5, 18.2]
+    assert allowed_lel("toluene", osha) == 10
+    assert to_lel(0.5, "%vol", "methane", gb) == pytest.approx(10)
+    assert to_mg(8, "ppm", "h2s", gb) == pytest.approx(11.2, abs=0.1)
 
 
 def test_every_rule_has_its_sentence_and_advice_in_both_languages():

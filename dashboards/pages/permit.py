@@ -14,8 +14,8 @@ from dashboards.pages import clean, live
 from dashboards.parts import LIGHT, barriers, clock, graph, message, shell, type_name
 from sql.store import StoreError
 from streams.atlas import atlas_of
-from streams.events import Verdict
-from streams.plant import Plant
+from streams.outputs import Verdict
+from streams.plant import Plant, plant_terms
 from streams.rules.limits import limit_of
 from streams.texts import ui
 
@@ -48,7 +48,7 @@ async def _history(v: Verdict, plant: Plant, theme: str, lang: str) -> tuple[lis
     tags = list(point.detectors) if point else []
     marks = [m[0] for m in v.times.values()] or [now]
     since, until = min(marks) - 600_000, min(now, max([*marks, now if v.status in ("active", "issued", "requested", "suspended") else 0]) + 600_000)
-    limits = {t: m.high for t in tags if (m := limit_of(atlas.channels[t], plant.pack)) and m.high}
+    limits = {t: m.high for t in tags if (m := limit_of(atlas.channels[t], plant_terms(plant))) and m.high}
     try:
         rows = await here.ask("readings_of_tags", site=v.site, tags=tags, since=_utc(since), until=_utc(until), step=max(1, (until - since) // 600_000))
         facts = await here.ask("facts_of_permit", site=v.site, permit=v.permit)

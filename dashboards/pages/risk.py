@@ -10,7 +10,7 @@ from dash import html
 from dashboards.figures import radar
 from dashboards.pages import clean, live
 from dashboards.parts import alert_item, graph, message, shell
-from streams.events import Alert, Verdict
+from streams.outputs import Alert, Verdict
 from streams.texts import ui
 
 DIMENSIONS = ("gas", "guard", "video", "permit", "load", "alerts")

@@ -9,7 +9,7 @@ from dash import html
 
 from dashboards.pages import clean, live
 from dashboards.parts import LIGHT, barriers, clock, message, shell, type_name
-from streams.events import Verdict
+from streams.outputs import Verdict
 from streams.texts import ui
 
 

@@ -9,22 +9,7 @@ from collections.abc import Callable
 import msgspec
 
 from infra.bench.table import Table
-from streams.events import (
-    Any_,
-    CameraBeat,
-    Entry,
-    Frame,
-    GasResult,
-    GasTest,
-    PlantSaid,
-    Positions,
-    Requested,
-    Scan,
-    Step,
-    Tick,
-    decode_entry,
-    encode,
-)
+from streams.events import Any_, CameraBeat, Entry, Frame, GasResult, GasTest, PlantSaid, Positions, Requested, Scan, Step, Tick, decode_entry, encode
 from streams.kernel import Kernel
 from streams.plant import Plant
 from streams.topics import OF_KIND
@@ -87,8 +72,10 @@ def frames_of(plant: Plant, at: int, rng: random.Random) -> list[Frame]:
 def _frames(plant: Plant, seed: int) -> float:
     kernel, at = _ready(plant, 53)
     rng, numbers = random.Random(seed), dict[str, int]()
-    entries = [_entry(plant, numbers, f, at + s * 1000, f"s{i}") for s in range(120) for i, f in enumerate(frames_of(plant, at + s * 1000, rng)[:-1])]
-    return _fold(kernel, entries)
+    entries = [_entry(plant, numbers, f, at + s * 1000, f"s{i}") for s in range(121) for i, f in enumerate(frames_of(plant, at + s * 1000, rng)[:-1])]
+    second = len(entries) // 121
+    _fold(kernel, entries[:second])
+    return _fold(kernel, entries[second:])
 
 
 def _decoding(plant: Plant, seed: int) -> float:
@@ -111,7 +98,8 @@ def _mix(plant: Plant, seed: int) -> float:
         kind = rng.random()
         event: Any_ = CameraBeat(at=t, u=0, camera=rng.choice(cameras), recording=True)
         if kind < 0.38:
-            event = Scan(at=t, u=0, worker=f"W{rng.randrange(400)}", door=f"D-{plant.points[k].id}")
+            inside = rng.random() < 0.2
+            event = Scan(at=t, u=0, worker=f"W{k if inside else rng.randrange(400)}", door=f"D-{plant.points[k].id}" if inside else f"GATE-{plant.points[k].area}", direction=rng.choice(("in", "out")))
         elif kind < 0.40:
             event = GasTest(at=t, u=0, permit=f"P{k}", results=[GasResult("o2", 20.8, "%vol")])
         elif kind < 0.43:

@@ -23,15 +23,8 @@ from infra.bench.table import Table
 from infra.up import Ports, System
 from ingest.outbox import Outbox
 from sql.store import Store
-from streams.events import (
-    Alert,
-    Frame,
-    GasResult,
-    GasTest,
-    PlantSaid,
-    Requested,
-    Step,
-)
+from streams.events import Frame, GasResult, GasTest, PlantSaid, Requested, Step
+from streams.outputs import Alert
 from streams.plant import Plant
 from streams.topics import ALERTS
 

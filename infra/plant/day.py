@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 from streams.atlas import Atlas
 from streams.events import Any_, Certificate, Clip, Detection, GasResult, GasTest, Guard, Requested, Step, Worker
-from streams.plant import Channel, Plant, Point
-from streams.rules.limits import HOT, TRADE, limit_of
+from streams.plant import Channel, Plant, Point, plant_terms
+from streams.rules.limits import HOT, limit_of
 from streams.times import HOUR, MINUTE, SECOND
 
 MIX = [("01", 3), ("02", 11), ("03", 21), ("21", 12), ("22", 10), ("10", 15), ("70", 10), ("63", 8), ("50", 5), ("30", 3), ("40", 2)]
@@ -75,7 +75,7 @@ class Day:
         rng = random.Random(f"{tag}{at // 7000}{self.seed}")
         base = 20.9 if channel.kind == "oxygen" else 0.6
         noise = rng.gauss(0, 0.04 if channel.kind == "oxygen" else 0.2)
-        limit = limit_of(channel, self.plant.pack)
+        limit = limit_of(channel, plant_terms(self.plant))
         for job in jobs:
             if tag in job.point.detectors and job.bothered("gas", at) and limit and limit.high and channel.kind != "oxygen":
                 return round(limit.high * min(1.6, 0.2 + (at - job.since) / (12 * SECOND)), 2)
@@ -111,7 +111,7 @@ class Day:
                 if worker in seen:
                     continue
                 seen.add(worker)
-                trades = [TRADE[job.type]] if worker in job.workers and job.type in TRADE else []
+                trades = plant_terms(self.plant).pack.trades.get(job.type, []) if worker in job.workers else []
                 yield self.start - HOUR, "hr", Worker(at=self.start - HOUR, u=0, worker=worker, crew=job.crew, trades=trades, contractor=int(worker[1:]) % 3 > 0)
                 for trade in trades:
                     yield self.start - HOUR, "hr", Certificate(at=self.start - HOUR, u=0, worker=worker, number=f"T{worker[1:]}", trade=trade, valid_to="2029-06-30")
@@ -212,5 +212,5 @@ def _spoil(day: Day, job: Job, quirk: str, soon: bool, rng: random.Random) -> No
 
 def _measurable(day: Day, job: Job) -> bool:
     channels = [day.atlas.channels[t] for t in job.point.detectors]
-    return any(c.kind != "oxygen" and (limit_of(c, day.plant.pack) is not None) for c in channels)
+    return any(c.kind != "oxygen" and (limit_of(c, plant_terms(day.plant)) is not None) for c in channels)
 

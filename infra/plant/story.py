@@ -18,12 +18,15 @@ from zoneinfo import ZoneInfo
 import msgspec
 from msgspec import Struct
 
-from streams.events import Any_, CameraBeat, Envelope, Frame, PlantSaid, Positions, encode
-from streams.plant import Area, Channel, Door, Plant, Point, Policy, Shop
+from streams.events import Any_, CameraBeat, Envelope, Frame, Lane, PlantSaid, Positions, encode
+from streams.limits import LIMITS
+from streams.packs import Pack, Setting, built_in
+from streams.plant import Area, Channel, Door, Plant, Point, Policy, Shop, Zone
+from streams.sentences import CODES
 from streams.topics import OF_KIND
 
 SITE = "story"
-TIMES = frozenset({"at", "valid_from", "valid_to", "planned_start", "until", "arrives"})
+TIMES = frozenset({"at", "valid_from", "valid_to", "planned_start", "until", "arrives", "effective", "recorded", "due", "since"})
 
 
 class StoryError(Exception):
@@ -53,6 +56,8 @@ class Stream(Struct, forbid_unknown_fields=True):
     recording: bool = True
     clock: int = 0
     source: str = ""
+    arrives: str = ""
+    """All of it arrives then, by the backlog: a gateway had kept it."""
 
     def level(self, since: int, until: int, at: int) -> float:
         """The value of a gas stream at a moment (all ms): constant, or on its ramp."""
@@ -60,7 +65,7 @@ class Stream(Struct, forbid_unknown_fields=True):
 
 
 class Expect(Struct, forbid_unknown_fields=True):
-    """An alert that must come: its code, priority, when (within `within` s), and what is asked of other systems."""
+    """An alert that must come: its code, priority, when (within `within` s), for which permit (`-`: for none), and what is asked of other systems."""
 
     code: str
     priority: int
@@ -71,6 +76,10 @@ class Expect(Struct, forbid_unknown_fields=True):
     state: str = ""
     revised: str = ""
     commands: list[str] = []
+    pack: str = ""
+    members: int = 0
+    revisions: int = 0
+    """At most so many."""
 
 
 class Ruling(Struct, forbid_unknown_fields=True):
@@ -113,10 +122,15 @@ class Told(Struct, forbid_unknown_fields=True):
     until: str = "12:30:00"
     timezone: str = "Asia/Shanghai"
     pack: str = "GB"
+    limits: dict[str, float] = {}
+    """Figures of a plant's own pack over `pack`."""
+    rules: dict[str, Setting] = {}
     seeds: list[str] = []
     decided: str = ""
     dead_letters: int = 0
     also: list[str] = []
+    annunciations: int = 0
+    """At most so many revisions may be told to people; 0: not counted."""
     scene: dict[str, Any] = {}
     arrival: Arrival = msgspec.field(default_factory=Arrival)
     event: list[dict[str, Any]] = []
@@ -180,7 +194,10 @@ def _prepare(path: Path, text: str, told: Told, site: str) -> Story:
     except ValueError as wrong:
         raise StoryError(path, 1, "since/until", str(wrong), "Write HH:MM:SS") from None
     numbered = _Numbered(told, site)
-    numbered.put(story.start, "site", PlantSaid(at=story.start, u=0, plant=scene(told, site)))
+    try:
+        numbered.put(story.start, "site", PlantSaid(at=story.start, u=0, plant=scene(told, site)))
+    except (ValueError, KeyError) as wrong:
+        raise StoryError(path, 1, "scene", str(wrong), "docs/stories.md lists what a stage may be") from None
     for i, row in enumerate(told.event):
         line = _line(text, "event", i)
         try:
@@ -227,13 +244,25 @@ def scene(told: Told, site: str = SITE) -> Plant:
     points = [Point("P", "A1", 0, 0, 0, 15, ["C"], ["D"])]
     channels = [Channel("D", "gas", "combustible", "%LEL", "A1", "methane")]
     plant = Plant(
-        site, "故事工厂", "story plant", told.timezone, told.pack,  # type: ignore[arg-type]
+        site, "故事工厂", "story plant", told.timezone, told.pack, _book(told),
         msgspec.convert(given.get("policy", {}), Policy), [Shop("W1", "一车间", "shop 1")], [Area("A1", "W1", "一区", "area 1")],
         msgspec.convert(given["points"], list[Point]) if "points" in given else points,
         msgspec.convert(given["channels"], list[Channel]) if "channels" in given else channels,
-        [Door("DOOR", ["P"]), Door("GATE", [], ["A1"])],
+        msgspec.convert(given["doors"], list[Door]) if "doors" in given else [Door("DOOR", ["P"]), Door("GATE", [], ["A1"])],
+        msgspec.convert(given.get("zones", []), list[Zone]),
     )  # fmt: skip
     return plant
+
+
+def _book(told: Told) -> Pack | None:
+    """The story's own figures and switches over its pack."""
+    if not told.limits and not told.rules:
+        return None
+    strange = [name for name in told.limits if name not in LIMITS] + [code for code in told.rules if code not in CODES]
+    if strange:
+        raise ValueError(f"no limit or rule {strange[0]}")
+    base = built_in(told.pack)
+    return msgspec.structs.replace(base, name=f"{base.name}*", limits=base.limits | told.limits, rules=base.rules | told.rules)
 
 
 class _Numbered:
@@ -242,8 +271,12 @@ class _Numbered:
     def __init__(self, told: Told, site: str) -> None:
         self.told, self.site = told, site
         self.rows: list[tuple[int, str, str, Any_ | bytes]] = []
+        self.kept: set[int] = set()
+        """The rows that come by the backlog."""
 
-    def put(self, arrives: int, source: str, event: Any_) -> None:
+    def put(self, arrives: int, source: str, event: Any_, kept: bool = False) -> None:
+        if kept:
+            self.kept.add(len(self.rows))
         self.rows.append((arrives, source, OF_KIND[str(event.__struct_config__.tag)].name, event))
 
     def event(self, row: dict[str, Any]) -> None:
@@ -257,35 +290,48 @@ class _Numbered:
         dated = TIMES - {"valid_to"} if row.get("kind") == "certificate" else TIMES
         timed = {k: (moment(self.told, v) if k in dated and isinstance(v, str) else v) for k, v in row.items()}
         timed["at"] += clock * 1000
+        if row.get("kind") == "pack":
+            base, version, limits = str(timed.pop("base", "GB")), str(timed.pop("version", "2")), dict[str, float](timed.pop("limits", {}))  # type: ignore[arg-type]
+            timed["pack"] = msgspec.to_builtins(_pack(base, version, limits))
         event: Any_ = msgspec.convert({"u": 0} | timed, Any_)  # type: ignore[arg-type]
         self.put(moment(self.told, arrives) if isinstance(arrives, str) else arrives, source, event)
 
     def stream(self, s: Stream) -> None:
+        arrives = moment(self.told, s.arrives) if s.arrives else None
         for at, source, event in samples(self.told, s):
-            self.put(at, source, event)
+            self.put(at if arrives is None else arrives, source, event, arrives is not None)
 
     def messages(self, arrival: Arrival) -> list[Message]:
         rng = random.Random(arrival.seed)
         late = [int(rng.uniform(-arrival.shuffle, arrival.shuffle) * 1000) if arrival.shuffle else 0 for _ in self.rows]
         rows = [(row[0] + ms, i, row[1], row[2], row[3]) for i, (row, ms) in enumerate(zip(self.rows, late, strict=True))]
         first = min(r[0] for r in rows)
-        rows[0] = (first, 0, rows[0][2], rows[0][3], rows[0][4])
+        plant = rows[0][4]
+        assert isinstance(plant, PlantSaid)
+        rows[0] = (first, 0, rows[0][2], rows[0][3], msgspec.structs.replace(plant, at=min(first, plant.at)))
         rows.sort(key=lambda r: r[:2])
-        seqs: dict[tuple[str, str], int] = {}
+        seqs: dict[tuple[str, str, Lane], int] = {}
         out = []
-        for at, _, source, topic, event in rows:
-            n = seqs[source, topic] = seqs.get((source, topic), 0) + 1
-            raw = event if isinstance(event, bytes) else _envelope(self.site, source, n, at, event)
+        for at, i, source, topic, event in rows:
+            lane = Lane.BACKLOG if i in self.kept else Lane.LIVE
+            n = seqs[source, topic, lane] = seqs.get((source, topic, lane), 0) + 1
+            raw = event if isinstance(event, bytes) else _envelope(self.site, source, n, at, event, lane)
             out.append(Message(at, topic, raw))
             if rng.random() < arrival.repeats:
                 out.append(Message(at, topic, raw))
-                n = seqs[source, topic] = n + 1
-                out.append(Message(at, topic, _envelope(self.site, source, n, at, event) if not isinstance(event, bytes) else event))
+                n = seqs[source, topic, lane] = n + 1
+                out.append(Message(at, topic, _envelope(self.site, source, n, at, event, lane) if not isinstance(event, bytes) else event))
         return out
 
 
-def _envelope(site: str, source: str, seq: int, at: int, event: Any_) -> bytes:
-    return encode(Envelope(site, source, seq, at, msgspec.Raw(encode(event)), virtual=True))
+def _pack(base: str, version: str, limits: dict[str, float]) -> Pack:
+    """A pack that changes a few figures of a built-in one."""
+    under = built_in(base)
+    return msgspec.structs.replace(under, version=version, limits=under.limits | limits)
+
+
+def _envelope(site: str, source: str, seq: int, at: int, event: Any_, lane: Lane = Lane.LIVE) -> bytes:
+    return encode(Envelope(site, source, seq, at, msgspec.Raw(encode(event)), lane, virtual=True))
 
 
 def samples(told: Told, s: Stream) -> Iterator[tuple[int, str, Any_]]:

@@ -6,9 +6,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from infra.plant.story import Decision, Expect, Ruling, Story
-from streams.events import Alert, Command, Entry, Output, Tick, Verdict
+from streams.events import Entry, Tick
 from streams.intake import Intake, Refusal
 from streams.kernel import Kernel, restore
+from streams.outputs import Alert, Command, Output, Verdict
 from streams.times import SECOND, Stamp
 
 END = "~end"
@@ -90,6 +91,9 @@ def judge(story: Story, telling: Telling) -> list[str]:
         last = max(revisions, key=lambda a: a.revision)
         if last.code not in story.told.also and last.state != "retracted" and last.permit != END:
             wrong.append(f"unexpected {last.code} P{last.priority} at {_time(story, last.raised)}: {last.text['en']}")
+    told = sum(a.announce for revisions in telling.alerts.values() for a in revisions)
+    if story.told.annunciations and told > story.told.annunciations:
+        wrong.append(f"at most {story.told.annunciations} annunciations expected, {told} came")
     wrong += [w for v in story.told.verdict for w in _ruled(story, telling, v)]
     if len(telling.refusals) != story.told.dead_letters:
         wrong.append(f"{story.told.dead_letters} dead letters expected, {len(telling.refusals)} came: {[r.detail for r in telling.refusals][:3]}")
@@ -101,7 +105,7 @@ def judge(story: Story, telling: Telling) -> list[str]:
 
 def _expected(story: Story, telling: Telling, e: Expect, unclaimed: dict[str, list[Alert]]) -> Iterator[str]:
     due = story.ms(e.at)
-    same = [(i, r) for i, r in unclaimed.items() if r[0].code == e.code and (not e.permit or r[0].permit == e.permit)]
+    same = [(i, r) for i, r in unclaimed.items() if r[0].code == e.code and (not e.permit or r[0].permit == ("" if e.permit == "-" else e.permit))]
     ident, revisions = next(((i, r) for i, r in same if _at_priority(r, e, due)), (None, list[Alert]()))
     if ident is None:
         came = ", ".join(f"P{a.priority} at {_time(story, a.known)}" for _, r in same for a in r) or "nothing"
@@ -116,6 +120,12 @@ def _expected(story: Story, telling: Telling, e: Expect, unclaimed: dict[str, li
         yield f"{e.code} should be revised at {e.revised}; revisions came at {[_time(story, a.known) for a in revisions[1:]]}"
     if e.aq and not any(a.aq == e.aq for a in revisions):
         yield f"{e.code} should carry AQ {e.aq}"
+    if e.pack and e.pack not in last.pack:
+        yield f"{e.code} should be judged by pack {e.pack}, it was by {last.pack}"
+    if e.members and last.members != e.members:
+        yield f"{e.code} should gather {e.members} conditions, it gathers {last.members}"
+    if e.revisions and len(revisions) > e.revisions:
+        yield f"{e.code} should be revised at most {e.revisions} times, it was {len(revisions)} times"
     asked = {o.action for o in telling.outputs if isinstance(o, Command) and o.alert == ident}
     yield from (f"{e.code} should ask for {c}; asked: {sorted(asked)}" for c in e.commands if c not in asked)
 

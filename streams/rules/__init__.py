@@ -4,15 +4,38 @@ from __future__ import annotations
 
 from typing import Final
 
-from streams.rules import access, gas, guardian, permit, quality, video
-from streams.rules.rule import Cause, Rule, Subject
+from streams import packs
+from streams.rules import (
+    access,
+    approval,
+    certificates,
+    evidence,
+    gas,
+    guardian,
+    hazards,
+    instruments,
+    level,
+    people,
+    permit,
+    position,
+    preparation,
+    process,
+    quality,
+    sight,
+    simops,
+    video,
+    weather,
+)  # fmt: skip
+from streams.rules.rule import CAUSES, SUBJECTS, Cause, Rule, Subject
 
-RULES: Final[tuple[Rule, ...]] = (*gas.RULES, *guardian.RULES, *permit.RULES, *video.RULES, *access.RULES, *quality.RULES)
-BOOK: Final = "0.1.0"
-"""The version of the rule book, carried by every alert beside the pack."""
+RULES: Final[tuple[Rule, ...]] = (
+    *gas.RULES, *guardian.RULES, *permit.RULES, *preparation.RULES, *approval.RULES, *level.RULES, *video.RULES, *access.RULES, *certificates.RULES, *simops.RULES,
+    *weather.RULES, *process.RULES, *position.RULES, *sight.RULES, *evidence.RULES, *people.RULES, *hazards.RULES, *instruments.RULES, *quality.RULES,
+)  # fmt: skip
+BOOK: Final = "0.2.0"
+"""The version of the rule functions, carried by every alert beside the pack's."""
 
 BY_CAUSE: Final[dict[tuple[Subject, Cause], tuple[int, ...]]] = {
-    (subject, cause): tuple(i for i, r in enumerate(RULES) if r.subject == subject and cause in r.watches)
-    for subject in ("permit", "point", "channel", "series", "device", "scan", "site")
-    for cause in ("permit", "seen", "gas", "guard", "video", "clock", "roster", "scan", "holes", "dark")
+    (subject, cause): tuple(i for i, r in enumerate(RULES) if r.subject == subject and cause in r.watches) for subject in SUBJECTS for cause in CAUSES
 }
+packs.NORMAL.update({rule.code: rule.priority for rule in reversed(RULES)})

@@ -6,8 +6,10 @@ from datetime import date
 
 from streams.course import Course
 from streams.events import Certificate, Scan
-from streams.rules.limits import TRADE
-from streams.rules.rule import NOTHING, Cause, Finding, Judged, Known, Rule
+from streams.rules.certificates import left_at
+from streams.rules.limits import CONFINED
+from streams.rules.permit import valid_until
+from streams.rules.rule import NOTHING, Cause, Finding, Judged, Known, Rule, minutes, wake_at
 from streams.times import Stamp, Truth, before, exactly
 from streams.work import Fact
 
@@ -22,9 +24,13 @@ def permits_of(known: Known, worker: str, points: list[str]) -> list[Course]:
 
 def trades_asked(known: Known, worker: str, courses: list[Course]) -> list[str]:
     """The trades whose certificate the worker needs: those of the permits where he works, and his own."""
-    asked = {TRADE[c.type] for c in courses if c.request and worker in c.request.workers and c.type in TRADE}
     person = known.site.people.get(worker)
-    return sorted(asked | set(person.trades if person else ()))
+    return sorted(_asked(known, worker, courses) | set(person.trades if person else ()))
+
+
+def _asked(known: Known, worker: str, courses: list[Course]) -> set[str]:
+    trades = known.terms().pack.trades
+    return {t for c in courses if c.request and worker in c.request.workers for t in trades.get(c.type, ())}
 
 
 def expired(known: Known, worker: str, trade: str, at: int) -> tuple[Fact, Certificate] | None:
@@ -35,7 +41,7 @@ def expired(known: Known, worker: str, trade: str, at: int) -> tuple[Fact, Certi
         return None
     fact, best = max(held, key=lambda pair: (pair[1].valid_to, pair[0].ref))
     today = known.local(at).date()
-    return (fact, best) if date.fromisoformat(best.valid_to) < today or best.status != "valid" else None
+    return (fact, best) if date.fromisoformat(best.valid_to) < today or best.status not in ("", "valid") else None
 
 
 def in_time(course: Course, at: Stamp) -> Truth:
@@ -47,6 +53,8 @@ def decide(known: Known, worker: str, door: str, direction: str, at: Stamp) -> t
     """allow, deny or pending, with the codes of the reasons. Leaving is always allowed; what is not known is pending, never allow."""
     if direction == "out":
         return "allow", []
+    if (left := left_at(known, worker)) and left[0] <= at.at:
+        return "deny", ["X-LEAVER"]
     if door not in known.atlas.doors:
         return "pending", ["DOOR-UNKNOWN"]
     points = known.atlas.behind(door)
@@ -72,8 +80,7 @@ def _uncertified(known: Known, worker: str, courses: list[Course]) -> bool:
     """Does a permit ask for a certificate of which nothing is known?"""
     person = known.site.people.get(worker)
     held = {f.event.trade for f in person.certificates if isinstance(f.event, Certificate)} if person else set()
-    asked = {TRADE[c.type] for c in courses if c.request and worker in c.request.workers and c.type in TRADE}
-    return bool(asked - held)
+    return bool(_asked(known, worker, courses) - held)
 
 
 def _entries(known: Known, worker: str) -> list[tuple[Fact, Scan]]:
@@ -119,8 +126,77 @@ def judge_after(known: Known, worker: str) -> Judged:
     return Judged(tuple(found.values())) if found else NOTHING
 
 
+def judge_no_permit(known: Known, worker: str) -> Judged:
+    """X-BADGE-NOPERMIT: somebody comes in where only those may whom a permit names."""
+    found: list[Finding] = []
+    for fact, scan in _entries(known, worker):
+        door = known.atlas.doors.get(scan.door)
+        if door is None or not door.points or permits_of(known, worker, door.points):
+            continue
+        at = known.site.stamp(fact).at
+        left = next((f.event.at for f in known.site.people[worker].scans if isinstance(f.event, Scan) and f.event.direction == "out" and f.event.at > at), None)
+        numbers = {"worker": worker, "door": scan.door, "at": known.clock(at)}
+        found.append(Finding(at, (fact.ref,), left, numbers=numbers, point=door.points[0], requests=(("access.deny", worker),)))
+    return Judged(tuple(found))
+
+
+def inside(known: Known, course: Course) -> dict[str, Fact]:
+    """Who is inside by the doors of a permit's work point: worker → the scan that let him in."""
+    doors = known.atlas.doors_of_point.get(course.point_id, set())
+    since = course.window()[0] - 3_600_000 if course.request else 0
+    last: dict[str, Fact] = {}
+    for worker in sorted(course.people | {w for d in doors for w in known.site.visitors.get(d, ())}):
+        scans = [f for f in known.site.people[worker].scans if isinstance(f.event, Scan) and f.event.door in doors and f.event.at >= since] if worker in known.site.people else []
+        if scans and isinstance(scans[-1].event, Scan) and scans[-1].event.direction == "in":
+            last[worker] = scans[-1]
+    return last
+
+
+def judge_signed_out(known: Known, permit: str) -> Judged:
+    """X-SIGNOUT: the permit was closed (or its work finished) and somebody has not scanned out; P1 in a confined space."""
+    course = known.course(permit)
+    if course.accepted is None or not known.atlas.doors_of_point.get(course.point_id):
+        return NOTHING
+    in_, found = inside(known, course), []
+    doors = known.atlas.doors_of_point[course.point_id]
+    for worker in sorted({*in_, *(w for w in course.people if w in known.site.people)}):
+        scans = [f for f in known.site.people[worker].scans if isinstance(f.event, Scan) and f.event.door in doors]
+        before_ = [f for f in scans if f.event.at <= course.accepted.at]
+        if not before_ or before_[-1].event.direction != "in":  # type: ignore[union-attr]
+            continue
+        out = next((f.event.at for f in scans if f.event.at > course.accepted.at and f.event.direction == "out"), None)  # type: ignore[union-attr]
+        numbers = {"permit": permit, "worker": worker, "since": known.clock(before_[-1].event.at), "closed": known.clock(course.accepted.at)}
+        found.append(Finding(course.accepted.at, (before_[-1].ref, *known.refs(permit, "accepted")), out, 1 if course.type == CONFINED else 3, numbers, permit, course.point_id,
+                             requests=(("roll_call", course.point_id), ("permit.block", permit))))  # fmt: skip
+    return Judged(tuple(found))
+
+
+def judge_overstay(known: Known, permit: str) -> Judged:
+    """X-OVERSTAY: the validity has ended and somebody whom the permit named is still inside."""
+    course = known.course(permit)
+    until = valid_until(known, course)
+    if until is None or course.ended or course.accepted is not None:
+        return NOTHING
+    in_ = inside(known, course)
+    if not in_:
+        return NOTHING
+    due = until + known.terms().ms["leaver_grace"]
+    if known.now <= due:
+        return Judged(wake=due + 1)
+    found = tuple(
+        Finding(due, (fact.ref, course.request_ref), None, numbers={"permit": permit, "worker": worker, "valid_to": known.clock(until), "length": minutes(due - until)},
+                permit=permit, point=course.point_id)
+        for worker, fact in in_.items() if fact.event.at <= due
+    )  # fmt: skip
+    return Judged(found, wake_at(known.now + 60_000 if found else None))
+
+
 CAUSES: frozenset[Cause] = frozenset({"scan", "roster", "permit"})
+GB = "GB 30871-2022"
 RULES = (
-    Rule("CERT-EXP", "scan", 2, CAUSES, judge_certificate, "4.9; AQ 3064.2 A.4 51", "GB 30871-2022", "A", "51", ("S11",)),
-    Rule("X-BADGE-AFTER", "scan", 2, CAUSES, judge_after, "4.16; door rule of the site", "GB 30871-2022", "C", "", ("S50",)),
+    Rule("CERT-EXP", "worker", 2, CAUSES, judge_certificate, "4.9; AQ 3064.2 A.4 51", GB, "A", "51", ("S11",)),
+    Rule("X-BADGE-AFTER", "worker", 2, CAUSES, judge_after, "4.16; door rule of the site", GB, "C", "", ("S50",)),
+    Rule("X-BADGE-NOPERMIT", "worker", 2, CAUSES, judge_no_permit, "door rule of the site", "PermitWatch", "C", "", ("S51",)),
+    Rule("X-SIGNOUT", "permit", 3, frozenset({"permit", "seen", "scan"}), judge_signed_out, "6.8; AQ 3064.2 5.6.6", GB, "A", "", ("S52",)),
+    Rule("X-OVERSTAY", "permit", 2, frozenset({"permit", "seen", "scan"}), judge_overstay, "6.8; AQ 3064.3 stay 2", GB, "C", "", ("R-STAY",)),
 )

@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from streams.course import Course, Pause, Test
-from streams.rules.limits import CONFINED, GAS_FRESH, RECORD_EVERY, RETEST_AFTER, limit_of
-from streams.rules.rule import NOTHING, Cause, Finding, Judged, Known, Rule, merge, minutes, wake_at
+from streams.events import DeviceSaid
+from streams.packs import Terms
+from streams.rules.limits import CONFINED, RETEST, limit_of
+from streams.rules.rule import NOTHING, Cause, Finding, Judged, Known, Rule, both_of, merge, minutes, wake_at
 from streams.times import SECOND, Stamp, Truth, before, some, within
 from streams.work import JOIN_OVER, Series, Site
 
 SUSPEND = "permit.suspend"
 GASES = frozenset({"combustible", "oxygen", "toxic"})
+STORM = 10 * SECOND
+"""An incident that grows is told anew at most so often."""
 
 
 def valid_tests(course: Course) -> list[Test]:
@@ -19,9 +23,9 @@ def valid_tests(course: Course) -> list[Test]:
     return [t for t in course.tests if t.passed]
 
 
-def fresh(course: Course, reference: Stamp) -> Truth:
+def fresh(course: Course, reference: Stamp, terms: Terms) -> Truth:
     """T2: is there a valid test in [reference − 30 min, reference]?"""
-    return some(within(t.at, reference, GAS_FRESH) for t in valid_tests(course))
+    return some(within(t.at, reference, terms.ms["gas_fresh"]) for t in valid_tests(course))
 
 
 def tested(course: Course, reference: Stamp) -> Truth:
@@ -29,12 +33,12 @@ def tested(course: Course, reference: Stamp) -> Truth:
     return some(before(t.at, reference) for t in valid_tests(course))
 
 
-def retested(course: Course, pause: Pause) -> Truth:
+def retested(course: Course, pause: Pause, terms: Terms) -> Truth:
     """T6: was the pause short, or is there a valid test in [resume − 30 min, resume]?"""
-    limit = RETEST_AFTER.get(course.type)
+    limit = RETEST.get(course.type)
     if pause.until is None or limit is None:
         return Truth.TRUE
-    return within(pause.since, pause.until, limit) | some(within(t.at, pause.until, GAS_FRESH) for t in valid_tests(course))
+    return within(pause.since, pause.until, terms.ms[limit]) | some(within(t.at, pause.until, terms.ms["gas_fresh"]) for t in valid_tests(course))
 
 
 def _mended(course: Course, after: int) -> int | None:
@@ -72,12 +76,12 @@ def judge_stale(known: Known, permit: str) -> Judged:
     course = known.course(permit)
     if not course.needs_gas:
         return NOTHING
-    stale = [(at, ref, which) for at, ref, which in _references(course) if tested(course, ref) is not Truth.FALSE and fresh(course, ref) is Truth.FALSE]
+    stale = [(at, ref, which) for at, ref, which in _references(course) if tested(course, ref) is not Truth.FALSE and fresh(course, ref, known.terms(ref.at)) is Truth.FALSE]
     if not stale:
         return NOTHING
     start, (_, reference, which) = stale[0][0].at, stale[-1]
     last = max((t for t in valid_tests(course) if before(t.at, reference) is not Truth.FALSE), key=lambda t: t.at.at)
-    numbers = {"permit": permit, "sampled": known.clock(last.at.at), "start": known.clock(reference.at), "age": minutes(reference.at - last.at.at)}
+    numbers = {"permit": permit, "sampled": known.clock(last.at.at), "start": known.clock(reference.at), "age": minutes(reference.at - last.at.at), "limit": minutes(known.terms(reference.at).ms["gas_fresh"])}
     evidence = tuple(r for r in (last.ref, course.issued_ref, course.started_ref) if r)
     end = _mended(course, start)
     return Judged((Finding(start, evidence, end, numbers=numbers, permit=permit, point=course.point_id, variant=which, requests=((SUSPEND, permit),)),))
@@ -85,7 +89,7 @@ def judge_stale(known: Known, permit: str) -> Judged:
 
 def _resumed(known: Known, permit: str, overnight: bool) -> Judged:
     course = known.course(permit)
-    found = [_untested(known, course, p) for p in course.pauses if p.until and _slept(known, p) == overnight and retested(course, p) is Truth.FALSE]
+    found = [_untested(known, course, p) for p in course.pauses if p.until and _slept(known, p) == overnight and retested(course, p, known.terms(p.until.at)) is Truth.FALSE]
     return Judged(tuple(found))
 
 
@@ -97,7 +101,7 @@ def _slept(known: Known, pause: Pause) -> bool:
 def _untested(known: Known, course: Course, pause: Pause) -> Finding:
     assert pause.until is not None
     numbers = {"permit": course.permit, "pause": minutes(pause.until.at - pause.since.at), "resumed": known.clock(pause.until.at),
-               "limit": minutes(RETEST_AFTER[course.type])}  # fmt: skip
+               "limit": minutes(known.terms(pause.until.at).ms[RETEST[course.type]])}  # fmt: skip
     return Finding(pause.until.at, (pause.ref,), _mended(course, pause.until.at), numbers=numbers, permit=course.permit, point=course.point_id,
                    requests=((SUSPEND, course.permit),))  # fmt: skip
 
@@ -112,7 +116,7 @@ def judge_daily(known: Known, permit: str) -> Judged:
     return _resumed(known, permit, overnight=True)
 
 
-def record_gaps(course: Course, now: int) -> Iterator[tuple[Stamp, int | None, str]]:
+def record_gaps(course: Course, now: int, every: int) -> Iterator[tuple[Stamp, int | None, str]]:
     """(last record, next record or None, evidence) wherever a confined space went two hours without one, for sure."""
     if course.type != CONFINED or course.started is None:
         return
@@ -123,7 +127,7 @@ def record_gaps(course: Course, now: int) -> Iterator[tuple[Stamp, int | None, s
     end = course.over_by(now)
     for (at, ref), after in zip(marks, [*marks[1:], None], strict=True):
         until = after[0].lo if after else end
-        if until > at.hi + RECORD_EVERY or (at.grain and until >= at.hi + RECORD_EVERY):
+        if until > at.hi + every or (at.grain and until >= at.hi + every):
             yield at, after[0].at if after else (course.finished.at if course.finished else None), ref
 
 
@@ -132,33 +136,40 @@ def judge_record(known: Known, permit: str) -> Judged:
     course = known.course(permit)
     if course.type != CONFINED or course.started is None or (not course.at_work(known.now) and not course.finished):
         return NOTHING
+    every = known.terms().ms["record_every"]
     found = tuple(
-        Finding(at.hi + RECORD_EVERY, (ref,), end, numbers={"permit": permit, "last": known.clock(at.at)}, permit=permit, point=course.point_id)
-        for at, end, ref in record_gaps(course, known.now)
+        Finding(at.hi + every, (ref,), end, numbers={"permit": permit, "last": known.clock(at.at)}, permit=permit, point=course.point_id)
+        for at, end, ref in record_gaps(course, known.now, every)
     )
-    due = max([t.at.hi for t in course.tests] + [course.started.hi]) + RECORD_EVERY + 1
+    due = max([t.at.hi for t in course.tests] + [course.started.hi]) + every + 1
     return Judged(found, None if course.finished or due <= known.now else due)
 
 
 # ---- the continuous stream ------------------------------------------------------------------------------------------
 
 
-def unseen(site: Site, tag: str, start: int, end: int) -> list[tuple[int, int]]:
-    """When a channel gave no good reading within [start, end]: silence of its frames, or readings that were BAD."""
+def unseen(site: Site, tag: str, start: int, end: int, live: bool = False) -> list[tuple[int, int]]:
+    """When a channel gave no good reading within [start, end]: silence of its frames, or readings that were BAD. `live`: what a gateway kept does not count."""
     series = site.series.get(tag)
     if series is None or not series.groups:
         return [(start, end)] if end > start else []
-    silent = [list(site.frames[g].gaps(start, end)) for g in series.groups]
-    common = silent[0] if len(silent) == 1 else _common(silent)
-    bad = [(max(a, start), min(b, end)) for a, b in series.bad if b > start and a < end]
-    return [(a, b) for a, b in merge(common + bad, 1_500) if b > a]
-
-
-def _common(silent: list[list[tuple[int, int]]]) -> list[tuple[int, int]]:
-    out = silent[0]
+    silent = [list((site.live if live else site.frames)[g].gaps(start, end)) for g in series.groups]
+    common = silent[0]
     for other in silent[1:]:
-        out = [(max(a, c), min(b, d)) for a, b in out for c, d in other if max(a, c) < min(b, d)]
-    return out
+        common = both_of(common, other)
+    bad = [(max(a, start), min(b, end)) for a, b in series.bad if b > start and a < end]
+    return common if not bad else _beside(common, bad)
+
+
+def _beside(silent: list[tuple[int, int]], bad: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Silences and BAD readings as spans without a good one; two silences that meet have a reading between them, and stay two."""
+    out: list[tuple[int, int, bool]] = []
+    for a, b, is_bad in sorted([(a, b, False) for a, b in silent] + [(a, b, True) for a, b in bad]):
+        if out and (a < out[-1][1] or (a <= out[-1][1] + 1_500 and (is_bad or out[-1][2]))):
+            out[-1] = (out[-1][0], max(out[-1][1], b), is_bad or out[-1][2])
+        else:
+            out.append((a, b, is_bad))
+    return [(a, b) for a, b, _ in out if b > a]
 
 
 def gas_tags(known: Known, course: Course) -> list[str]:
@@ -169,7 +180,7 @@ def gas_tags(known: Known, course: Course) -> list[str]:
 
 def stream_gaps(known: Known, course: Course) -> list[tuple[int, int, str]]:
     """(from, to, tag) of every hole in the stream of a special or confined job that lasted longer than 60 s of our own sight."""
-    limit = known.site.policy.stream_gap * SECOND
+    limit = known.terms().ms["stream_gap"]
     return [
         (a, b, tag)
         for tag in gas_tags(known, course)
@@ -198,7 +209,7 @@ def judge_gap(known: Known, permit: str) -> Judged:
 
 def _patience(known: Known, course: Course) -> int:
     """How long (ms) until the quietest channel would have been silent for too long, at least a second."""
-    limit, now = known.site.policy.stream_gap * SECOND, known.now
+    limit, now = known.terms().ms["stream_gap"], known.now
     quiet = [b - a for tag in gas_tags(known, course) for a, b in unseen(known.site, tag, max(course.started.at if course.started else 0, now - limit), now) if b >= now]
     return max(SECOND, limit - max(quiet, default=0) + 1)
 
@@ -232,16 +243,51 @@ def _beyond(known: Known, tag: str, start: int, until: int, over: bool) -> Itera
 
 
 def _limit_finding(known: Known, course: Course, first: Beyond, a: int, end: int | None, over: bool, spans: list[Beyond]) -> Finding:
-    assert known.site.plant is not None
     tag, value = first[2], first[3]
-    limit = limit_of(known.atlas.channels[tag], known.site.plant.pack)
+    limit = limit_of(known.atlas.channels[tag], known.terms(a))
     assert limit is not None
     held = limit.high if over and (limit.low is None or value >= (limit.high or 0)) else (limit.low if over else limit.warn)
     numbers = {"permit": course.permit, "tag": tag, "gas": limit.gas, "value": f"{value:g}", "limit": f"{held:.3g}", "unit": limit.unit, "clause": limit.clause}
     if end is not None:
         numbers["top"] = f"{max(s[4] for s in spans if s[0] <= end and s[1] >= a):g}"
     requests = (("siren.on", course.point_id), (SUSPEND, course.permit)) if over else ()
-    return Finding(a, (first[5],), end, numbers=numbers, permit=course.permit, point=course.point_id, requests=requests)
+    last = max(s[1] for s in spans if s[2] == tag)
+    return Finding(a, (first[5],), end, numbers=numbers, permit=course.permit, point=course.point_id, requests=requests, hold=testing(known, tag, a, last))
+
+
+def testing(known: Known, tag: str, start: int, last: int) -> str:
+    """`bump` or `service` while a device is being tested or is out of service and says so: what it reads then is no gas."""
+    mode = ""
+    for fact in known.site.devices.get(tag, ()):
+        said = fact.event
+        if isinstance(said, DeviceSaid) and said.mode and said.at <= start:
+            mode = said.mode
+        elif isinstance(said, DeviceSaid) and said.mode == "normal" and said.at + JOIN_OVER < last:
+            return ""
+    return mode if mode in ("bump", "service") else ""
+
+
+def judge_area(known: Known, area: str) -> Judged:
+    """X-GAS-LIM of an area: fixed combustible detectors at level 1, whether or not there is a permit; one incident, however many, revised every ten seconds."""
+    raw = []
+    for tag in known.atlas.tags_of_area.get(area, ()):
+        series = known.site.series.get(tag)
+        if series and series.alarm:
+            spans = series.alarm
+            raw += [(a, b, tag, head, ref) for a, b, head, ref in zip(spans.first, spans.last, spans.head, spans.ref, strict=True)]
+    found, wakes = [], []
+    for a, b in merge([(s[0], s[1]) for s in raw], JOIN_OVER):
+        mine = sorted(s for s in raw if a <= s[0] <= b)
+        over = b + JOIN_OVER < known.now
+        told = b if over else a + (known.now - a) // STORM * STORM
+        counted = [s for s in mine if s[0] <= told] or mine[:1]
+        tags = sorted({s[2] for s in counted})
+        hold = "bump" if all(testing(known, s[2], s[0], s[1]) for s in counted) else ""
+        numbers = {"area": area, "tag": mine[0][2], "value": f"{mine[0][3]:g}", "count": len(tags), "limit": f"{known.terms(a)['fixed_alarm']:g}", "since": known.clock(a)}
+        found.append(Finding(a, tuple(s[4] for s in counted), b if over else None, numbers=numbers, area=area, requests=(("siren.on", area),), hold=hold, members=len(tags), variant="area",
+                             incident=area))  # fmt: skip
+        wakes.append(None if over else min(told + STORM, known.now + 30 * SECOND) if len(counted) < len(mine) else known.now + STORM)
+    return Judged(tuple(found), wake_at(*wakes))
 
 
 def judge_limit(known: Known, permit: str) -> Judged:
@@ -255,15 +301,16 @@ def judge_rise(known: Known, permit: str) -> Judged:
 
 
 GB, AQ = "GB 30871-2022", "AQ 3064.2-2025"
-PERMIT: frozenset[Cause] = frozenset({"permit", "seen", "clock"})
-STREAM: frozenset[Cause] = PERMIT | {"gas"}
+PERMIT: frozenset[Cause] = frozenset({"permit", "seen", "clock", "device"})
+STREAM: frozenset[Cause] = PERMIT | {"gas", "device"}
 RULES = (
     Rule("GAS-NONE", "permit", 1, PERMIT, judge_none, "5.3.1, 6.3 a); AQ 3064.2 5.4.3", GB, "A", "01", ("S02",)),
     Rule("GAS-STALE", "permit", 2, PERMIT, judge_stale, "5.3.1 c), 6.3 a); AQ 3064.2 5.4.3", GB, "A", "02", ("S02", "S03", "S04")),
     Rule("GAS-INTERRUPT", "permit", 2, PERMIT, judge_interrupt, "5.3.1 d), 6.3 f); AQ 3064.2 5.9.1", GB, "A", "03", ("S32", "S33")),
-    Rule("GAS-DAILY", "permit", 2, PERMIT, judge_daily, "5.3.1 d); AQ 3064.2 5.9.2", GB, "A", "04", ()),
+    Rule("GAS-DAILY", "permit", 2, PERMIT, judge_daily, "5.3.1 d); AQ 3064.2 5.9.2", GB, "A", "04", ("S34",)),
     Rule("GAS-2H", "permit", 3, PERMIT, judge_record, "6.5; AQ 3064.2 5.9.4", GB, "A", "05", ("S30",)),
-    Rule("X-GAS-LIM", "permit", 1, STREAM, judge_limit, "5.3.2, 6.4; AQ 3064.2 5.9.3", GB, "A", "", ("S26", "S27")),
-    Rule("X-GAS-RISE", "permit", 2, STREAM, judge_rise, "5.3.2 (half of the limit: our figure)", GB, "C", "", ("S26", "S27")),
+    Rule("X-GAS-LIM", "permit", 1, STREAM, judge_limit, "5.3.2, 6.4; AQ 3064.2 5.9.3", GB, "A", "", ("S26", "S27", "S29", "S64", "S70"), prompt=True),
+    Rule("X-GAS-LIM", "area", 1, frozenset({"gas", "device"}), judge_area, "level 1", "GB/T 50493-2019", "B", "", ("S74",), prompt=True),
+    Rule("X-GAS-RISE", "permit", 2, STREAM, judge_rise, "5.3.2 (half of the limit: our figure)", GB, "C", "", ("S26", "S27"), prompt=True),
     Rule("X-GAS-GAP", "permit", 2, STREAM, judge_gap, "5.3.1 d), 6.5; AQ 3064.2 5.9.4", GB, "A", "", ("S31",)),
 )

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from streams.course import Course, Post
 from streams.rules.gas import GB, SUSPEND
-from streams.rules.rule import NOTHING, Cause, Finding, Judged, Known, Rule, merge, minutes, wake_at
+from streams.rules.limits import HOT
+from streams.rules.rule import NOTHING, Cause, Finding, Judged, Known, Rule, among, both_of, merge, minutes, wake_at
 from streams.times import SECOND
 from streams.work import JOIN_FIX, Track
 
@@ -75,8 +77,8 @@ def judge_absent(known: Known, permit: str) -> Judged:
     course = known.course(permit)
     if course.started is None or not course.posts:
         return NOTHING
-    policy = known.site.policy
-    warn, alarm = policy.guardian_warn * SECOND, policy.guardian_alarm * SECOND
+    terms = known.terms()
+    warn, alarm = terms.ms["guardian_warn"], terms.ms["guardian_alarm"]
     found, wakes = [], []
     for since, until, length, worker in absences(known, course):
         open_ = until >= known.now and course.at_work(known.now)
@@ -101,7 +103,7 @@ def _evidence(known: Known, course: Course, worker: str, since: int) -> tuple[st
 
 def silence(known: Known, course: Course) -> Iterator[tuple[str, int, int]]:
     """(worker, from, to) where the tag of a guardian on duty was not heard of for too long while work went on."""
-    limit = known.site.policy.tag_silent * SECOND
+    limit = known.terms().ms["tag_silent"]
     for post in course.posts:
         track = _tracks(known, course).get(post.worker)
         for start, end in course.working(known.now):
@@ -111,4 +113,69 @@ def silence(known: Known, course: Course) -> Iterator[tuple[str, int, int]]:
                     yield post.worker, a, b
 
 
-RULES = (Rule("GUARD-ABSENT", "permit", 3, CAUSES, judge_absent, "4.10 f); AQ 3064.2 5.9.6", GB, "A", "31", ("S19", "S20", "S21", "S22")),)
+def judge_two_posts(known: Known, permit: str) -> Judged:
+    """X-GUARD-MULTI: the guardian on duty here is on duty at another work point at the same time; the later permit says so."""
+    course = known.course(permit)
+    if course.started is None or course.point is None:
+        return NOTHING
+    found = []
+    for post in course.posts:
+        for other in known.site.watched.get(post.worker, ()):
+            theirs = known.course(other) if other != permit else None
+            if theirs is None or theirs.started is None or theirs.point is None or (theirs.started.at, other) > (course.started.at, permit):
+                continue
+            apart = math.dist((course.point.x, course.point.y, course.point.z), (theirs.point.x, theirs.point.y, theirs.point.z))
+            if apart <= known.terms()["two_posts"] or theirs.point_id == course.point_id:
+                continue
+            for a, b in _together(known, course, post, theirs):
+                numbers = {"permit": permit, "other": other, "worker": post.worker, "apart": f"{apart:.0f} m", "since": known.clock(a)}
+                open_ = b >= known.now and course.at_work(known.now) and theirs.at_work(known.now)
+                found.append(Finding(a, (course.request_ref, theirs.request_ref), None if open_ else b, numbers=numbers, permit=permit, point=course.point_id))
+    shared = course.at_work(known.now) and any(len(known.site.watched.get(p.worker, ())) > 1 for p in course.posts)
+    return Judged(tuple(found), known.now + (30 if found else 1) * SECOND if shared else None)
+
+
+def _together(known: Known, course: Course, post: Post, theirs: Course) -> list[tuple[int, int]]:
+    """When a post here and a post of the same person there are both held while both are at work."""
+    mine = among(course.working(known.now), post.since, post.until if post.until is not None else known.now)
+    for other in theirs.posts:
+        if other.worker == post.worker:
+            return both_of(mine, among(theirs.working(known.now), other.since, other.until if other.until is not None else known.now))
+    return []
+
+
+def judge_watch(known: Known, permit: str) -> Judged:
+    """X-WATCH: after hot work nobody watched for as long as the pack asks: the guardian surely left, signed off, or the permit was closed before."""
+    course = known.course(permit)
+    if course.finished is None or course.type not in HOT or not course.posts:
+        return NOTHING
+    due = course.finished.at + known.terms(course.finished.at).ms["post_watch"]
+    until = min(due, known.now)
+    gone = _first_gone(known, course, course.finished.at, until)
+    if gone is None:
+        return Judged(wake=known.now + 15 * SECOND if known.now < due else None) if known.now <= due else NOTHING
+    numbers = {"permit": permit, "finished": known.clock(course.finished.at), "left": known.clock(gone), "watched": minutes(max(0, gone - course.finished.at)), "limit": minutes(due - course.finished.at)}
+    return Judged((Finding(gone, (course.request_ref, *known.refs(permit, "finished")), due if known.now >= due else None, numbers=numbers, permit=permit, point=course.point_id),), due)
+
+
+def _first_gone(known: Known, course: Course, start: int, end: int) -> int | None:
+    """When the post was surely empty for at least the warning time after the work, or the permit closed too soon."""
+    due = start + known.terms(start).ms["post_watch"]
+    marks = [course.accepted.at] if course.accepted and course.accepted.at < due else []
+    there, patience = present(known, course), known.terms().ms["guardian_warn"]
+    for a, b in _between(there, start, end):
+        for worker in current(course, a) or [p.worker for p in course.posts]:
+            track = _tracks(known, course).get(worker)
+            left = track.outside.next(a) if track else None
+            if left is not None and left < b and b - left >= patience:
+                marks.append(max(left, a))
+        if not current(course, b) and b - a >= patience:
+            marks.append(a)
+    return min(marks, default=None)
+
+
+RULES = (
+    Rule("GUARD-ABSENT", "permit", 3, CAUSES, judge_absent, "4.10 f); AQ 3064.2 5.9.6", GB, "A", "31", ("S19", "S20", "S21", "S22")),
+    Rule("X-GUARD-MULTI", "permit", 2, CAUSES | {"near"}, judge_two_posts, "4.10", GB, "B", "", ("S23",)),
+    Rule("X-WATCH", "permit", 3, CAUSES, judge_watch, "5.2.14; 29 CFR 1910.252(a)(2)(iii)", GB, "C", "", ("S54",)),
+)

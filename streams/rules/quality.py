@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from streams.course import Course
-from streams.events import ClockSaid
+from streams.events import ChainSaid, ClockSaid
 from streams.rules.gas import GASES, unseen
 from streams.rules.guardian import silence
-from streams.rules.limits import CAMERA_CLOCK_OFF, CLOCK_OFF
-from streams.rules.rule import NOTHING, Finding, Judged, Known, Rule, minutes
-from streams.times import SECOND
+from streams.rules.rule import NOTHING, Finding, Judged, Known, Rule, minutes, without
+from streams.times import HOUR, SECOND
 
 OURS = "PermitWatch"
 
@@ -18,24 +17,29 @@ def judge_channel(known: Known, tag: str) -> Judged:
     channel = known.atlas.channels.get(tag)
     if channel is None or channel.kind not in GASES:
         return NOTHING
-    site, limit, now = known.site, known.site.policy.detector_silent * SECOND, known.now
+    site, limit, now = known.site, known.terms().ms["detector_silent"], known.now
     found, wake = [], now + limit
-    for a, b in unseen(site, tag, site.began, now):
+    for a, b in _alone(known, tag, unseen(site, tag, site.began, now, live=True)):
         dark = site.dark(a, b)
         if b >= now:
             wake = min(wake, a + dark + limit + 1 if a + dark + limit >= now else now + 60 * SECOND)
         if b - a - dark > limit:
             found.append(_silent(known, tag, a, None if b >= now else b))
-    return Judged(tuple(f for f in found if f), wake)
+    return Judged(tuple(found), wake)
 
 
-def _silent(known: Known, tag: str, start: int, end: int | None) -> Finding | None:
+def _alone(known: Known, tag: str, silent: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Silence without the work of special and confined jobs, whose X-GAS-GAP tells it sooner."""
+    jobs = [c for point in known.atlas.points_of_tag.get(tag, ()) for c in known.at(point) if c.special and c.started]
+    told = [span for c in jobs for span in c.working(known.now)]
+    return [piece for a, b in silent for piece in (without(told, a, b) if told else [(a, b)])]
+
+
+def _silent(known: Known, tag: str, start: int, end: int | None) -> Finding:
     until = known.now if end is None else end
     jobs = [c for point in known.atlas.points_of_tag.get(tag, ()) for c in known.at(point) if any(b > start and a < until for a, b in c.working(known.now))]
-    if jobs and all(c.special for c in jobs):
-        return None
     blinded = next((c for c in jobs if c.needs_gas), None)
-    numbers = {"tag": tag, "since": known.clock(start), "limit": minutes(known.site.policy.detector_silent * SECOND), "permit": blinded.permit if blinded else "—"}
+    numbers = {"tag": tag, "since": known.clock(start), "limit": minutes(known.terms().ms["detector_silent"]), "permit": blinded.permit if blinded else "—"}
     evidence = tuple(r for r in (blinded.started_ref if blinded else "", known.site.plant_ref) if r)
     return Finding(start, evidence, end, 2 if blinded else 3, numbers, blinded.permit if blinded else "", blinded.point_id if blinded else "")
 
@@ -52,7 +56,7 @@ def judge_tag(known: Known, permit: str) -> Judged:
 
 def _lost(known: Known, course: Course, worker: str, a: int, b: int) -> Finding:
     open_ = b >= known.now and course.at_work(known.now)
-    numbers = {"tag": worker, "since": known.clock(a), "limit": minutes(known.site.policy.tag_silent * SECOND), "permit": course.permit}
+    numbers = {"tag": worker, "since": known.clock(a), "limit": minutes(known.terms().ms["tag_silent"]), "permit": course.permit}
     evidence = tuple(r for r in (course.request_ref, course.started_ref) if r)
     return Finding(a, evidence, None if open_ else b, 2, numbers, course.permit, course.point_id, "tag")
 
@@ -68,7 +72,7 @@ def judge_unbound(known: Known, permit: str) -> Judged:
 
 def judge_clock(known: Known, device: str) -> Judged:
     """DQ-CLOCK: a device's clock is off by more than 5 s (a camera's by 30 s); what it says is corrected by the measured offset."""
-    limit = CAMERA_CLOCK_OFF if device in known.atlas.points_of_camera else CLOCK_OFF
+    limit = known.terms().ms["camera_clock_off" if device in known.atlas.points_of_camera else "clock_off"]
     found: list[Finding] = []
     open_: tuple[int, str, int] | None = None
     for fact in known.site.clocks.get(device, ()):
@@ -118,11 +122,40 @@ def judge_lag(known: Known, site: str) -> Judged:
     return Judged(tuple(found), known.now + SECOND if found and found[-1].end is None else None)
 
 
+def judge_late(known: Known, source: str) -> Judged:
+    """DQ-LATE: facts of a source that matter at once came long after they were true."""
+    comer, found = known.site.comers.get(source), []
+    late = comer.late if comer else None
+    for a, b, top, ref in zip(late.first, late.last, late.top, late.ref, strict=True) if late else ():
+        over = b + 10 * 60 * SECOND < known.now
+        numbers = {"source": source, "late": minutes(int(top)), "since": known.clock(a), "limit": minutes(known.terms().ms["late_fact"])}
+        found.append(Finding(a, (ref,), b if over else None, numbers=numbers))
+    return Judged(tuple(found), known.now + 60 * SECOND if any(f.end is None for f in found) else None)
+
+
+def judge_repeats(known: Known, source: str) -> Judged:
+    """DQ-DUP: a source says the same facts again and again under new numbers."""
+    comer, most = known.site.comers.get(source), int(known.terms()["repeats"])
+    if comer is None or len(comer.repeats) < most or comer.repeats[-1] < known.now - HOUR:
+        return NOTHING
+    numbers = {"source": source, "count": len(comer.repeats), "limit": most}
+    return Judged((Finding(comer.repeats[most - 1], (comer.ref,), numbers=numbers),), known.now + 10 * 60 * SECOND)
+
+
+def judge_chain(known: Known, site: str) -> Judged:
+    """SYS-CHAIN: the archive was changed after it was written: its hash chain breaks at a link."""
+    found = tuple(Finding(f.event.at, (f.ref,), numbers={"link": f.event.link, "detail": f.event.detail}) for f in known.site.broken if isinstance(f.event, ChainSaid))
+    return Judged(found)
+
+
 RULES = (
     Rule("DQ-SILENT", "channel", 3, frozenset({"gas"}), judge_channel, "a blind sensor is a safety alert: our rule", OURS, "C", "", ("S62",)),
     Rule("DQ-SILENT", "permit", 2, frozenset({"permit", "guard"}), judge_tag, "AQ 3064.3 7.2.1 (upload 30/min)", "AQ 3064.3-2025", "A", "", ("S19",)),
     Rule("DQ-UNBOUND", "permit", 3, frozenset({"permit"}), judge_unbound, "our rule", OURS, "C", "", ("U01",)),
     Rule("DQ-CLOCK", "device", 3, frozenset({"clock"}), judge_clock, "our figure", OURS, "C", "", ("S09",)),
-    Rule("DQ-SEQ", "series", 3, frozenset({"holes"}), judge_holes, "our rule", OURS, "C", "", ()),
-    Rule("SYS-LAG", "site", 2, frozenset({"dark"}), judge_lag, "our rule", OURS, "C", "", ()),
+    Rule("DQ-SEQ", "series", 3, frozenset({"holes"}), judge_holes, "our rule", OURS, "C", "", ("R-SEQ",)),
+    Rule("DQ-LATE", "source", 3, frozenset({"late"}), judge_late, "our figure", OURS, "C", "", ("R-LATE",)),
+    Rule("DQ-DUP", "source", 3, frozenset({"late"}), judge_repeats, "our figure", OURS, "C", "", ("R-DUPS",)),
+    Rule("SYS-CHAIN", "site", 2, frozenset({"site"}), judge_chain, "our rule", OURS, "C", "", ("S72",)),
+    Rule("SYS-LAG", "site", 2, frozenset({"dark"}), judge_lag, "our rule", OURS, "C", "", ("R-LAG",)),
 )

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Any, Final, Literal
+from datetime import date, datetime, time
+from typing import Any, Final, Literal, get_args
 from zoneinfo import ZoneInfo
 
 from streams.atlas import Atlas, atlas_of
 from streams.course import Course, read_course
+from streams.packs import Terms
+from streams.times import Stamp
 from streams.work import Site, Work
 
-Subject = Literal["permit", "point", "channel", "series", "device", "scan", "site"]
-Cause = Literal["permit", "seen", "gas", "guard", "video", "clock", "roster", "scan", "holes", "dark"]
+Subject = Literal["permit", "point", "channel", "series", "device", "worker", "site", "zone", "area", "contractor", "hazard", "source"]
+Cause = Literal["permit", "seen", "gas", "guard", "video", "clock", "roster", "scan", "holes", "dark", "near", "weather", "process", "position", "evidence", "site", "device", "life", "late"]
+SUBJECTS: Final = get_args(Subject)
+CAUSES: Final = get_args(Cause)
 
 RESPOND: Final = {1: 45_000, 2: 252_000, 3: 1_800_000, 4: 28_800_000}
 """First response in ms by priority (`domain.md` 3.5: 45 s, 4.2 min, 30 min, the shift)."""
@@ -33,6 +37,11 @@ class Finding:
     variant: str = ""
     aq: str | None = None
     requests: tuple[tuple[str, str], ...] = ()
+    hold: str = ""
+    """Why it is suppressed by design: recorded, not told."""
+    incident: str = ""
+    members: int = 1
+    area: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +69,8 @@ class Rule:
     confidence: str
     aq: str = ""
     stories: tuple[str, ...] = ()
+    prompt: bool = False
+    """Found long after it was true, it is recorded as late and wakes nobody."""
 
 
 class Known:
@@ -68,6 +79,10 @@ class Known:
     def __init__(self, site: Site) -> None:
         self.site = site
         self.courses: dict[str, Course] = {}
+        self.only: Terms | None = None
+        self.packs_changed()
+        self.memo: dict[str, tuple[object, ...]] = {}
+        """What a rule worked out for the same course and moment, for its sisters."""
         self._said: dict[int, str] = {}
         self._zone: tuple[str, ZoneInfo] = ("UTC", ZoneInfo("UTC"))
 
@@ -79,8 +94,27 @@ class Known:
     def atlas(self) -> Atlas:
         return atlas_of(self.site.plant)
 
+    def terms(self, at: int | None = None) -> Terms:
+        """The terms in force at a moment (default: now)."""
+        return self.only or self.site.terms(at)
+
+    def packs_changed(self) -> None:
+        """Notes whether one pack has been in force all the time, the common case."""
+        self.only = self.site.terms() if len(self.site.packs) == 1 else None
+
     def work(self, permit: str) -> Work:
         return self.site.works[permit]
+
+    def step(self, permit: str, name: str, last: bool = False) -> Stamp | None:
+        """When a step of a permit's life was taken, first or last."""
+        work = self.site.works[permit]
+        fact = work.last(name) if last else work.first(name)
+        return self.site.stamp(fact) if fact else None
+
+    def refs(self, permit: str, *names: str) -> tuple[str, ...]:
+        """The evidence of the first step of each name, where there is one."""
+        work = self.site.works[permit]
+        return tuple(f.ref for n in names if (f := work.first(n)))
 
     def course(self, permit: str) -> Course:
         found = self.courses.get(permit)
@@ -91,6 +125,14 @@ class Known:
     def at(self, point: str) -> list[Course]:
         """The courses of all permits at a work point."""
         return [self.course(permit) for permit in self.site.at_point.get(point, ())]
+
+    def day(self, ms: int) -> date:
+        """The local day."""
+        return self.local(ms).date()
+
+    def midnight(self, day: date) -> int:
+        """When a local day begins, ms."""
+        return int(datetime.combine(day, time(), self.zone()).timestamp() * 1000)
 
     def zone(self) -> ZoneInfo:
         name = self.site.plant.timezone if self.site.plant else "UTC"
@@ -125,6 +167,28 @@ def minutes(ms: int) -> str:
     """A length of time as people say it: `47 min`, `30 min 40 s`."""
     whole, rest = divmod(round(abs(ms) / 1000), 60)
     return f"{whole} min {rest} s" if rest and whole else (f"{whole} min" if whole else f"{rest} s")
+
+
+def among(spans: Iterable[tuple[int, int]], start: int, end: int) -> list[tuple[int, int]]:
+    """The parts of spans within [start, end]."""
+    return [(max(a, start), min(b, end)) for a, b in spans if b >= start and a <= end]
+
+
+def without(spans: list[tuple[int, int]], start: int, end: int) -> list[tuple[int, int]]:
+    """The parts of [start, end] that no span covers."""
+    out, at = [], start
+    for a, b in merge(spans):
+        if b <= start or a >= end:
+            continue
+        if a > at:
+            out.append((at, a))
+        at = max(at, b)
+    return [*out, (at, end)] if at < end else out
+
+
+def both_of(xs: list[tuple[int, int]], ys: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Where two lists of spans overlap."""
+    return [(max(a, c), min(b, d)) for a, b in xs for c, d in ys if max(a, c) < min(b, d)]
 
 
 def merge(spans: list[tuple[int, int]], join: int = 0) -> list[tuple[int, int]]:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from functools import lru_cache
 
 from streams.course import Course
-from streams.events import Check, Step
+from streams.outputs import Check
 from streams.rules.access import in_time
+from streams.rules.approval import signed_on_site
 from streams.rules.gas import fresh, gas_tags, record_gaps, retested, stream_gaps, unseen
 from streams.rules.guardian import absences, current, present
-from streams.rules.limits import CAMERA_CLOCK_OFF, CLOCK_OFF, CONFINED
+from streams.rules.limits import CONFINED
 from streams.rules.permit import approved_first
 from streams.rules.rule import Known, minutes
 from streams.rules.video import covers
@@ -38,17 +38,17 @@ def _truths(known: Known, course: Course) -> Iterator[tuple[str, Truth | None, d
     clock = known.clock
     if course.needs_gas:
         yield "T1", (approved_first(course) if ta else None), {"tg": clock(tg.at if tg else None), "ta": clock(ta.at if ta else None)}
-        yield "T2", (fresh(course, ts) if ts else None), {"tg": clock(tg.at if tg else None), "ts": clock(ts.at if ts else None), "age": minutes(ts.at - tg.at) if ts and tg else "—"}
+        yield "T2", (fresh(course, ts, known.terms(ts.at)) if ts else None), {"tg": clock(tg.at if tg else None), "ts": clock(ts.at if ts else None), "age": minutes(ts.at - tg.at) if ts and tg else "—"}
     yield "T3", (before(ta, ts) if ta and ts else (Truth.FALSE if ts else None)), {"ta": clock(ta.at if ta else None), "ts": clock(ts.at if ts else None)}
     yield "T4", (_video(known, course) if ts else None), {}
     over = ts is not None and te is None and course.valid_to is not None and known.now > course.valid_to and not course.accepted
     yield "T5", (in_time(course, te) if te else (Truth.FALSE if over else None)), {"te": clock(te.at if te else None), "valid_to": clock(course.valid_to)}
     resumed = [p for p in course.pauses if p.until]
     if resumed and course.needs_gas:
-        yield "T6", every(retested(course, p) for p in resumed), {"pauses": str(len(resumed))}
+        yield "T6", every(retested(course, p, known.terms(p.since.at)) for p in resumed), {"pauses": str(len(resumed))}
     if course.type == CONFINED:
         yield "T7", (_readings(known, course) if ts else None), {}
-    yield "T8", (_signed_on_site(known, course) if ta else None), {"radius": f"{course.point.radius:g}" if course.point else "—"}
+    yield "T8", (signed_on_site(known, course) if ta else None), {"radius": f"{course.point.radius:g}" if course.point else "—"}
     yield "T9", *_clocks(known, course)
 
 
@@ -58,36 +58,17 @@ def _video(known: Known, course: Course) -> Truth | None:
 
 
 def _readings(known: Known, course: Course) -> Truth | None:
-    if list(record_gaps(course, known.now)) or stream_gaps(known, course):
+    if list(record_gaps(course, known.now, known.terms().ms["record_every"])) or stream_gaps(known, course):
         return Truth.FALSE
     if course.finished is None:
         return None
     return Truth.TRUE if gas_tags(known, course) else Truth.UNKNOWN
 
 
-def _signed_on_site(known: Known, course: Course) -> Truth:
-    """T8: the signer's position at Ta against the point's fence, allowing two sigma; no fix within 10 min is not known."""
-    work = known.work(course.permit)
-    issued = work.first("issued")
-    step = issued.event if issued else None
-    if course.point is None or not isinstance(step, Step):
-        return Truth.UNKNOWN
-    away, acc = None, 0.0
-    if step.x is not None and step.y is not None:
-        away, acc = math.dist((step.x, step.y, step.z or course.point.z), (course.point.x, course.point.y, course.point.z)), step.acc or 0.0
-    elif work.signing and work.signing.apart <= 10 * MINUTE:
-        away, acc = work.signing.away, work.signing.acc
-    if away is None:
-        return Truth.UNKNOWN
-    if away + 2 * acc <= course.point.radius:
-        return Truth.TRUE
-    return Truth.FALSE if away - 2 * acc > course.point.radius else Truth.UNKNOWN
-
-
 def _clocks(known: Known, course: Course) -> tuple[Truth, dict[str, str]]:
     """T9: clocks that were compared are corrected, so they are known; the text says which were off."""
     names = [*(course.point.cameras if course.point else ()), *gas_tags(known, course)]
-    off = [(n, known.site.offset(n)[0], CAMERA_CLOCK_OFF if course.point and n in course.point.cameras else CLOCK_OFF) for n in names]
+    off = [(n, known.site.offset(n)[0], known.terms().ms["camera_clock_off" if course.point and n in course.point.cameras else "clock_off"]) for n in names]
     said = ", ".join(f"{n} {ms / SECOND:+g} s" for n, ms, limit in off if abs(ms) > limit)
     return Truth.TRUE, {"off": said or "—"}
 
@@ -123,7 +104,7 @@ def _permit(known: Known, course: Course) -> str:
 
 def _guard(known: Known, course: Course) -> str:
     now = known.now
-    if any(until >= now for _, until, length, _ in absences(known, course) if length >= known.site.policy.guardian_warn * SECOND):
+    if any(until >= now for _, until, length, _ in absences(known, course) if length >= known.terms().ms["guardian_warn"]):
         return "bad"
     return "ok" if any(b >= now - FRESH for _, b in present(known, course)) and current(course, now) else "unknown"
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from streams.course import Course
 from streams.rules.gas import GB
-from streams.rules.limits import SPECIAL, VIDEO_GAP_PER_HOUR
-from streams.rules.rule import NOTHING, Finding, Judged, Known, Rule, merge, minutes, wake_at
+from streams.rules.limits import SPECIAL
+from streams.rules.rule import NOTHING, Finding, Judged, Known, Rule, both_of, merge, minutes, wake_at, without
 from streams.times import HOUR, MINUTE, SECOND, Truth
 from streams.work import JOIN_BEAT, Camera
 
@@ -42,40 +42,25 @@ def _off(known: Known, name: str, camera: Camera) -> list[tuple[int, int]]:
     return out
 
 
-def _holes(spans: list[tuple[int, int]], start: int, end: int) -> list[tuple[int, int]]:
-    out, at = [], start
-    for a, b in merge(spans):
-        if b <= start or a >= end:
-            continue
-        if a > at:
-            out.append((at, a))
-        at = max(at, b)
-    return [*out, (at, end)] if at < end else out
-
-
-def _both(xs: list[tuple[int, int]], ys: list[tuple[int, int]]) -> list[tuple[int, int]]:
-    return [(max(a, c), min(b, d)) for a, b in xs for c, d in ys if max(a, c) < min(b, d)]
-
-
 def film(known: Known, course: Course, start: int, end: int) -> Film:
     """What the cameras of the work point say of [start, end]. An index that is 10 min old has said all it will say."""
     names = course.point.cameras if course.point else []
     cameras = [(n, known.site.cameras[n]) for n in names if n in known.site.cameras]
-    open_ = _holes([s for n, c in cameras for s in _filmed(known, n, c)], start, end)
+    open_ = without([s for n, c in cameras for s in _filmed(known, n, c)], start, end)
     silent: list[tuple[int, int]] = [(start, end)]
     for name, camera in cameras:
-        silent = _both(silent, _off(known, name, camera))
+        silent = both_of(silent, _off(known, name, camera))
     told = max(start, min(end, known.now - known.site.policy.index_delay * SECOND))
-    missing = merge(_both(open_, merge([*(silent if cameras else []), (start, told)])))
-    return Film(missing, [(a, b) for lo, hi in open_ for a, b in _holes(missing, lo, hi)], told)
+    missing = merge(both_of(open_, merge([*(silent if cameras else []), (start, told)])))
+    return Film(missing, [(a, b) for lo, hi in open_ for a, b in without(missing, lo, hi)], told)
 
 
-def exceeded(gaps: list[tuple[int, int]]) -> list[tuple[int, int]]:
-    """The gaps at whose end (or within which) more than 10 s are missing from some sliding hour."""
+def exceeded(gaps: list[tuple[int, int]], most: int) -> list[tuple[int, int]]:
+    """The gaps at whose end (or within which) more than `most` ms are missing from some sliding hour."""
     out = []
     for i, (a, b) in enumerate(gaps):
         lost = sum(max(0, min(d, b) - max(c, b - HOUR)) for c, d in gaps[: i + 1])
-        if lost > VIDEO_GAP_PER_HOUR:
+        if lost > most:
             out.append((a, b))
     return out
 
@@ -92,15 +77,21 @@ def phases(course: Course) -> list[tuple[int, int]]:
     return [first, *([(start + PHASE, end - PHASE)] if end - start > 2 * PHASE else []), (end - PHASE, end + PHASE)]
 
 
+def asks_full(known: Known, course: Course) -> bool:
+    """Must all of the work be filmed? Special hot work always (GB 30871-2022 5.2.11), other hot and confined work where the pack says so."""
+    return course.type == SPECIAL or (course.needs_full_video and known.terms()["full_video"] > 0)
+
+
 def covers(known: Known, course: Course) -> Truth:
     """T4: does video cover the work, as its type asks?"""
     if course.started is None:
         return Truth.UNKNOWN
-    if course.needs_full_video and (known.site.policy.full_video or course.type == SPECIAL):
+    if asks_full(known, course):
         seen = film(known, course, course.started.at, course.over_by(known.now))
-        if exceeded(seen.missing):
+        most = known.terms().ms["video_gap"]
+        if exceeded(seen.missing, most):
             return Truth.FALSE
-        return Truth.UNKNOWN if exceeded(merge([*seen.missing, *seen.unknown])) else Truth.TRUE
+        return Truth.UNKNOWN if exceeded(merge([*seen.missing, *seen.unknown]), most) else Truth.TRUE
     judged = []
     for a, b in phases(course):
         seen = film(known, course, a, b)
@@ -114,23 +105,23 @@ def judge_video(known: Known, permit: str) -> Judged:
     course = known.course(permit)
     if course.started is None:
         return NOTHING
-    if not (course.needs_full_video and (known.site.policy.full_video or course.type == SPECIAL)):
+    if not (asks_full(known, course)):
         return _judge_phases(known, course)
     start, end = course.started.at, course.over_by(known.now)
     seen = film(known, course, start, end)
-    evidence = _evidence(known, course)
+    evidence, most = _evidence(known, course), known.terms().ms["video_gap"]
     found: list[Finding] = []
     wakes: list[int | None] = []
-    for a, b in exceeded(seen.missing):
+    for a, b in exceeded(seen.missing, most):
         open_ = seen.lasts(b, end) and (course.at_work(known.now) or b < end)
-        numbers = {"permit": permit, "since": known.clock(a), "limit": minutes(VIDEO_GAP_PER_HOUR)} | ({} if open_ else {"length": minutes(b - a)})
+        numbers = {"permit": permit, "since": known.clock(a), "limit": minutes(most)} | ({} if open_ else {"length": minutes(b - a)})
         found.append(Finding(a, evidence, None if open_ else b, 2 if course.type == SPECIAL else 3, numbers, permit, course.point_id))
     if course.at_work(known.now):
         open_gap = [a for a, b in seen.missing if b >= known.now]
-        wakes.append(max(known.now + SECOND, open_gap[0] + VIDEO_GAP_PER_HOUR + 1) if open_gap else known.now + 30 * SECOND)
+        wakes.append(max(known.now + SECOND, open_gap[0] + most + 1) if open_gap else known.now + 30 * SECOND)
         wakes.append(_next_off(known, course))
     if seen.unknown and not found:
-        wakes.append(seen.unknown[0][0] + known.site.policy.index_delay * SECOND + VIDEO_GAP_PER_HOUR + 1)
+        wakes.append(seen.unknown[0][0] + known.site.policy.index_delay * SECOND + most + 1)
     return Judged(tuple(found), wake_at(*wakes))
 
 
@@ -138,7 +129,7 @@ def _next_off(known: Known, course: Course) -> int | None:
     """If a recorder says at this moment that it is off, ten seconds from now is when it matters."""
     names = course.point.cameras if course.point else []
     off = [c for n in names if (c := known.site.cameras.get(n)) and any(b + JOIN_BEAT >= known.now for _, b in c.off)]
-    return known.now + VIDEO_GAP_PER_HOUR + 1 if off else None
+    return known.now + known.terms().ms["video_gap"] + 1 if off else None
 
 
 def _judge_phases(known: Known, course: Course) -> Judged:

@@ -1,0 +1,90 @@
+"""What a site may forget: everything that ended before a horizon and that no rule will ask for again."""
+
+from __future__ import annotations
+
+from streams.events import Activity, Hazard, OfficialWarning, Production, Record, SpecialTime
+from streams.times import HOUR
+from streams.work import Fact, Person, Site
+
+LONG = 28 * 24 * HOUR
+"""How much longer what counts over weeks is kept: photos, violations, closed hazards."""
+
+
+def forget(site: Site, horizon: int) -> None:
+    """Lets go of what ended before the horizon (ms)."""
+    _telemetry(site, horizon)
+    for person in site.people.values():
+        _person(person, horizon)
+    site.visitors = {door: kept for door, workers in site.visitors.items() if (kept := [w for w in workers if w in site.people and site.people[w].scans])}
+    for signed in site.signed.values():
+        signed[:] = [row for row in signed if row[0] >= horizon]
+    _facts(site, horizon)
+
+
+def _telemetry(site: Site, horizon: int) -> None:
+    for series in site.series.values():
+        for spans in (series.over, series.near, series.alarm, series.bad, series.wild, series.units):
+            spans.forget(horizon)
+        series.held.forget(horizon)
+        series.trace = {m: v for m, v in series.trace.items() if v[0] >= horizon}
+    for frames in (*site.frames.values(), *site.live.values()):
+        while len(frames.last) > 1 and frames.last[1] < horizon:
+            frames.forget(frames.last[0] + 1)
+    for winds in site.winds.values():
+        winds.work.forget(horizon)
+        winds.lifting.forget(horizon)
+    for inside in site.zones.values():
+        for worker in [w for w, spans in inside.items() if spans.last[-1] < horizon]:
+            del inside[worker]
+    for sights in site.sights.values():
+        for spans in sights.values():
+            spans.forget(horizon)
+    for cameras in site.sightings.values():
+        for seen in cameras.values():
+            seen.spans.forget(horizon)
+            seen.few = [m for m in seen.few if m >= horizon]
+    for camera in site.cameras.values():
+        for spans in (camera.on, camera.off, camera.heard):
+            if len(spans.last) > 1:
+                spans.forget(min(horizon, spans.last[-1]))
+        while camera.clips.hi and camera.clips.hi[0] < horizon:
+            del camera.clips.lo[0], camera.clips.hi[0]
+    for comer in site.comers.values():
+        comer.late.forget(horizon)
+
+
+def _person(person: Person, horizon: int) -> None:
+    person.scans = [f for f in person.scans if f.event.at >= horizon]
+    person.tag = [f for f in person.tag if f.event.at >= horizon]
+    person.places = [p for p in person.places if p[0] >= horizon]
+    person.records = [f for f in person.records if f.event.at >= horizon - 4 * LONG or (isinstance(f.event, Record) and f.event.what == "practice")][-200:]
+    person.certificates = person.certificates[-20:]
+    person.listed = person.listed[-2:]
+    person.hr = person.hr[-4:]
+    person.authorisations = person.authorisations[-4:]
+
+
+def _facts(site: Site, horizon: int) -> None:
+    """Facts of the site that ended."""
+
+    def ended(fact: Fact) -> int:
+        match fact.event:
+            case OfficialWarning(until=until) | SpecialTime(until=until) | Production(until=until):
+                return until
+            case _:
+                return fact.event.at
+
+    site.warnings = [f for f in site.warnings if ended(f) >= horizon]
+    site.specials = [f for f in site.specials if ended(f) >= horizon]
+    site.probes = [f for f in site.probes if f.event.at >= horizon - LONG][-5000:]
+    site.registries = site.registries[-8:]
+    site.productions = {k: v for k, v in site.productions.items() if ended(v[-1]) >= horizon}
+    site.activities = {k: v for k, v in site.activities.items() if not (isinstance(v[-1].event, Activity) and v[-1].event.phase == "end" and v[-1].event.at < horizon)}
+    site.hazards = {k: v for k, v in site.hazards.items() if not (isinstance(v[-1].event, Hazard) and v[-1].event.state == "closed" and v[-1].event.at < horizon - LONG)}
+    site.photos = {k: v for k, v in site.photos.items() if v[-1].event.at >= horizon - LONG}
+    site.actions = {k: kept for k, v in site.actions.items() if (kept := [f for f in v if f.event.at >= horizon])}
+    site.done = {k: v for k, v in site.done.items() if v[-1].event.at >= horizon}
+    for devices in (site.devices, site.equipment, site.contractors):
+        for facts in devices.values():
+            del facts[:-8]
+    site.analysts = {k: v for k, v in site.analysts.items() if v[-1].event.at >= horizon - LONG}

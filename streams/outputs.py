@@ -1,0 +1,141 @@
+"""The words for what is concluded: alerts, verdicts, requests, deliveries, dead letters; and the JSON Schema of everything on the wire."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+from msgspec import Struct
+
+from streams.events import Any_, Entry, Envelope
+
+
+class Alert(Struct, frozen=True, omit_defaults=False):
+    """One revision of an alert. `id` is derived from (code, site, subject, n-th interval in event time)."""
+
+    id: str
+    revision: int
+    site: str
+    code: str
+    priority: int
+    state: Literal["raised", "acknowledged", "in_progress", "cleared", "verified", "closed", "shelved", "suppressed", "retracted"]
+    subject: str
+    incident: str
+    permit: str
+    point: str
+    area: str
+    start: int
+    end: int | None
+    raised: int
+    known: int
+    deadline: int
+    aq: str
+    clause: str
+    edition: str
+    confidence: str
+    pack: str
+    text: dict[str, str]
+    advice: dict[str, str]
+    numbers: dict[str, Any]
+    evidence: list[str]
+    by: str = ""
+    """Who acted last."""
+    owner: Literal["crew", "workshop", "director"] = "crew"
+    announce: bool = False
+    """Is this revision to be told to people? The first, a higher priority, a higher owner; never what is shelved, suppressed or late."""
+    late: bool = False
+    """It became known long after it was true: recorded, nobody is woken."""
+    hold: str = ""
+    """Why it is suppressed by design."""
+    until: int | None = None
+    """Shelved until."""
+    members: int = 1
+    """How many raw conditions it gathers."""
+
+
+class Check(Struct, frozen=True):
+    """One inequality of the three-timestamp algebra and what is known of it."""
+
+    outcome: Literal["consistent", "violation", "indeterminate", "pending"]
+    text: dict[str, str]
+
+
+class Verdict(Struct, frozen=True):
+    """All that is concluded of one permit: T1…T9, its barriers and its light."""
+
+    site: str
+    permit: str
+    revision: int
+    known: int
+    outcome: Literal["consistent", "violation", "indeterminate", "pending"]
+    status: str
+    light: Literal["green", "yellow", "red", "grey"]
+    why: dict[str, str]
+    barriers: dict[str, str]
+    checks: dict[str, Check]
+    times: dict[str, list[int]]
+    point: str
+    area: str
+    shop: str
+    type: str
+    crew: str
+    workers: list[str]
+    guardians: list[str]
+    valid_from: int
+    valid_to: int
+    evidence: list[str]
+
+
+class Command(Struct, frozen=True):
+    """A request to the system that owns a function; never an actuation. Dry-run unless a plant says otherwise."""
+
+    id: str
+    site: str
+    action: Literal[
+        "permit.suspend", "permit.lock", "permit.block", "permit.freeze", "authorization.freeze", "siren.on", "access.deny", "evacuate", "roll_call", "training.request"
+    ]  # fmt: skip
+    target: str
+    alert: str
+    revision: int
+    known: int
+    expires: int
+    dry_run: bool = True
+
+
+class Delivery(Struct, frozen=True):
+    """Who was told what, when, by which channel, and what it answered."""
+
+    site: str
+    subject: str
+    revision: int
+    channel: str
+    at: int
+    outcome: Literal["delivered", "retry", "refused", "dry-run", "gathered", "expired"]
+    answer: str = ""
+    repeat: bool = False
+    receiver: str = ""
+    step: str = ""
+
+
+class DeadLetter(Struct, frozen=True):
+    """What could not be understood: its bytes (base64), where they came from and why they were refused."""
+
+    topic: str
+    partition: int
+    offset: int
+    reason: str
+    detail: str
+    at: int
+    raw: bytes
+    site: str = ""
+    source: str = ""
+
+
+Output = Alert | Verdict | Command
+
+
+def schema() -> dict[str, Any]:
+    """The JSON Schema of everything on the wire, one definition per kind."""
+    words = [Envelope, Entry, Alert, Verdict, Command, Delivery, DeadLetter, *Any_.__args__]
+    _, definitions = msgspec.json.schema_components(words, ref_template="#/$defs/{name}")
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "PermitWatch events", "$defs": definitions}

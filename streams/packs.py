@@ -1,0 +1,299 @@
+"""Rule packs: versioned, effective-dated data over the rule functions, layered national ⊂ group ⊂ plant, read with errors that help.
+
+    PackError       something in a pack is wrong: file, line, key, what is wrong, what to do
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping
+from datetime import date
+from functools import lru_cache
+from importlib.resources import files
+from pathlib import Path
+from string import Formatter
+from typing import Any, Final, Literal
+
+import msgspec
+from msgspec import Struct
+
+from streams.limits import LIMITS, SCALE
+from streams.sentences import CODES, SENTENCES
+
+BUILT_IN: Final = ("gb", "aq", "osha", "nfpa", "site_example")
+DEEPEST: Final = 8
+RANK: Final = {"national": 0, "group": 1, "plant": 2}
+
+
+class Setting(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """What a pack says of one rule: on or off, its priority, delays in s, its sentence."""
+
+    on: bool | None = None
+    priority: Literal[1, 2, 3, 4] | None = None
+    on_delay: float | None = None
+    off_delay: float | None = None
+    zh: str = ""
+    en: str = ""
+
+
+class Waiver(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """Leave to be looser than the layer below: for one key, until a day, by somebody, for a reason; `signature` over all of it."""
+
+    key: str
+    until: str
+    by: str
+    reason: str
+    signature: str = ""
+
+
+class Pack(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """A pack. As written, it holds what it changes; resolved, everything (`base` is then what it stands on, for show)."""
+
+    name: str
+    version: str
+    layer: Literal["national", "group", "plant"]
+    edition: str
+    since: str
+    zh: str
+    en: str
+    base: str = ""
+    limits: dict[str, float] = {}
+    lel: dict[str, float] = {}
+    toxic: dict[str, float] = {}
+    molar: dict[str, float] = {}
+    warn_days: dict[str, list[int]] = {}
+    trades: dict[str, list[str]] = {}
+    rules: dict[str, Setting] = {}
+    waivers: list[Waiver] = []
+
+    @property
+    def label(self) -> str:
+        return f"{self.name} {self.version}"
+
+
+class PackError(Exception):
+    """Something in a pack is wrong: says where, what, and what to do."""
+
+    def __init__(self, file: str, line: int, key: str, what: str, remedy: str) -> None:
+        super().__init__(f"{file}:{line}: {key}: {what}. {remedy}")
+        self.file, self.line, self.key, self.what, self.remedy = file, line, key, what, remedy
+
+
+# ---- reading --------------------------------------------------------------------------------------------------------
+
+
+@lru_cache(maxsize=16)
+def built_in(name: str) -> Pack:
+    """One of the packs that come with us, resolved. Raises KeyError."""
+    if name.lower().replace("-", "_") not in BUILT_IN:
+        raise KeyError(name)
+    text = files("streams").joinpath("book", f"{name.lower().replace('-', '_')}.toml")
+    return read_text(text.read_text(encoding="utf-8"), f"{name.lower()}.toml", Path(), None)
+
+
+def read_pack(path: Path, today: date | None = None) -> Pack:
+    """Reads and resolves a pack file; its base is a built-in name or a file beside it. Raises PackError; the pack in force then stays."""
+    if not path.exists():
+        raise PackError(str(path), 1, "file", "there is no such pack", f"Give a file, or one of {', '.join(b.upper() for b in BUILT_IN)}")
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as wrong:
+        raise PackError(str(path), 1, "file", f"not UTF-8: {wrong}", "Save it as UTF-8") from None
+    return read_text(text, str(path), path.parent, today)
+
+
+def find_pack(name: str, folder: Path, today: date | None = None) -> Pack:
+    """A built-in pack by name, or a file beside `folder`."""
+    if name.lower().replace("-", "_") in BUILT_IN:
+        return built_in(name)
+    return read_pack(folder / name, today)
+
+
+def read_text(text: str, file: str, folder: Path, today: date | None, chain: tuple[str, ...] = ()) -> Pack:
+    """A pack's text, resolved on its base and checked against it."""
+    written = _parse(text, file)
+    _check_words(written, text, file)
+    if not written.base:
+        _complete(written, text, file)
+        return written
+    base = _base(written, text, file, folder, today, (*chain, Path(file).name))
+    _check_order(written, base, text, file)
+    _check_looser(written, base, text, file, today)
+    return _over(written, base)
+
+
+def _parse(text: str, file: str) -> Pack:
+    try:
+        return msgspec.convert(tomllib.loads(text), Pack)
+    except tomllib.TOMLDecodeError as wrong:
+        line = int(m[1]) if (m := re.search(r"line (\d+)", str(wrong))) else 1
+        raise PackError(file, line, "syntax", str(wrong), "Mend the TOML on this line (a key may stand once in a table)") from None
+    except msgspec.ValidationError as wrong:
+        said = str(wrong)
+        where = m[1] if (m := re.search(r"`\$\.?(.*?)`$", said)) else ""
+        key = f[1] if (f := re.search(r"field `(\w+)`", said)) else where.split(".")[-1].strip("[]") or "file"
+        raise PackError(file, line_of(text, key), key, said.split(" - at")[0], "docs/rules.md lists what a pack may say") from None
+
+
+def _base(written: Pack, text: str, file: str, folder: Path, today: date | None, chain: tuple[str, ...]) -> Pack:
+    name = written.base
+    if name in chain or f"{name.lower()}.toml" in chain or len(chain) > DEEPEST:
+        raise PackError(file, line_of(text, "base"), "base", f"{' → '.join((*chain, name))} goes in a circle", "Let the lowest pack stand on GB or OSHA")
+    if name.lower().replace("-", "_") in BUILT_IN:
+        return built_in(name)
+    path = folder / name
+    if not path.exists():
+        raise PackError(file, line_of(text, "base"), "base", f"there is no pack {name}", f"Name a file beside this one, or one of {', '.join(b.upper() for b in BUILT_IN)}")
+    return read_text(path.read_text(encoding="utf-8"), str(path), path.parent, today, chain)
+
+
+# ---- checks ---------------------------------------------------------------------------------------------------------
+
+
+def _check_words(pack: Pack, text: str, file: str) -> None:
+    """Known limits within what can be meant, known rules, sentences in both languages with numbers that the rule has, real days."""
+    for name, value in pack.limits.items():
+        limit = LIMITS.get(name)
+        if limit is None:
+            raise PackError(file, line_of(text, name), f"limits.{name}", "no such limit", nearest(name, list(LIMITS)))
+        if not limit.low <= value <= limit.high:
+            raise PackError(file, line_of(text, name), f"limits.{name}", f"{value:g} {limit.unit} cannot be meant", f"Write {limit.low:g} to {limit.high:g} {limit.unit}")
+    for code, setting in pack.rules.items():
+        if code not in CODES:
+            raise PackError(file, line_of(text, code), f"rules.{code}", "no such rule", nearest(code, sorted(CODES)))
+        _check_sentence(code, setting, text, file)
+    for day in (pack.since, *(w.until for w in pack.waivers)):
+        try:
+            date.fromisoformat(day)
+        except ValueError:
+            raise PackError(file, line_of(text, day), "since/until", f"{day!r} is not a day", "Write YYYY-MM-DD") from None
+
+
+def _check_sentence(code: str, setting: Setting, text: str, file: str) -> None:
+    if bool(setting.zh) != bool(setting.en):
+        missing = "en" if setting.zh else "zh"
+        raise PackError(file, line_of(text, code), f"rules.{code}.{missing}", "a sentence is missing in one language", f"Write {missing} too")
+    known = {w for lang in SENTENCES[code] for w in _slots(lang)}
+    for said in (setting.zh, setting.en):
+        strange = _slots(said) - known
+        if strange:
+            raise PackError(file, line_of(text, code), f"rules.{code}", f"the rule has no {{{min(strange)}}}", f"It has {', '.join(sorted(known))}")
+
+
+def _slots(said: str) -> set[str]:
+    return {name for _, name, _, _ in Formatter().parse(said) if name}
+
+
+def _complete(pack: Pack, text: str, file: str) -> None:
+    missing = [name for name in LIMITS if name not in pack.limits]
+    if missing:
+        raise PackError(file, 1, f"limits.{missing[0]}", "a pack without a base must give every limit", 'Add it, or write base = "GB"')
+
+
+def _check_order(pack: Pack, base: Pack, text: str, file: str) -> None:
+    if RANK[pack.layer] < RANK[base.layer]:
+        raise PackError(file, line_of(text, "layer"), "layer", f"a {pack.layer} pack cannot stand on a {base.layer} pack", "Layers go national, group, plant")
+    if pack.layer != "national" and date.fromisoformat(pack.since) < date.fromisoformat(base.since):
+        raise PackError(file, line_of(text, "since"), "since", f"{pack.since} is before its base came into force ({base.since})", "Let it begin later")
+
+
+def looser(pack: Pack, base: Pack) -> list[str]:
+    """The keys in which a pack asks for less than its base."""
+    out = []
+    for name, value in pack.limits.items():
+        direction, was = LIMITS[name].stricter, base.limits[name]
+        if (direction == "lower" and value > was) or (direction == "higher" and value < was):
+            out.append(f"limits.{name}")
+    out += [f"toxic.{gas}" for gas, value in pack.toxic.items() if gas in base.toxic and value > base.toxic[gas]]
+    for code, setting in pack.rules.items():
+        was_set = base.rules.get(code, Setting())
+        off = setting.on is False and was_set.on is not False
+        lower = setting.priority is not None and setting.priority > (was_set.priority or NORMAL.get(code, 4))
+        slower = any((getattr(setting, d) or 0) > (getattr(was_set, d) or 0) for d in ("on_delay",))
+        out += [f"rules.{code}"] if off or lower or slower else []
+    return out
+
+
+NORMAL: dict[str, int] = {}
+"""The rule book's own priority of each code; the book fills it in, since words know no rules."""
+
+
+def _check_looser(pack: Pack, base: Pack, text: str, file: str, today: date | None) -> None:
+    """A national pack may say what it likes; a group or a plant may only be stricter, or have leave that has not run out."""
+    if pack.layer == "national":
+        return
+    waived = {w.key: w for w in pack.waivers}
+    for key in looser(pack, base):
+        waiver, line = waived.get(key), line_of(text, key.split(".")[-1])
+        if waiver is None:
+            raise PackError(file, line, key, f"looser than {base.label}", f'Be at least as strict, or add [[waivers]] with key = "{key}", until, by and reason')
+        if today is not None and date.fromisoformat(waiver.until) < today:
+            raise PackError(file, line_of(text, waiver.until), key, f"the waiver ran out on {waiver.until}", "Renew it, or be as strict as the base")
+        if not (waiver.by.strip() and waiver.reason.strip()):
+            raise PackError(file, line_of(text, waiver.key), key, "a waiver needs somebody and a reason", "Fill in by and reason")
+
+
+def _over(pack: Pack, base: Pack) -> Pack:
+    merged: dict[str, Any] = {name: getattr(base, name) | getattr(pack, name) for name in ("limits", "lel", "toxic", "molar", "warn_days", "trades")}
+    rules = {code: _merged(base.rules.get(code, Setting()), pack.rules.get(code, Setting())) for code in sorted({*base.rules, *pack.rules})}
+    return msgspec.structs.replace(pack, **merged, rules=rules, waivers=[*base.waivers, *pack.waivers])
+
+
+def _merged(under: Setting, over: Setting) -> Setting:
+    values = {f: getattr(over, f) if getattr(over, f) not in (None, "") else getattr(under, f) for f in Setting.__struct_fields__}
+    return Setting(**values)
+
+
+def line_of(text: str, key: str) -> int:
+    """The first line on which a key or a word stands, or 1."""
+    found = re.search(rf"(?m)^.*(?<![\w-]){re.escape(key)}(?![\w-])", text)
+    return text.count("\n", 0, found.end()) + 1 if found else 1
+
+
+def nearest(word: str, known: list[str]) -> str:
+    """`Did you mean …?`, or what there is."""
+    import difflib
+
+    close = difflib.get_close_matches(word, known, 1)
+    return f"Did you mean {close[0]}?" if close else f"Known: {', '.join(known[:12])} …"
+
+
+# ---- in force -------------------------------------------------------------------------------------------------------
+
+
+class Terms:
+    """A resolved pack made ready for rules: durations in ms, everything else in its own unit."""
+
+    def __init__(self, pack: Pack) -> None:
+        self.pack = pack
+        self.limits: dict[str, float] = {name: value * SCALE.get(LIMITS[name].unit, 1.0) for name, value in pack.limits.items()}
+        self.ms: dict[str, int] = {name: int(value) for name, value in self.limits.items() if LIMITS[name].unit in SCALE}
+        self.off = frozenset(code for code, setting in pack.rules.items() if setting.on is False)
+
+    def __getitem__(self, name: str) -> float:
+        return self.limits[name]
+
+    def setting(self, code: str) -> Setting:
+        return self.pack.rules.get(code, PLAIN)
+
+    def warn_days(self, trade: str) -> list[int]:
+        days: Mapping[str, list[int]] = self.pack.warn_days
+        return sorted(set(days.get(trade, days.get("*", []))), reverse=True)
+
+
+PLAIN: Final = Setting()
+
+
+_ready: list[tuple[Pack, Terms]] = []
+
+
+def terms_of(pack: Pack) -> Terms:
+    """The terms of a pack, made once and kept while it is in use."""
+    for known, terms in _ready:
+        if known is pack:
+            return terms
+    terms = Terms(pack)
+    _ready.append((pack, terms))
+    del _ready[:-16]
+    return terms

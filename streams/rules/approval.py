@@ -1,0 +1,110 @@
+"""Approval: on the spot, in time, and not by rubber stamp."""
+
+from __future__ import annotations
+
+import math
+
+from streams.course import Course
+from streams.events import Step
+from streams.rules.gas import AQ, GB
+from streams.rules.permit import OURS
+from streams.rules.rule import NOTHING, Cause, Finding, Judged, Known, Rule, minutes
+from streams.times import HOUR, Truth
+
+CAUSES: frozenset[Cause] = frozenset({"permit", "guard", "clock"})
+
+
+def signed_on_site(known: Known, course: Course) -> Truth:
+    """T8: the signer's position at Ta against the point's fence, allowing two sigma; no fix within ten minutes is not known."""
+    away, acc = signer_away(known, course)
+    if away is None or course.point is None:
+        return Truth.UNKNOWN
+    if away + 2 * acc <= course.point.radius:
+        return Truth.TRUE
+    return Truth.FALSE if away - 2 * acc > course.point.radius else Truth.UNKNOWN
+
+
+def signer_away(known: Known, course: Course) -> tuple[float | None, float]:
+    """(metres from the point when it was signed, 1-sigma error), as the signature itself or the signer's tag says."""
+    work = known.work(course.permit)
+    issued = work.first("issued")
+    step = issued.event if issued else None
+    if course.point is None or not isinstance(step, Step):
+        return None, 0.0
+    if step.x is not None and step.y is not None:
+        place = (step.x, step.y, step.z if step.z is not None else course.point.z)
+        return math.dist(place, (course.point.x, course.point.y, course.point.z)), step.acc or 0.0
+    if work.signing and work.signing.apart <= known.terms().ms["signer_away"]:
+        return work.signing.away, work.signing.acc
+    return None, 0.0
+
+
+def judge_offsite(known: Known, permit: str) -> Judged:
+    """APPR-OFFSITE: surely signed away from the work point."""
+    course = known.course(permit)
+    if course.issued is None or signed_on_site(known, course) is not Truth.FALSE:
+        return NOTHING
+    away, _ = signer_away(known, course)
+    issued = known.work(permit).first("issued")
+    by = issued.event.by if issued and isinstance(issued.event, Step) else "—"
+    numbers = {"permit": permit, "by": by or "—", "away": _metres(away or 0), "radius": f"{course.point.radius:g} m" if course.point else "—", "at": known.clock(course.issued.at)}
+    return Judged((Finding(course.issued.at, (course.issued_ref,), course.over_at, numbers=numbers, permit=permit, point=course.point_id, requests=(("permit.block", permit),)),))
+
+
+def _metres(distance: float) -> str:
+    return f"{distance / 1000:.1f} km" if distance >= 1000 else f"{distance:.0f} m"
+
+
+def judge_late(known: Known, permit: str) -> Judged:
+    """X-APPR-LATE: asked for, the planned start is past, and nobody has approved or rejected it for hours."""
+    course = known.course(permit)
+    if course.request is None or course.ended:
+        return NOTHING
+    wait = known.terms().ms["approval_wait"]
+    due = max(course.request.at + wait, course.request.planned_start or course.request.valid_from)
+    end = course.issued.at if course.issued else course.over_at
+    if end is not None and end <= due:
+        return NOTHING
+    if known.now <= due:
+        return Judged(wake=due + 1)
+    numbers = {"permit": permit, "asked": known.clock(course.request.at), "hours": f"{wait / HOUR:g}"}
+    return Judged((Finding(due, (course.request_ref,), end, numbers=numbers, permit=permit, point=course.point_id),))
+
+
+def judge_rubber(known: Known, worker: str) -> Judged:
+    """X-APPR-RUBBER: one person approved many jobs in a burst; linked permits of one job count once."""
+    signed = known.site.signed.get(worker, [])
+    terms = known.terms()
+    most, window = int(terms["rubber_count"]), terms.ms["rubber_window"]
+    if len(signed) < most:
+        return NOTHING
+    found: list[Finding] = []
+    first = 0
+    for i, (at, _, _) in enumerate(signed):
+        while signed[first][0] < at - window:
+            first += 1
+        burst = signed[first : i + 1]
+        jobs = {_job(known, p) for _, p, _ in burst}
+        if len(jobs) < most:
+            continue
+        numbers = {"worker": worker, "count": len(burst), "span": minutes(at - burst[0][0]), "since": known.clock(burst[0][0])}
+        fresh = Finding(burst[most - 1][0] if not found or found[-1].start < burst[0][0] else found[-1].start, tuple(r for _, _, r in burst), at, numbers=numbers)
+        if found and found[-1].start >= burst[0][0]:
+            found[-1] = fresh
+        else:
+            found.append(fresh)
+    return Judged(tuple(found))
+
+
+def _job(known: Known, permit: str) -> str:
+    """What several linked permits have in common: the job, or the first of those that name each other."""
+    if permit not in known.site.works or (request := known.course(permit).request) is None:
+        return permit
+    return f"job {request.job}" if request.job else min([permit, *request.linked])
+
+
+RULES = (
+    Rule("APPR-OFFSITE", "permit", 3, CAUSES, judge_offsite, "4.11 a); AQ 3064.2 5.5.2", GB, "A", "30", ("S58",)),
+    Rule("X-APPR-LATE", "permit", 4, CAUSES, judge_late, "5.9.9", AQ, "A", "", ("R-APPR",)),
+    Rule("X-APPR-RUBBER", "worker", 3, frozenset({"permit"}), judge_rubber, "our figure", OURS, "C", "", ("S59",)),
+)

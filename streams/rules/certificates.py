@@ -1,0 +1,227 @@
+"""Certificates and accounts: held, of the right trade, in date, warned of in time; leavers and sleepers; the register against ours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import date, timedelta
+from itertools import pairwise
+
+from streams.course import Course
+from streams.events import Authorisation, Certificate, HrChange, Registry
+from streams.rules.gas import GB, SUSPEND
+from streams.rules.permit import OURS
+from streams.rules.rule import NOTHING, Cause, Finding, Judged, Known, Rule, wake_at
+from streams.times import HOUR
+from streams.work import Fact
+
+CAUSES: frozenset[Cause] = frozenset({"permit", "roster", "seen"})
+FREEZE = "authorization.freeze"
+
+
+def held(known: Known, worker: str) -> list[tuple[Fact, Certificate]]:
+    """A worker's certificates that are not revoked."""
+    person = known.site.people.get(worker)
+    return [(f, f.event) for f in person.certificates if isinstance(f.event, Certificate) and f.event.status != "revoked"] if person else []
+
+
+def best(known: Known, worker: str, trade: str) -> tuple[Fact, Certificate] | None:
+    """The certificate of a trade that lasts longest."""
+    mine = [(f, c) for f, c in held(known, worker) if c.trade == trade]
+    return max(mine, key=lambda pair: (pair[1].valid_to, pair[0].ref), default=None)
+
+
+def asked_of(known: Known, course: Course) -> Iterator[tuple[str, str]]:
+    """(worker, trade) for everybody who works under a permit whose type asks for a certificate."""
+    trades = known.terms().pack.trades.get(course.type, [])
+    for worker in course.request.workers if course.request else ():
+        yield from ((worker, trade) for trade in trades)
+
+
+def _due(course: Course) -> tuple[int, str] | None:
+    moments = [(m.at, ref) for m, ref in ((course.issued, course.issued_ref), (course.started, course.started_ref)) if m]
+    return min(moments) if moments else None
+
+
+def _finding(course: Course, start: int, evidence: tuple[str, ...], numbers: dict[str, str], end: int | None, worker: str) -> Finding:
+    requests = ((SUSPEND, course.permit), (FREEZE, worker))
+    return Finding(start, evidence, end if end is not None else course.over_at, numbers=numbers, permit=course.permit, point=course.point_id, requests=requests)
+
+
+def judge_none(known: Known, permit: str) -> Judged:
+    """CERT-NONE: somebody on the roster works under a permit whose type asks for a certificate, and holds none at all."""
+    course = known.course(permit)
+    due = _due(course)
+    if due is None:
+        return NOTHING
+    found = []
+    for worker, trade in asked_of(known, course):
+        person = known.site.people.get(worker)
+        if person and person.listed and not person.certificates:
+            found.append(_finding(course, due[0], (due[1], person.listed[0].ref), {"permit": permit, "worker": worker, "trade": trade}, None, worker))
+    return Judged(tuple(found))
+
+
+def judge_mismatch(known: Known, permit: str) -> Judged:
+    """CERT-MISM: the certificates held are of other trades than the work asks for."""
+    course = known.course(permit)
+    due = _due(course)
+    if due is None:
+        return NOTHING
+    found = []
+    for worker, trade in asked_of(known, course):
+        mine = held(known, worker)
+        if mine and best(known, worker, trade) is None:
+            numbers = {"permit": permit, "worker": worker, "trade": trade, "held": ", ".join(sorted({c.trade for _, c in mine}))}
+            found.append(_finding(course, due[0], (due[1], mine[0][0].ref), numbers, None, worker))
+    return Judged(tuple(found))
+
+
+def judge_expiry(known: Known, permit: str) -> Judged:
+    """CERT-EXP: the certificate that the work asks for runs out (at local midnight) while the permit is open, or had run out when it was signed off."""
+    course = known.course(permit)
+    due = _due(course)
+    if due is None:
+        return NOTHING
+    found, wakes = [], []
+    for worker, trade in asked_of(known, course):
+        mine = best(known, worker, trade)
+        if mine is None:
+            continue
+        ends = known.midnight(date.fromisoformat(mine[1].valid_to) + timedelta(days=1))
+        start, over = max(ends, due[0]), course.over_at
+        if over is not None and over <= start:
+            continue
+        if known.now < start:
+            wakes.append(start)
+            continue
+        numbers = {"permit": permit, "worker": worker, "trade": trade, "number": mine[1].number, "valid_to": mine[1].valid_to}
+        found.append(replace(_finding(course, start, (mine[0].ref, due[1]), numbers, None, worker), variant="permit"))
+    return Judged(tuple(found), wake_at(*wakes))
+
+
+def judge_short(known: Known, permit: str) -> Judged:
+    """X-CERT-SHORT: at sign-off no more than 30 days of a certificate remain (002-09 asks for more)."""
+    course = known.course(permit)
+    if course.issued is None:
+        return NOTHING
+    found = []
+    day, least = known.day(course.issued.at), known.terms(course.issued.at).limits["cert_short"] / 86_400_000
+    for worker, trade in asked_of(known, course):
+        mine = best(known, worker, trade)
+        left = (date.fromisoformat(mine[1].valid_to) - day).days if mine else None
+        if mine and left is not None and 0 <= left <= least:
+            numbers = {"permit": permit, "worker": worker, "trade": trade, "number": mine[1].number, "valid_to": mine[1].valid_to, "left": str(left), "limit": f"{least:g}"}
+            found.append(Finding(course.issued.at, (mine[0].ref, course.issued_ref), course.over_at, numbers=numbers, permit=permit, point=course.point_id))
+    return Judged(tuple(found))
+
+
+def judge_warning(known: Known, worker: str) -> Judged:
+    """X-CERT-WARN: one warning for each tier of each certificate, on the local day that it falls on."""
+    found: list[Finding] = []
+    wakes: list[int | None] = []
+    for fact, certificate in held(known, worker):
+        if best(known, worker, certificate.trade) != (fact, certificate):
+            continue
+        last = date.fromisoformat(certificate.valid_to)
+        for tier in known.terms().warn_days(certificate.trade):
+            start, end = known.midnight(last - timedelta(days=tier)), known.midnight(last - timedelta(days=tier - 1))
+            if known.now < start:
+                wakes.append(start)
+            elif known.now < end + 72 * HOUR and end > known.site.began - 24 * HOUR:
+                numbers = {"worker": worker, "trade": certificate.trade, "number": certificate.number, "valid_to": certificate.valid_to, "left": str(tier)}
+                found.append(Finding(start, (fact.ref,), end if known.now >= end else None, numbers=numbers))
+                wakes.append(end if known.now < end else None)
+    return Judged(tuple(found), wake_at(*wakes))
+
+
+def judge_contradiction(known: Known, worker: str) -> Judged:
+    """X-CERT-CONTRA: the register says valid, the date says not."""
+    found, wakes = [], []
+    for fact, certificate in held(known, worker):
+        if certificate.status != "valid":
+            continue
+        ends = known.midnight(date.fromisoformat(certificate.valid_to) + timedelta(days=1))
+        if known.now < ends:
+            wakes.append(ends)
+            continue
+        start = max(ends, certificate.at)
+        numbers = {"worker": worker, "number": certificate.number, "valid_to": certificate.valid_to}
+        found.append(Finding(start, (fact.ref,), numbers=numbers, requests=((FREEZE, worker),)))
+    return Judged(tuple(found), wake_at(*wakes))
+
+
+def left_at(known: Known, worker: str) -> tuple[int, str] | None:
+    """When HR said last that a worker left, if he has not joined since."""
+    person = known.site.people.get(worker)
+    last = person.hr[-1] if person and person.hr else None
+    return (last.event.at, last.ref) if last and isinstance(last.event, HrChange) and last.event.change == "left" else None
+
+
+def judge_leaver(known: Known, worker: str) -> Judged:
+    """X-LEAVER: HR says that he left, and ten minutes later his account is still on."""
+    left = left_at(known, worker)
+    if left is None:
+        return NOTHING
+    person, due = known.site.people[worker], left[0] + known.terms().ms["leaver_grace"]
+    off = min((f.event.at for f in person.authorisations if isinstance(f.event, Authorisation) and not f.event.active and f.event.at >= left[0]), default=None)
+    if off is not None and off <= due:
+        return NOTHING
+    if known.now < due:
+        return Judged(wake=due)
+    numbers = {"worker": worker, "left": known.clock(left[0])}
+    return Judged((Finding(due, (left[1],), off, numbers=numbers, requests=((FREEZE, worker),)),))
+
+
+def judge_dormant(known: Known, worker: str) -> Judged:
+    """X-DORMANT: an account is used that had not been for months."""
+    active = known.site.people[worker].active if worker in known.site.people else []
+    limit = known.terms().limits["dormant"] / 86_400_000
+    found: list[Finding] = []
+    wakes: list[int | None] = []
+    for before, day in pairwise(active):
+        if day - before > limit:
+            start, end = known.midnight(date.fromordinal(day)), known.midnight(date.fromordinal(day + 1))
+            wakes.append(end if known.now < end else None)
+            numbers = {"worker": worker, "days": str(day - before), "limit": f"{limit:g}"}
+            person = known.site.people[worker]
+            refs = tuple(f.ref for f in (*person.scans, *person.listed) if known.day(f.event.at).toordinal() == day)[:1] or tuple(f.ref for f in person.listed[:1])
+            found.append(Finding(start, refs or (worker,), end if known.now >= end else None, numbers=numbers, requests=((FREEZE, worker),)))
+    return Judged(tuple(found), wake_at(*wakes))
+
+
+def valid_here(known: Known, at: int) -> int:
+    """How many certificates are valid by our own roster on a local day."""
+    day = str(known.day(at))
+    return sum(c.valid_to >= day and c.at <= at for worker in known.site.people for _, c in held(known, worker))
+
+
+def judge_drift(known: Known, site: str) -> Judged:
+    """X-REG-DRIFT: an official register counts more than two valid certificates more, or fewer, than we do (000-30)."""
+    found: list[Finding] = []
+    for fact in known.site.registries:
+        said = fact.event
+        if not isinstance(said, Registry):
+            continue
+        ours = valid_here(known, said.at)
+        off = abs(ours - said.valid) > known.terms(said.at)["registry_drift"]
+        if off and (not found or found[-1].end is not None):
+            numbers = {"authority": said.authority, "theirs": said.valid, "ours": ours, "delta": abs(ours - said.valid)}
+            found.append(Finding(said.at, (fact.ref,), numbers=numbers))
+        elif not off and found and found[-1].end is None:
+            found[-1] = replace(found[-1], end=said.at)
+    return Judged(tuple(found))
+
+
+WORKER: frozenset[Cause] = frozenset({"roster"})
+RULES = (
+    Rule("CERT-NONE", "permit", 2, CAUSES, judge_none, "4.9; AQ 3064.2 A.4 50", GB, "A", "50", ("R-CERT",)),
+    Rule("CERT-EXP", "permit", 2, CAUSES, judge_expiry, "4.9; AQ 3064.2 A.4 51", GB, "A", "51", ("S12",)),
+    Rule("CERT-MISM", "permit", 2, CAUSES, judge_mismatch, "4.9; AQ 3064.2 A.4 52", GB, "A", "52", ("S14",)),
+    Rule("X-CERT-SHORT", "permit", 3, CAUSES, judge_short, "rule of the site", OURS, "C", "", ("S12",)),
+    Rule("X-CERT-WARN", "worker", 4, WORKER, judge_warning, "rule of the site", OURS, "C", "", ("S13",)),
+    Rule("X-CERT-CONTRA", "worker", 2, WORKER, judge_contradiction, "4.9", GB, "C", "", ("R-CERT",)),
+    Rule("X-LEAVER", "worker", 2, WORKER, judge_leaver, "rule of the site", OURS, "C", "", ("S15",)),
+    Rule("X-DORMANT", "worker", 2, WORKER | {"scan"}, judge_dormant, "rule of the site", OURS, "C", "", ("S16",)),
+    Rule("X-REG-DRIFT", "site", 3, frozenset({"roster"}), judge_drift, "rule of the site", OURS, "C", "", ("S17",)),
+)

@@ -1,0 +1,132 @@
+"""Instruments: calibrated, moving, within their range, in the unit that is written down, and in agreement with what people typed."""
+
+from __future__ import annotations
+
+from streams.course import Course
+from streams.events import DeviceSaid, GasResult, GasTest
+from streams.plant import Channel
+from streams.rules.gas import GASES, gas_tags
+from streams.rules.limits import limit_of, to_lel, to_mg
+from streams.rules.permit import OURS
+from streams.rules.rule import NOTHING, Cause, Finding, Judged, Known, Rule, minutes
+from streams.spans import Spans
+from streams.times import MINUTE, SECOND
+
+CAUSES: frozenset[Cause] = frozenset({"gas", "device"})
+
+
+def judge_calibration(known: Known, permit: str) -> Judged:
+    """DQ-CAL: a gas test with an instrument whose calibration had run out; it does not count."""
+    course, found = known.course(permit), []
+    facts = {f.ref: f for f in known.work(permit).all("permit.gas_test")}
+    for test in course.tests:
+        if test.calibrated:
+            continue
+        said = facts[test.ref].event
+        device = said.device if isinstance(said, GasTest) else ""
+        due = max((f.event.calibrated_to for f in known.site.devices.get(device, ()) if isinstance(f.event, DeviceSaid)), default="—")
+        refs = (test.ref, *(f.ref for f in known.site.devices.get(device, ())[:1]))
+        better = next((t.at.at for t in course.tests if t.passed and t.at.at > test.at.at), None)
+        end = min((m for m in (better, course.over_at) if m is not None), default=None)
+        numbers = {"permit": permit, "device": device, "due": due, "sampled": known.clock(test.at.at)}
+        found.append(Finding(test.at.at, refs, end, numbers=numbers, permit=permit, point=course.point_id))
+    return Judged(tuple(found))
+
+
+def judge_mismatch(known: Known, permit: str) -> Judged:
+    """X-GAS-MISMATCH: what was typed (or read off a screenshot) differs from the live reading of the same gas at the same place and minute."""
+    course, found = known.course(permit), []
+    for fact in known.work(permit).all("permit.gas_test"):
+        test = fact.event
+        if not isinstance(test, GasTest):
+            continue
+        for result in test.results:
+            off = _off(known, course, test.at, result)
+            if off:
+                tag, live = off
+                numbers = {"permit": permit, "gas": result.gas, "typed": f"{result.value:g} {result.unit}", "live": f"{live:g} {known.atlas.channels[tag].unit}", "tag": tag, "sampled": known.clock(test.at)}
+                found.append(Finding(test.at, (fact.ref, course.request_ref), course.over_at, numbers=numbers, permit=permit, point=course.point_id))
+                break
+    return Judged(tuple(found))
+
+
+def _off(known: Known, course: Course, at: int, result: GasResult) -> tuple[str, float] | None:
+    """(channel, its live value) if a result surely differs from it by more than the tolerance."""
+    for tag in gas_tags(known, course):
+        channel, series = known.atlas.channels[tag], known.site.series.get(tag)
+        near = [v for m in (at // MINUTE - 1, at // MINUTE, at // MINUTE + 1) if series and m in series.trace for t, v in [series.trace[m]] if abs(t - at) <= 90 * SECOND]
+        typed, limit = _in_unit(known, result, channel), limit_of(channel, known.terms(at))
+        if typed is None or limit is None or limit.high is None or not near:
+            continue
+        if all(abs(v - typed) > known.terms(at)["mismatch_share"] * limit.high for v in near):
+            return tag, near[0]
+    return None
+
+
+def _in_unit(known: Known, result: GasResult, channel: Channel) -> float | None:
+    """A typed result in the unit of a channel of the same gas."""
+    if result.value is None:
+        return None
+    terms = known.terms()
+    if channel.kind == "oxygen":
+        return result.value if result.gas in ("o2", "oxygen") and result.unit == channel.unit else None
+    if result.gas != channel.gas:
+        return None
+    scale = to_lel if channel.kind == "combustible" else to_mg
+    mine, one = scale(result.value, result.unit, result.gas, terms), scale(1.0, channel.unit, channel.gas, terms)
+    return None if mine is None or not one else mine / one
+
+
+def judge_frozen(known: Known, tag: str) -> Judged:
+    """DQ-FROZEN: the same reading to three decimals for half an hour, or exactly zero for hours while a neighbour moves."""
+    channel, series = known.atlas.channels.get(tag), known.site.series.get(tag)
+    if channel is None or series is None or channel.kind not in GASES or not series.constant.last:
+        return NOTHING
+    same, terms = series.constant, known.terms()
+    since = same.other or known.site.began
+    fine = round(same.value * 1000) % 10 != 0
+    limit = terms.ms["frozen_zero"] if same.value == 0 else (terms.ms["frozen"] if fine else 0)
+    wake = known.now + 5 * MINUTE
+    if not limit or same.last - since <= limit or (same.value == 0 and not _neighbours_move(known, channel, since)):
+        return Judged(wake=wake)
+    jobs = [c for point in known.atlas.points_of_tag.get(tag, ()) for c in known.at(point) if c.at_work(known.now)]
+    numbers = {"tag": tag, "value": f"{same.value:g}", "unit": channel.unit, "since": known.clock(since), "limit": minutes(limit), "permit": jobs[0].permit if jobs else "—"}
+    return Judged((Finding(since + limit, (same.ref,), None, 2 if jobs else 4, numbers, jobs[0].permit if jobs else "", jobs[0].point_id if jobs else "", area=channel.area),), wake)
+
+
+def _neighbours_move(known: Known, channel: Channel, since: int) -> bool:
+    """Has another detector of the area read something else meanwhile?"""
+    others = [known.site.series[t] for t in known.atlas.tags_of_area.get(channel.area, ()) if t != channel.tag and t in known.site.series]
+    return any(s.constant.other > since for s in others)
+
+
+def _spans(known: Known, tag: str, spans: Spans) -> Judged:
+    channel, found = known.atlas.channels[tag], []
+    jobs = [c for point in known.atlas.points_of_tag.get(tag, ()) for c in known.at(point) if c.at_work(known.now)]
+    for a, b, head, ref in zip(spans.first, spans.last, spans.head, spans.ref, strict=True):
+        over = b + spans.join < known.now
+        numbers = {"tag": tag, "value": f"{head:g}", "unit": channel.unit, "low": f"{channel.low:g}" if channel.low is not None else "—", "high": f"{channel.high:g}" if channel.high is not None else "—",
+                   "since": known.clock(a)}  # fmt: skip
+        found.append(Finding(a, (ref,), b if over else None, numbers=numbers, permit=jobs[0].permit if jobs else "", point=jobs[0].point_id if jobs else "", area=channel.area))
+    return Judged(tuple(found), known.now + 30 * SECOND if any(f.end is None for f in found) else None)
+
+
+def judge_range(known: Known, tag: str) -> Judged:
+    """DQ-RANGE: readings outside what the instrument can measure; they are no readings, the gas is unknown."""
+    series = known.site.series.get(tag)
+    return _spans(known, tag, series.wild) if series and series.wild and tag in known.atlas.channels else NOTHING
+
+
+def judge_unit(known: Known, tag: str) -> Judged:
+    """DQ-UNIT: the device says another unit than points.csv; its readings are not used."""
+    series = known.site.series.get(tag)
+    return _spans(known, tag, series.units) if series and series.units and tag in known.atlas.channels else NOTHING
+
+
+RULES = (
+    Rule("DQ-CAL", "permit", 2, frozenset({"permit", "device"}), judge_calibration, "rule of the site (001-13)", OURS, "C", "", ("S68",)),
+    Rule("X-GAS-MISMATCH", "permit", 2, frozenset({"permit"}), judge_mismatch, "rule of the site (000-23)", OURS, "C", "", ("R-TYPED",)),
+    Rule("DQ-FROZEN", "channel", 2, CAUSES, judge_frozen, "our figures", OURS, "C", "", ("S61",)),
+    Rule("DQ-RANGE", "channel", 3, CAUSES, judge_range, "our rule", OURS, "C", "", ("S65",)),
+    Rule("DQ-UNIT", "channel", 3, CAUSES, judge_unit, "our rule", OURS, "C", "", ("S65",)),
+)

@@ -1,0 +1,134 @@
+"""Levels: is hot work asked for at the level that its place and its time demand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+
+from streams.calendar import kind_of
+from streams.course import Course
+from streams.events import EquipmentSaid, SpecialTime
+from streams.rules.gas import AQ, GB
+from streams.rules.limits import HOT, SPECIAL
+from streams.rules.rule import NOTHING, Cause, Finding, Judged, Known, Rule
+from streams.times import HOUR
+
+CAUSES: frozenset[Cause] = frozenset({"permit", "seen", "site"})
+AQ_CODE = {"UPG-HOL": "40", "UPG-REST": "41", "UPG-NIGHT": "42", "UPG-EVENT": "43"}
+
+
+def _is_night(known: Known, at: datetime) -> bool:
+    terms, hour = known.terms(), at.hour + at.minute / 60
+    return hour >= terms["night_from"] or hour < terms["night_to"]
+
+
+def _codes(known: Known, ms: int) -> list[str]:
+    """Why hot work at a moment must be managed one level up, in order of AQ code."""
+    at = known.local(ms)
+    kind = kind_of(at.date(), known.atlas.calendar)
+    codes = ["UPG-HOL"] if kind == "holiday" else (["UPG-REST"] if kind == "rest" else [])
+    codes += ["UPG-NIGHT"] if _is_night(known, at) else []
+    special = any(f.event.at <= ms <= f.event.until for f in known.site.specials if isinstance(f.event, SpecialTime))
+    return codes + (["UPG-EVENT"] if special else [])
+
+
+def _boundaries(known: Known, lo: int, hi: int) -> Iterator[int]:
+    """lo, and every moment up to hi at which the answer may change."""
+    yield lo
+    edges = {0.0, known.terms()["night_from"], known.terms()["night_to"]}
+    day = known.day(lo)
+    while known.midnight(day) <= hi:
+        for hour in sorted(edges):
+            at = known.midnight(day) + int(hour * HOUR)
+            if lo < at <= hi:
+                yield at
+        day += timedelta(days=1)
+    yield from (f.event.at for f in known.site.specials if lo < f.event.at <= hi)
+
+
+def first_upgrade(known: Known, course: Course) -> tuple[int, list[str]] | None:
+    """`_first_upgrade`, worked out once for the four rules that ask."""
+    key, memo = "upgrade", known.memo.get("upgrade")
+    if memo is None or memo[0] is not course or memo[1] != known.now:
+        memo = known.memo[key] = (course, known.now, _first_upgrade(known, course))
+    return memo[2]  # type: ignore[return-value]
+
+
+def _next_boundary(known: Known) -> int | None:
+    """The next moment at which the answer may change, worked out once until then."""
+    memo = known.memo.get("boundary")
+    if memo is None or not memo[0] <= known.now < memo[1]:  # type: ignore[operator]
+        later = [b for b in _boundaries(known, known.now, known.now + 24 * HOUR) if b > known.now]
+        memo = known.memo["boundary"] = (known.now, min(later, default=known.now + HOUR))
+    return memo[1]  # type: ignore[return-value]
+
+
+def _first_upgrade(known: Known, course: Course) -> tuple[int, list[str]] | None:
+    """(the first moment at which the level was too low, the codes then): at sign-off for the planned start, then while it is worked."""
+    if course.request is None or course.type not in HOT or course.type == SPECIAL or course.request.upgraded:
+        return None
+    if course.issued and course.started is None and course.planned:
+        codes = _codes(known, course.planned.at)
+        return (course.issued.at, codes) if codes else None
+    if course.started is None:
+        return None
+    for lo, hi in course.working(max(known.now, course.started.at + 1)):
+        for at in sorted(set(_boundaries(known, lo, hi))):
+            if codes := _codes(known, at):
+                return at, codes
+    return None
+
+
+def _upgrade(code: str) -> Callable[[Known, str], Judged]:
+    """One alert with all codes of the moment: the rule of the first code raises it."""
+
+    def judge(known: Known, permit: str) -> Judged:
+        course = known.course(permit)
+        found = first_upgrade(known, course)
+        if found is None or found[1][0] != code:
+            return Judged(wake=_next_boundary(known)) if course.type in HOT and course.at_work(known.now) else NOTHING
+        at, codes = found
+        numbers = {"permit": permit, "at": known.clock(at), "type": course.type}
+        end = min((m for m in (course.finished.at if course.finished else None, course.over_at) if m is not None), default=None)
+        return Judged((Finding(at, tuple(r for r in (course.request_ref, course.issued_ref, course.started_ref) if r), end, numbers=numbers, permit=permit,
+                               point=course.point_id, aq=",".join(AQ_CODE[c] for c in codes), requests=(("permit.block", permit),)),))  # fmt: skip
+
+    return judge
+
+
+def computed_level(known: Known, course: Course) -> str | None:
+    """The level that the place asks (GB 30871-2022 5.1.1–5.1.4): 01 running units in a fire area and dikes, 02 other fire areas and racks, 03 elsewhere."""
+    point, request = course.point, course.request
+    if point is None or request is None:
+        return None
+    if point.dike:
+        return "01"
+    if point.zone == "fire":
+        running = _runs(known, point.equipment, request.at)
+        return None if running is None and point.equipment else ("01" if running else "02")
+    if point.rack:
+        return "02"
+    return "03" if point.zone == "safe" else None
+
+
+def _runs(known: Known, equipment: str, at: int) -> bool | None:
+    said = [f.event for f in known.site.equipment.get(equipment, ()) if isinstance(f.event, EquipmentSaid) and f.event.at <= at]
+    return said[-1].running if said else None
+
+
+def judge_level(known: Known, permit: str) -> Judged:
+    """X-LEVEL: hot work asked for below the level that its place demands."""
+    course = known.course(permit)
+    if course.request is None or course.type not in HOT:
+        return NOTHING
+    needed = computed_level(known, course)
+    if needed is None or course.type <= needed:
+        return NOTHING
+    numbers = {"permit": permit, "asked": course.type, "needed": needed, "point": course.point_id}
+    return Judged((Finding(course.request.at, (course.request_ref,), course.over_at, numbers=numbers, permit=permit, point=course.point_id, requests=(("permit.block", permit),)),))
+
+
+RULES = (
+    *(Rule(code, "permit", 2, CAUSES, _upgrade(code), f"5.1.1; AQ 3064.2 A.4 {aq}", GB, "B" if code == "UPG-NIGHT" else "A", aq, ("S48",)) for code, aq in AQ_CODE.items()),
+    Rule("X-LEVEL", "permit", 2, CAUSES | {"process"}, judge_level, "5.8", AQ, "A", "", ("R-LEVEL",)),
+)

@@ -1,0 +1,133 @@
+"""People and contractors: codes that allow or stop work, a person's state explained, skills that have gone stale, tests that look made up."""
+
+from __future__ import annotations
+
+from streams.events import Contractor, GasTest, Record
+from streams.rules.permit import OURS
+from streams.rules.rule import NOTHING, Cause, Finding, Judged, Known, Rule
+from streams.times import HOUR
+
+DAY = 24 * HOUR
+ROUND = 8
+
+
+def colour(known: Known, contractor: str, at: int) -> tuple[str, list[str]]:
+    """(green, yellow or red; what is wrong) for a contractor (001-10): all papers, one missing, two missing or any expired or void."""
+    said = [f.event for f in known.site.contractors.get(contractor, ()) if isinstance(f.event, Contractor) and f.event.at <= at]
+    if not said:
+        return "grey", ["unknown"]
+    today, missing, void = str(known.day(at)), [], []
+    for name, paper in sorted(said[-1].papers.items()):
+        if paper == "missing":
+            missing.append(name)
+        elif paper == "void" or paper < today:
+            void.append(name)
+    if void or len(missing) >= 2:
+        return "red", [*void, *missing]
+    return ("yellow", missing) if missing else ("green", [])
+
+
+def judge_contractor(known: Known, contractor: str) -> Judged:
+    """X-CONTR: a contractor whose code is red has an open permit."""
+    works = [c for p in sorted(known.site.works) if (c := known.course(p)).request and c.request and c.request.contractor == contractor]
+    found = []
+    for course in works:
+        assert course.request is not None
+        moments = sorted({course.request.at, *(f.event.at for f in known.site.contractors.get(contractor, ()) if f.event.at >= course.request.at)})
+        red = next((m for m in moments if (course.over_at is None or m < course.over_at) and colour(known, contractor, m)[0] == "red"), None)
+        if red is None:
+            continue
+        good = next((m for m in moments if m > red and colour(known, contractor, m)[0] != "red"), None)
+        end = min((m for m in (good, course.over_at) if m is not None), default=None)
+        ref = known.site.contractors[contractor][-1].ref
+        numbers = {"contractor": contractor, "permit": course.permit, "papers": ", ".join(colour(known, contractor, red)[1])}
+        found.append(Finding(red, (ref, course.request_ref), end, numbers=numbers, permit=course.permit, point=course.point_id, requests=(("access.deny", contractor),)))
+    return Judged(tuple(sorted(found, key=lambda f: (f.start, f.permit))))
+
+
+def state(known: Known, worker: str, at: int) -> tuple[float, dict[str, float]]:
+    """(0–100, its parts): 40·overtime of the month/36 h + 40·violations in 90 d/4 + 20·EAP, the rest rescaled while the EAP says nothing (004-16)."""
+    person = known.site.people.get(worker)
+    records = [f.event for f in person.records if isinstance(f.event, Record) and f.event.at <= at] if person else []
+    month = str(known.day(at))[:7]
+    overtime = sum(r.value for r in records if r.what == "overtime" and str(known.day(r.at))[:7] == month)
+    violations = sum(r.value for r in records if r.what == "violation" and r.at > at - 90 * DAY)
+    eap = next((r.value for r in reversed(records) if r.what == "eap"), None)
+    parts = {"overtime": 40 * min(1.0, overtime / 36), "violations": 40 * min(1.0, violations / 4)}
+    if eap is not None:
+        return sum(parts.values()) + 20 * min(1.0, eap), parts | {"eap": 20 * min(1.0, eap)}
+    parts = {k: v * 1.25 for k, v in parts.items()}
+    return sum(parts.values()), parts
+
+
+def judge_state(known: Known, worker: str) -> Judged:
+    """X-PERSON: the index of a person named on an open permit is high; a human decides, nothing happens by itself."""
+    person = known.site.people.get(worker)
+    jobs = [c for p in known.site.named.get(worker, ()) if (c := known.course(p)).open]
+    if person is None or not jobs or not person.records:
+        return NOTHING
+    job = jobs[0]
+    assert job.request is not None
+    moments = sorted({job.request.at, *(f.event.at for f in person.records if f.event.at >= job.request.at)})
+    limit = known.terms()["person_score"]
+    high = next((m for m in moments if state(known, worker, m)[0] > limit), None)
+    if high is None:
+        return NOTHING
+    score, parts = state(known, worker, high)
+    numbers = {"worker": worker, "score": f"{score:.0f}", "limit": f"{limit:g}", "permit": job.permit, "parts": ", ".join(f"{k} {v:.0f}" for k, v in parts.items())}
+    refs = tuple(f.ref for f in person.records if f.event.at <= high)[-6:]
+    return Judged((Finding(high, (*refs, job.request_ref), job.over_at, numbers=numbers, permit=job.permit, point=job.point_id, requests=(("training.request", worker),)),))
+
+
+def judge_skill(known: Known, worker: str) -> Judged:
+    """X-SKILL-STALE: asked to work in a trade that he has not practised for years (003-17)."""
+    person = known.site.people.get(worker)
+    if person is None:
+        return NOTHING
+    found, stale = [], known.terms().ms["skill_stale"]
+    for permit in known.site.named.get(worker, ()):
+        course = known.course(permit)
+        for trade in known.terms().pack.trades.get(course.type, ()):
+            practised = [f.event.at for f in person.records if isinstance(f.event, Record) and f.event.what == "practice" and f.event.trade == trade]
+            if course.request and worker in course.request.workers and practised and course.request.at - max(practised) > stale:
+                days = (course.request.at - max(practised)) // DAY
+                numbers = {"worker": worker, "trade": trade, "days": str(days), "permit": permit}
+                found.append(Finding(course.request.at, (course.request_ref,), course.over_at, numbers=numbers, permit=permit, point=course.point_id, requests=(("training.request", worker),)))
+    return Judged(tuple(sorted(found, key=lambda f: (f.start, f.permit))))
+
+
+def judge_round(known: Known, analyst: str) -> Judged:
+    """X-FRAUD-ROUND: an analyst's last eight typed tests all say the same numbers."""
+    typed = [(f, f.event) for f in known.site.analysts.get(analyst, ()) if isinstance(f.event, GasTest)]
+    found: list[Finding] = []
+    run: list[tuple[str, int]] = []
+    same: object = None
+    for fact, test in typed:
+        said = tuple((r.gas, r.value) for r in test.results)
+        run = [*run, (fact.ref, test.at)] if said == same and said else [(fact.ref, test.at)]
+        same = said
+        if len(run) == ROUND:
+            numbers = {"worker": analyst, "count": ROUND, "values": ", ".join(f"{gas} {value:g}" for gas, value in said if value is not None)}
+            found.append(Finding(test.at, tuple(r for r, _ in run), test.at, numbers=numbers, permit=test.permit))
+    return Judged(tuple(found))
+
+
+def judge_typed(known: Known, permit: str) -> Judged:
+    """X-FRAUD-TYPED: a typed gas test came in long after its sampling time, and only after the permit was approved."""
+    course, found = known.course(permit), []
+    for fact in known.work(permit).all("permit.gas_test"):
+        test = fact.event
+        if isinstance(test, GasTest) and test.method == "manual" and course.issued and test.at <= course.issued.at < fact.seen and fact.seen - test.at > 30 * 60_000:
+            numbers = {"permit": permit, "sampled": known.clock(test.at), "typed": known.clock(fact.seen), "issued": known.clock(course.issued.at), "analyst": test.analyst or "—"}
+            found.append(Finding(fact.seen, (fact.ref, course.issued_ref), course.over_at, numbers=numbers, permit=permit, point=course.point_id))
+    return Judged(tuple(found))
+
+
+WORKER: frozenset[Cause] = frozenset({"roster", "permit", "evidence"})
+RULES = (
+    Rule("X-CONTR", "contractor", 2, frozenset({"roster", "permit"}), judge_contractor, "rule of the site (000-27, 001-10)", OURS, "C", "", ("R-CONTR",)),
+    Rule("X-PERSON", "worker", 3, WORKER, judge_state, "rule of the site (004-16)", OURS, "C", "", ("R-PERSON",)),
+    Rule("X-SKILL-STALE", "worker", 4, WORKER, judge_skill, "rule of the site (003-17)", OURS, "C", "", ("R-PERSON",)),
+    Rule("X-FRAUD-ROUND", "worker", 3, WORKER, judge_round, "double random check (002-22)", OURS, "C", "", ("R-FRAUD",)),
+    Rule("X-FRAUD-TYPED", "permit", 3, frozenset({"permit"}), judge_typed, "double random check (002-22)", OURS, "C", "", ("R-FRAUD",)),
+)

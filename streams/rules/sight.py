@@ -1,0 +1,78 @@
+"""What cameras see beside the work itself: fire, smoke, falls, missing protection; and minutes in which nobody was looking."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from streams.course import Course
+from streams.rules.gas import GASES, unseen
+from streams.rules.guardian import present
+from streams.rules.permit import OURS
+from streams.rules.rule import NOTHING, Cause, Finding, Judged, Known, Rule, both_of, minutes, wake_at, without
+from streams.rules.video import film
+from streams.times import MINUTE, SECOND
+
+SEEN: frozenset[Cause] = frozenset({"evidence", "permit"})
+WATCHED = {"fire": ("X-FIRE", 1), "smoke": ("X-SMOKE", 1), "fall": ("X-FALL", 1), "no_helmet": ("X-PPE-HELMET", 2), "no_harness": ("X-PPE-HARNESS", 2),
+           "no_goggles": ("X-PPE-EYES", 3), "no_mask": ("X-PPE-MASK", 2), "smoking": ("X-SMOKING", 2), "phone": ("X-PHONE", 3), "barrier_missing": ("X-BARRIER", 3)}  # fmt: skip
+"""Behaviour → (code, priority)."""
+LASTS = {"X-SMOKE": 3 * SECOND, "X-FALL": 3 * SECOND, "X-PPE-HELMET": 2 * SECOND, "X-PPE-HARNESS": 2 * SECOND, "X-PPE-EYES": 2 * SECOND, "X-PPE-MASK": 2 * SECOND}
+"""How long a behaviour must be seen, so that steam is not smoke and squatting not a fall (our figures)."""
+
+
+def _seen(behaviour: str, code: str) -> Callable[[Known, str], Judged]:
+    def judge(known: Known, point: str) -> Judged:
+        sights = known.site.sights.get(point, {}).get(behaviour)
+        if not sights:
+            return NOTHING
+        found, wakes = [], []
+        for first, last, ref in zip(sights.first, sights.last, sights.ref, strict=True):
+            if last - first < LASTS.get(code, 0):
+                wakes.append(known.now + SECOND if last + 10 * SECOND > known.now else None)
+                continue
+            job = next((c for c in known.at(point) if c.started and c.started.at <= first and (c.finished is None or c.finished.at >= first)), None)
+            numbers = {"point": point, "since": known.clock(first), "permit": job.permit if job else "—"}
+            over = last + sights.join < known.now
+            urgent = code in ("X-FIRE", "X-SMOKE", "X-FALL")
+            found.append(Finding(first, (ref,), last if over else None, numbers=numbers, permit=job.permit if job else "", point=point, requests=(("siren.on", point),) if urgent else ()))
+            wakes.append(None if over else known.now + 30 * SECOND)
+        return Judged(tuple(found), wake_at(*wakes))
+
+    return judge
+
+
+def unwatched(known: Known, course: Course) -> list[tuple[int, int]]:
+    """The spans of work of a hot or confined job in which neither gas, nor video, nor the guardian was live."""
+    if course.started is None or course.point is None:
+        return []
+    there = present(known, course)
+    tags = [t for t in course.point.detectors if known.atlas.channels[t].kind in GASES]
+    out: list[tuple[int, int]] = []
+    for a, b in course.working(known.now):
+        dark = without(there, a, b)
+        seen = film(known, course, a, b)
+        dark = both_of(dark, [*seen.missing, *seen.unknown])
+        for tag in tags:
+            dark = both_of(dark, unseen(known.site, tag, a, b))
+        out += dark
+    return out
+
+
+def judge_unwatched(known: Known, permit: str) -> Judged:
+    """X-UNWATCHED: for minutes nobody was looking: no gas, no video, no guardian."""
+    course = known.course(permit)
+    if not course.needs_gas or course.started is None:
+        return NOTHING
+    limit, found = known.terms().ms["unwatched"], []
+    for a, b in unwatched(known, course):
+        if b - a - known.site.dark(a, b) >= limit:
+            open_ = b >= known.now and course.at_work(known.now)
+            numbers = {"permit": permit, "since": known.clock(a), "limit": minutes(limit)}
+            found.append(Finding(a, tuple(r for r in (course.started_ref, course.request_ref) if r), None if open_ else b, 2 if course.special else 3, numbers, permit, course.point_id))
+    return Judged(tuple(found), known.now + MINUTE if course.at_work(known.now) else None)
+
+
+RULES = (
+    *(Rule(code, "point", priority, SEEN, _seen(behaviour, code), "behaviours of 000-24, 003-03", OURS, "C", "", ("R-SIGHT",)) for behaviour, (code, priority) in WATCHED.items()),
+    Rule("X-UNWATCHED", "permit", 3, frozenset({"permit", "seen", "guard", "video"}), judge_unwatched, "the ledger of watched minutes", OURS, "C", "", ("R-WATCHED",)),
+)

@@ -1,0 +1,254 @@
+"""Neighbours: works and activities that may not go together, in three dimensions and allowing for the error of a place; duplicates of one permit."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from streams.course import Course
+from streams.events import Activity, Production
+from streams.plant import Point
+from streams.rules.gas import GB, SUSPEND
+from streams.rules.limits import BLINDING, CONFINED, HEIGHT, HOT, LIFTING, POWER
+from streams.rules.permit import OURS
+from streams.rules.rule import NOTHING, Cause, Finding, Judged, Known, Rule
+
+CAUSES: frozenset[Cause] = frozenset({"permit", "near", "seen"})
+SOFT = 1.2
+"""Up to this times a hard distance the two are to be coordinated."""
+DISTANCE = {"gas_discharge": "simops_gas", "liquid_discharge": "simops_liquid", "solvent": "simops_solvent", "painting": "simops_solvent", "dust": "simops_dust", "train": "simops_train"}
+CLAUSE = {"gas_discharge": "5.2.9", "liquid_discharge": "5.2.9", "solvent": "5.2.9", "painting": "5.2.9", "dust": "5.2.9", "train": "5.2.10", "water_draw": "5.2.8", "sampling": "5.2.8",
+          "blinding": "7.6", "line": "7.10", "space": "6.7", "above": "8.2.8", "boom": "9.2.12", "hot": "4.7", "duration": "10.8"}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """Two things that do not go together, from when to when (None: still)."""
+
+    kind: str
+    hard: bool
+    other: str
+    distance: float
+    limit: float
+    start: int
+    end: int | None
+    ref: str
+
+
+def conflicts(known: Known, permit: str) -> list[Conflict]:
+    """Everything that conflicts with a permit from its approval (or start) to its end; of two permits, the later one says so."""
+    course = known.course(permit)
+    span = _span(course)
+    if course.point is None or span is None:
+        return []
+    out = list(_activities(known, course, course.point, span))
+    for point in known.atlas.near(course.point_id):
+        for other in known.site.at_point.get(point, ()):
+            theirs = known.course(other) if other != permit else None
+            when = _span(theirs) if theirs else None
+            if theirs is None or when is None or (when[0], other) > (span[0], permit):
+                continue
+            both = (max(span[0], when[0]), _earlier(span[1], when[1]))
+            if both[1] is None or both[1] > both[0]:
+                out += _permits(known, course, theirs, both)
+    return out
+
+
+def _span(course: Course) -> tuple[int, int | None] | None:
+    """From the final approval or the start to the end of work."""
+    marks = [m.at for m in (course.issued, course.started) if m]
+    if not marks or course.request is None:
+        return None
+    ends = [m for m in (course.finished.at if course.finished else None, course.over_at) if m is not None]
+    return min(marks), min(ends, default=None)
+
+
+def _earlier(a: int | None, b: int | None) -> int | None:
+    return min((m for m in (a, b) if m is not None), default=None)
+
+
+def _activities(known: Known, course: Course, point: Point, span: tuple[int, int | None]) -> Iterator[Conflict]:
+    """Discharges, cleaning, painting, sampling, trains beside hot work; painting in a space with hot work."""
+    for name, facts in sorted(known.site.activities.items()):
+        first = facts[0].event
+        if not isinstance(first, Activity):
+            continue
+        ended = next((f.event.at for f in facts if isinstance(f.event, Activity) and f.event.phase == "end"), None)
+        start, end = max(span[0], first.at), _earlier(span[1], ended)
+        if end is not None and end <= start:
+            continue
+        if course.type == CONFINED and first.what == "painting" and point.space and first.space == point.space and _hot_inside(known, point):
+            yield Conflict("space", True, name, 0.0, 0.0, start, end, facts[0].ref)
+        if course.type not in HOT:
+            continue
+        if first.what in ("water_draw", "sampling"):
+            if point.dike and first.dike == point.dike:
+                yield Conflict(first.what, True, name, 0.0, 0.0, start, end, facts[0].ref)
+            continue
+        yield from _distant(known, DISTANCE[first.what], first.what, name, math.dist((first.x, first.y, first.z), (point.x, point.y, point.z)), 2 * first.acc, start, end, facts[0].ref)
+
+
+def _hot_inside(known: Known, point: Point) -> bool:
+    return any(c.type in HOT and c.at_work(known.now) for p in known.atlas.near(point.id) if known.atlas.points[p].space == point.space for c in known.at(p))
+
+
+def _distant(known: Known, limit_name: str, kind: str, other: str, distance: float, error: float, start: int, end: int | None, ref: str) -> Iterator[Conflict]:
+    """Hard if surely within the limit, soft if it may be, or is nearly."""
+    limit = known.terms(start)[limit_name]
+    if distance + error < limit:
+        yield Conflict(kind, True, other, distance, limit, start, end, ref)
+    elif distance - error < limit * SOFT:
+        yield Conflict(kind, False, other, distance, limit, start, end, ref)
+
+
+def _permits(known: Known, a: Course, b: Course, both: tuple[int, int | None]) -> Iterator[Conflict]:
+    """The matrix of `domain.md` 3.7 between two permits."""
+    assert a.point is not None and a.request is not None
+    if b.point is None or b.request is None:
+        return
+    distance, (start, end), terms = _apart(a.point, b.point), both, known.terms(both[0])
+    kinds = {a.type, b.type}
+    if kinds & HOT and BLINDING in kinds:
+        yield from _distant(known, "simops_blind", "blinding", b.permit, distance, 0.0, start, end, b.request_ref)
+    if kinds == {BLINDING} and a.point.line and a.point.line == b.point.line:
+        yield Conflict("line", True, b.permit, distance, 0.0, start, end, b.request_ref)
+    if a.type in HOT and b.type in HOT and a.point_id != b.point_id and distance < terms["simops_hot"]:
+        yield Conflict("hot", False, b.permit, distance, terms["simops_hot"], start, end, b.request_ref)
+    if kinds & HEIGHT and math.hypot(a.point.x - b.point.x, a.point.y - b.point.y) <= terms["fall_line"] and a.point_id != b.point_id:
+        yield from _above(known, a, b, start, end)
+    if kinds & LIFTING and not kinds <= LIFTING:
+        boom = a if a.type in LIFTING else b
+        if boom.point and distance <= boom.point.radius:
+            yield Conflict("boom", True, b.permit, distance, boom.point.radius, start, end, b.request_ref)
+    if POWER in kinds and b.permit in a.request.linked and a.request.valid_to != b.request.valid_to:
+        yield Conflict("duration", False, b.permit, distance, 0.0, start, end, b.request_ref)
+
+
+def _above(known: Known, a: Course, b: Course, start: int, end: int | None) -> Iterator[Conflict]:
+    """Work at height above other work: beyond 24 m one layer is not enough, below that one is needed."""
+    upper, lower = (a, b) if a.point and b.point and a.point.z >= b.point.z else (b, a)
+    if upper.type not in HEIGHT or upper.point is None or lower.point is None or upper.request is None:
+        return
+    drop, layers, far = upper.point.z - lower.point.z, upper.request.layers, known.terms(start)["double_layer"]
+    if drop > far and layers < 2:
+        yield Conflict("above", True, b.permit, drop, far, start, end, b.request_ref)
+    elif drop > 0 and layers < 1:
+        yield Conflict("above", False, b.permit, drop, far, start, end, b.request_ref)
+
+
+def _apart(a: Point, b: Point) -> float:
+    return math.dist((a.x, a.y, a.z), (b.x, b.y, b.z))
+
+
+def _judge(known: Known, permit: str, hard: bool) -> Judged:
+    course, found = known.course(permit), []
+    for c in conflicts(known, permit):
+        if c.hard is hard:
+            numbers = {"permit": permit, "other": c.other, "kind": c.kind, "distance": f"{c.distance:.1f} m", "limit": f"{c.limit:g} m", "clause": CLAUSE[c.kind], "since": known.clock(c.start)}
+            requests = ((SUSPEND, permit), ("evacuate", course.point_id)) if hard else ()
+            found.append(Finding(c.start, (c.ref, course.request_ref), c.end, numbers=numbers, permit=permit, point=course.point_id, variant=c.kind, requests=requests))
+    return Judged(tuple(found))
+
+
+def judge_hard(known: Known, permit: str) -> Judged:
+    """X-SIMOPS-H: a hard conflict with a neighbour."""
+    return _judge(known, permit, hard=True)
+
+
+def judge_soft(known: Known, permit: str) -> Judged:
+    """X-SIMOPS-S: neighbours that need coordination."""
+    return _judge(known, permit, hard=False)
+
+
+# ---- duplicates -----------------------------------------------------------------------------------------------------
+
+
+def _twins(known: Known, course: Course) -> Iterator[Course]:
+    """Earlier permits of the same family at the same physical place that were not closed when this one was asked for."""
+    if course.request is None:
+        return
+    for point in known.atlas.near(course.point_id) or [course.point_id]:
+        here, there = course.point, known.atlas.points.get(point)
+        if point != course.point_id and (here is None or there is None or _apart(here, there) > known.terms()["dup_distance"]):
+            continue
+        for other in known.site.at_point.get(point, ()):
+            theirs = known.course(other)
+            if other == course.permit or theirs.request is None or (theirs.request.at, other) >= (course.request.at, course.permit):
+                continue
+            closed = theirs.over_at
+            if theirs.family == course.family and (closed is None or closed > course.request.at):
+                yield theirs
+
+
+def judge_duplicate(known: Known, permit: str) -> Judged:
+    """X-DUP: a second permit of the same kind for the same place, overlapping or within a day."""
+    course = known.course(permit)
+    if course.request is None:
+        return NOTHING
+    window, twins = known.terms(course.request.at).ms["dup_window"], []
+    for other in _twins(known, course):
+        assert other.request is not None
+        overlap = other.request.valid_from < course.request.valid_to and course.request.valid_from < other.request.valid_to
+        if overlap or course.request.at - other.request.at <= window:
+            twins.append(other)
+    if not twins:
+        return NOTHING
+    first = min(twins, key=lambda c: (c.request.at if c.request else 0, c.permit))
+    numbers = {"permit": permit, "first": first.permit, "point": course.point_id, "count": len(twins) + 1}
+    return Judged((Finding(course.request.at, (course.request_ref, first.request_ref), course.over_at, numbers=numbers, permit=permit, point=course.point_id),))
+
+
+def _mixed(known: Known, permit: str, name: str) -> Judged:
+    """The last permit of this type at this place before this one says something else of it."""
+    course = known.course(permit)
+    mine = getattr(course.request, name, "") if course.request else ""
+    if course.request is None or not mine:
+        return NOTHING
+    earlier = [c for c in known.at(course.point_id) if c.request and c.type == course.type and (c.request.at, c.permit) < (course.request.at, permit) and getattr(c.request, name)]
+    last = max(earlier, key=lambda c: (c.request.at if c.request else 0, c.permit), default=None)
+    if last is None or getattr(last.request, name) == mine:
+        return NOTHING
+    numbers = {"permit": permit, "mine": mine, "other": last.permit, "theirs": getattr(last.request, name)}
+    return Judged((Finding(course.request.at, (course.request_ref, last.request_ref), course.over_at, numbers=numbers, permit=permit, point=course.point_id),))
+
+
+def judge_template(known: Known, permit: str) -> Judged:
+    """X-TEMPLATE-MIX: two versions of the form are in use at one place."""
+    return _mixed(known, permit, "template")
+
+
+def judge_risk(known: Known, permit: str) -> Judged:
+    """X-RISK-MIX: the same work at the same place was rated differently."""
+    return _mixed(known, permit, "risk")
+
+
+def judge_production(known: Known, permit: str) -> Judged:
+    """X-MES: production is planned on the equipment that is worked on."""
+    course = known.course(permit)
+    span = _span(course)
+    equipment = (course.request.equipment if course.request else "") or (course.point.equipment if course.point else "")
+    if span is None or not equipment:
+        return NOTHING
+    found = []
+    for order, facts in sorted(known.site.productions.items()):
+        plan = facts[-1].event
+        if not isinstance(plan, Production) or plan.equipment != equipment or plan.cancelled:
+            continue
+        declared = span[1] if span[1] is not None else max(course.valid_to or 0, known.now)
+        if plan.since < declared and plan.until > span[0]:
+            start, end = max(span[0], plan.at), _earlier(span[1], plan.until if known.now >= plan.until else None)
+            if end is None or end > start:
+                numbers = {"permit": permit, "order": order, "equipment": equipment, "since": known.clock(plan.since), "until": known.clock(plan.until)}
+                found.append(Finding(start, (facts[-1].ref, course.request_ref), end, numbers=numbers, permit=permit, point=course.point_id))
+    return Judged(tuple(found))
+
+
+RULES = (
+    Rule("X-SIMOPS-H", "permit", 1, CAUSES, judge_hard, "5.2.8–5.2.10, 6.7, 7.6, 7.10, 8.2.8, 9.2.12", GB, "A", "", ("S37", "S42", "S43")),
+    Rule("X-SIMOPS-S", "permit", 3, CAUSES, judge_soft, "4.7, 10.8", GB, "C", "", ("S37", "S42")),
+    Rule("X-DUP", "permit", 3, CAUSES, judge_duplicate, "rule of the site", OURS, "C", "", ("S45",)),
+    Rule("X-TEMPLATE-MIX", "permit", 4, CAUSES, judge_template, "rule of the site", OURS, "C", "", ("S45",)),
+    Rule("X-RISK-MIX", "permit", 4, CAUSES, judge_risk, "rule of the site", OURS, "C", "", ("S45",)),
+    Rule("X-MES", "permit", 3, CAUSES | {"site"}, judge_production, "rule of the site", OURS, "C", "", ("R-MES",)),
+)
