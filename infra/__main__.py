@@ -6,7 +6,12 @@ import argparse
 import os
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from streams.routes import Routing
 
 EPILOG = """examples:
   permitwatch up                                   the whole system with a plant in a box
@@ -87,9 +92,94 @@ def _judging(commands) -> None:  # type: ignore[no-untyped-def]
     _command(commands, "replay", "judges a span of the timeline again and compares", _replay, KAFKA, SQL, _o("--from", dest="source", choices=["kafka", "clickhouse"], default="kafka"),
              _o("--since", help="ISO 8601; default: everything kept"), _o("--until", help="ISO 8601"), _o("--prefix", default=""), _o("--out", type=Path, help="write the outputs here, one JSON a line"))  # fmt: skip
     _command(commands, "dead-letters", "lists, shows and sends again what was refused", _dead, KAFKA, _o("--show", metavar="PARTITION:OFFSET"), _o("--resend", metavar="PARTITION:OFFSET"), _o("--prefix", default=""))
+    _rules(commands)
+    _command(commands, "conform", "plays one story for each alarm type of AQ 3064.2 Table A.4 and AQ 3064.3", _conform, STORIES)
     _command(commands, "chaos", "kills every process under load and shows that nothing is lost and nothing counted twice", _chaos, _o("--data", type=Path, default=Path("var/chaos"), help="folder of the trial system"),
              _o("--port-offset", type=int, default=3000), _o("--stories", type=Path, default=Path("tests/scenarios")), _o("--seed", type=int, default=1), _o("--rounds", type=int, default=1), _o("--outage", type=float, default=60, help="seconds that Kafka and ClickHouse stay away"))  # fmt: skip
     _command(commands, "bench", "speed and memory on this machine", _bench, DATA, _o("--quick", action="store_true"), _o("--write", type=Path, help="write the table into this Markdown file"))
+
+
+STORIES = _o("--stories", type=Path, default=Path("tests/scenarios"), help="folder of stories")
+PACK = _o("--pack", default="GB", help="a built-in pack or a pack file")
+
+
+def _rules(commands) -> None:  # type: ignore[no-untyped-def]
+    book = commands.add_parser("rules", help="lists and explains the rules; checks, compares and applies packs", epilog=RULES_EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter)
+    verbs = book.add_subparsers(title="verbs", metavar="VERB", required=True)
+    lang = _o("--lang", choices=["zh", "en"], default="en")
+    _command(verbs, "list", "one line a code", _rules_list, PACK, lang)
+    _command(verbs, "explain", "everything about one code", _rules_explain, _o("code"), PACK, STORIES)
+    _command(verbs, "check", "reads packs and says what is wrong with them", _rules_check, _o("packs", nargs="+", type=Path))
+    _command(verbs, "diff", "what changes from one pack to another", _rules_diff, _o("one"), _o("two"))
+    _command(verbs, "apply", "puts a pack into force at a moment, as an event in the log", _rules_apply, _o("pack", type=Path), _o("--since", default="", help="ISO 8601; default: now"), _o("--door", default="http://127.0.0.1:8090"))
+    _command(verbs, "catalogue", "the rule catalogue as Markdown", _rules_catalogue, PACK, STORIES, _o("--write", type=Path))
+
+
+RULES_EPILOG = """examples:
+  permitwatch rules list --lang zh
+  permitwatch rules explain GAS-STALE
+  permitwatch rules check my/pack.toml
+  permitwatch rules diff GB my/pack.toml
+  permitwatch replay --pack my/pack.toml --since 2026-11-01       what would have come and gone
+  permitwatch rules apply my/pack.toml --since 2026-12-01T00:00+08:00
+"""
+
+
+def _with_packs(work: Callable[[], int]) -> int:
+    from streams.packs import PackError
+
+    try:
+        return work()
+    except (PackError, KeyError) as wrong:
+        print(f"permitwatch rules: {wrong}", file=sys.stderr)
+        return 2
+
+
+def _rules_list(a: argparse.Namespace) -> int:
+    from infra.rules import list_rules, packs_named
+
+    return _with_packs(lambda: list_rules(packs_named([a.pack])[0], a.lang))
+
+
+def _rules_explain(a: argparse.Namespace) -> int:
+    from infra.rules import explain, packs_named
+
+    return _with_packs(lambda: explain(a.code, packs_named([a.pack])[0], a.stories))
+
+
+def _rules_check(a: argparse.Namespace) -> int:
+    from infra.rules import check_packs
+
+    return check_packs(a.packs)
+
+
+def _rules_diff(a: argparse.Namespace) -> int:
+    from infra.rules import diff, packs_named
+
+    return _with_packs(lambda: diff(*packs_named([a.one, a.two])))
+
+
+def _rules_apply(a: argparse.Namespace) -> int:
+    from infra.rules import apply
+
+    return apply(a.pack, a.since, a.door)
+
+
+def _rules_catalogue(a: argparse.Namespace) -> int:
+    from infra.rules import catalogue, packs_named
+
+    text = catalogue(packs_named([a.pack])[0], a.stories)
+    if a.write:
+        a.write.write_text(text, encoding="utf-8")
+    else:
+        print(text)
+    return 0
+
+
+def _conform(a: argparse.Namespace) -> int:
+    from infra.rules import conform
+
+    return conform(a.stories)
 
 
 def _up(a: argparse.Namespace) -> int:
@@ -160,9 +250,23 @@ def _streams(a: argparse.Namespace) -> int:
         case "notify":
             from streams.notify import Notify
 
-            hooks = [h for h in os.environ.get("PERMITWATCH_WEBHOOKS", "").split(",") if h]
-            run(Notify(Path(os.environ.get("PERMITWATCH_DATA", "var")) / "notify.jsonl", hooks))
+            file = Path(os.environ.get("PERMITWATCH_DATA", "var")) / "notify.jsonl"
+            run(Notify(file, _routing(file)))
     return 0
+
+
+def _routing(file: Path) -> Routing:
+    """receivers.toml where PERMITWATCH_RECEIVERS names one, or the log and PERMITWATCH_WEBHOOKS."""
+    from streams.notify import from_environment
+    from streams.routes import RouteError, read_routing
+
+    named = os.environ.get("PERMITWATCH_RECEIVERS", "")
+    if not named:
+        return from_environment(file, [h for h in os.environ.get("PERMITWATCH_WEBHOOKS", "").split(",") if h])
+    try:
+        return read_routing(Path(named))
+    except (RouteError, OSError) as wrong:
+        sys.exit(f"permitwatch streams notify: {wrong}")
 
 
 def _sql(a: argparse.Namespace) -> int:

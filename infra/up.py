@@ -110,6 +110,11 @@ class System:
         if self.story is not None:
             self._story().ms(self.since or "00:00:00")
 
+    def receivers(self) -> Path | str:
+        """receivers.toml beside the plant's own files, if there is one."""
+        beside = self.plant.absolute().parent / "receivers.toml" if self.plant else self.data / "receivers.toml"
+        return beside if beside.exists() else ""
+
     def _end_leftovers(self) -> None:
         """Whoever was to stop the parts of an earlier run may have been killed before it could: they are known by process id and time of birth."""
         left = [p for pid, born in self._recorded() if (p := _process(pid, born))]
@@ -140,7 +145,7 @@ class System:
         known = dict(line.split("=", 1) for line in tokens.read_text().splitlines() if "=" in line)
         return known | {
             "PERMITWATCH_KAFKA": f"127.0.0.1:{self.ports.kafka}", "PERMITWATCH_SQL": f"http://default@127.0.0.1:{self.ports.sql}",
-            "PERMITWATCH_DECIDE": f"127.0.0.1:{self.ports.decide}", "PERMITWATCH_DATA": str(self.data), "PERMITWATCH_HOST": self.host,
+            "PERMITWATCH_RECEIVERS": str(self.receivers()), "PERMITWATCH_DECIDE": f"127.0.0.1:{self.ports.decide}", "PERMITWATCH_DATA": str(self.data), "PERMITWATCH_HOST": self.host,
         } | os.environ  # fmt: skip
 
     # ---- start --------------------------------------------------------------------------------------------------

@@ -363,8 +363,13 @@ class Fold:
         self.telemetry.plans.clear()
         self.known.courses.clear()
         self.known.memo.clear()
-        dirty.update(("permit", permit, "permit") for permit in site.works)
+        dirty.update(("permit", permit, cause) for permit in site.works for cause in ("permit", "near", "weather", "process", "evidence"))  # type: ignore[misc]
         dirty.update(("channel", channel.tag, "gas") for channel in (site.plant.channels if site.plant else ()))
+        dirty.update(("worker", worker, "roster") for worker in site.people)
+        dirty.update(("contractor", name, "roster") for name in site.contractors)
+        dirty.update(("hazard", name, "site") for name in site.hazards)
+        dirty.update(("device", name, "clock") for name in site.clocks)
+        dirty.add(("site", site.site, "roster"))
 
     # ---- lateness and repeats -----------------------------------------------------------------------------------
 
