@@ -69,7 +69,8 @@ SQL = _o("--sql", default=os.environ.get("PERMITWATCH_SQL", "http://default@127.
 def _system(commands) -> None:  # type: ignore[no-untyped-def]
     _command(commands, "up", "the whole system on this machine", _up, DATA, OFFSET, _o("--plant", type=Path, help="a real plant's plant.toml instead of the box"),
              _o("--scale", type=float, default=0.1, help="of the plant in the box; 1 is the whole reference plant"), _o("--seed", type=int, default=7, help="of the random day"),
-             _o("--story", type=Path, help="the box acts out this story on its wires instead of a random day"), _o("--since", default="", metavar="HH:MM:SS", help="the moment of the story that is now; what came before is pushed at once"))  # fmt: skip
+             _o("--story", type=Path, help="the box acts out this story on its wires instead of a random day"), _o("--since", default="", metavar="HH:MM:SS", help="the moment of the story that is now; what came before is pushed at once"),
+             _o("--shadow", default="", metavar="PACK", help="judge by this pack too, silently"))  # fmt: skip
     _command(commands, "check", "tries every part and says what is wrong and how to mend it", _check, DATA, OFFSET, KAFKA, SQL, _o("--plant", type=Path, help="check this plant.toml too"))
     _command(commands, "topics", "creates the topics on any Kafka", _topics, KAFKA, _o("--partitions", type=int, default=4), _o("--replication", type=int, default=1))
     _command(commands, "migrate", "brings ClickHouse's schema up to date", _migrate, SQL)
@@ -79,7 +80,7 @@ def _system(commands) -> None:  # type: ignore[no-untyped-def]
 def _rooms(commands) -> None:  # type: ignore[no-untyped-def]
     _command(commands, "ingest", "reads the wires and the HTTP door into Kafka", _ingest, KAFKA, DATA, _o("--plant", type=Path, required=True), _o("--host", default=os.environ.get("PERMITWATCH_HOST", "127.0.0.1")),
              _o("--port", type=int, default=8090))  # fmt: skip
-    _command(commands, "streams", "one step of the pipeline", _streams, _o("step", choices=["normalise", "correlate", "archive", "notify"]))
+    _command(commands, "streams", "one step of the pipeline", _streams, _o("step", choices=["normalise", "correlate", "archive", "notify", "shadow"], help="shadow: judges by the pack in PERMITWATCH_SHADOW_PACK, tells nobody"))
     _command(commands, "sql", "the embedded ClickHouse", _sql, DATA, _o("--host", default="127.0.0.1"), _o("--port", type=int, default=8123))
     _command(commands, "dashboards", "the screens", _dashboards, KAFKA, SQL, _o("--host", default=os.environ.get("PERMITWATCH_HOST", "127.0.0.1")), _o("--port", type=int, default=8050))
     _command(commands, "plant", "the plant in a box: simulated devices that speak the real protocols", _plant, _o("--plant", type=Path, required=True), _o("--scale", type=float, default=0.1),
@@ -90,13 +91,18 @@ def _judging(commands) -> None:  # type: ignore[no-untyped-def]
     _command(commands, "play", "judges stories: what was expected, what came and when", _play, KAFKA, _o("stories", nargs="+", type=Path), _o("--through-kafka", action="store_true", help="through the running Kafka and Faust"),
              _o("--prefix", default="", help="of topic names"), _o("--verbose", action="store_true", help="print every alert"))  # fmt: skip
     _command(commands, "replay", "judges a span of the timeline again and compares", _replay, KAFKA, SQL, _o("--from", dest="source", choices=["kafka", "clickhouse"], default="kafka"),
-             _o("--since", help="ISO 8601; default: everything kept"), _o("--until", help="ISO 8601"), _o("--prefix", default=""), _o("--out", type=Path, help="write the outputs here, one JSON a line"))  # fmt: skip
+             _o("--since", help="ISO 8601; default: everything kept"), _o("--until", help="ISO 8601"), _o("--prefix", default=""), _o("--out", type=Path, help="write the outputs here, one JSON a line"),
+             _o("--pack", default="", help="what if: another pack; which alerts would come, go or change priority"))  # fmt: skip
+    _command(commands, "verify", "follows the archive's hash chain and names the first broken link", _verify, SQL, _o("--report", default="", metavar="DOOR", help="tell the plant (SYS-CHAIN) through this ingest door"))
     _command(commands, "dead-letters", "lists, shows and sends again what was refused", _dead, KAFKA, _o("--show", metavar="PARTITION:OFFSET"), _o("--resend", metavar="PARTITION:OFFSET"), _o("--prefix", default=""))
     _rules(commands)
     _command(commands, "conform", "plays one story for each alarm type of AQ 3064.2 Table A.4 and AQ 3064.3", _conform, STORIES)
     _command(commands, "chaos", "kills every process under load and shows that nothing is lost and nothing counted twice", _chaos, _o("--data", type=Path, default=Path("var/chaos"), help="folder of the trial system"),
              _o("--port-offset", type=int, default=3000), _o("--stories", type=Path, default=Path("tests/scenarios")), _o("--seed", type=int, default=1), _o("--rounds", type=int, default=1), _o("--outage", type=float, default=60, help="seconds that Kafka and ClickHouse stay away"))  # fmt: skip
-    _command(commands, "bench", "speed and memory on this machine", _bench, DATA, _o("--quick", action="store_true"), _o("--write", type=Path, help="write the table into this Markdown file"))
+    _command(commands, "bench", "speed and memory on this machine", _bench, DATA, _o("what", nargs="?", choices=["speed", "truth"], default="speed", help="speed and memory, or recall and precision on random plant-days"), _o("--quick", action="store_true"),
+             _o("--write", type=Path, help="speed: write the table into this Markdown file; truth: publish the days, their truth and the score in this folder"),
+             _o("--days", type=int, default=3, help="truth: how many plant-days"), _o("--permits", type=int, default=60, help="truth: permits on a workday"), _o("--seed", type=int, default=1, help="truth: the seed"),
+             _o("--share", type=float, default=0.5, help="truth: share of the permits in which something goes wrong"))  # fmt: skip
 
 
 STORIES = _o("--stories", type=Path, default=Path("tests/scenarios"), help="folder of stories")
@@ -185,7 +191,7 @@ def _conform(a: argparse.Namespace) -> int:
 def _up(a: argparse.Namespace) -> int:
     from infra.up import Ports, System, up
 
-    return up(System(a.data, Ports(a.port_offset), a.plant, a.scale, a.seed, story=a.story, since=a.since))
+    return up(System(a.data, Ports(a.port_offset), a.plant, a.scale, a.seed, story=a.story, since=a.since, shadow=a.shadow))
 
 
 def _check(a: argparse.Namespace) -> int:
@@ -243,6 +249,14 @@ def _streams(a: argparse.Namespace) -> int:
 
             host, _, port = os.environ.get("PERMITWATCH_DECIDE", "127.0.0.1:8091").split(",")[0].partition(":")
             run(Correlate((host, int(port))))
+        case "shadow":
+            from streams.correlate import Correlate
+            from streams.packs import PackError, find_pack
+
+            try:
+                run(Correlate(None, find_pack(os.environ.get("PERMITWATCH_SHADOW_PACK", ""), Path())))
+            except PackError as wrong:
+                sys.exit(f"permitwatch streams shadow: {wrong}")
         case "archive":
             from streams.archive import Archive
 
@@ -300,7 +314,13 @@ def _play(a: argparse.Namespace) -> int:
 def _replay(a: argparse.Namespace) -> int:
     from infra.replay import replay
 
-    return replay(a.source, a.kafka, a.sql, a.since, a.until, a.prefix, a.out)
+    return replay(a.source, a.kafka, a.sql, a.since, a.until, a.prefix, a.out, a.pack)
+
+
+def _verify(a: argparse.Namespace) -> int:
+    from infra.verify import verify
+
+    return verify(a.sql, a.report)
 
 
 def _dead(a: argparse.Namespace) -> int:
@@ -316,6 +336,10 @@ def _chaos(a: argparse.Namespace) -> int:
 
 
 def _bench(a: argparse.Namespace) -> int:
+    if a.what == "truth":
+        from infra.truth.bench import truth
+
+        return truth(a.data.absolute() / "truth", a.days, a.permits, a.seed, a.share, a.write)
     from infra.bench import bench
 
     return bench(a.data, a.quick, a.write)

@@ -13,27 +13,31 @@ import msgspec
 from aiokafka.errors import KafkaError
 
 from infra.kafka.topics import PARTITIONS
+from infra.what_if import compare, report
 from sql.store import Store, StoreError
-from streams.desk import Settings, read_partition
+from streams.desk import Settings, runs_of
 from streams.events import decode_entry, encode
 from streams.kernel import Kernel
 from streams.outputs import Alert, Command, Output, Verdict
+from streams.packs import PackError, find_pack
 from streams.topics import ALERTS, COMMANDS, TIMELINE, VERDICTS, Topic
 
 Said = dict[tuple[str, str, int], bytes]
 """(topic, id or permit, revision) → the bytes."""
 
 
-def replay(source: str, kafka: str, sql: str, since: str | None, until: str | None, prefix: str, out: Path | None) -> int:
+def replay(source: str, kafka: str, sql: str, since: str | None, until: str | None, prefix: str, out: Path | None, pack: str = "") -> int:
     """Folds from the beginning of what is kept, muted up to `since`; 0 if all that was said is said again, byte for byte, and nothing else."""
     span = (_ms(since) if since else 0, _ms(until) if until else 1 << 62)
     try:
         reader = from_clickhouse(sql) if source == "clickhouse" else from_kafka(kafka, prefix)
+        if pack:
+            return _what_if(reader(TIMELINE), pack, span)
         began = time.perf_counter()
         judged, entries, seconds = again(reader(TIMELINE), span)
         took = time.perf_counter() - began
         then = {k: v for topic in (ALERTS, VERDICTS, COMMANDS) for k, v in recorded(topic, reader(topic)).items() if span[0] <= known(v) < span[1]}
-    except (KafkaError, StoreError, OSError) as wrong:
+    except (KafkaError, StoreError, OSError, PackError) as wrong:
         print(f"permitwatch replay: {wrong}", file=sys.stderr)
         return 2
     if out:
@@ -46,6 +50,15 @@ def replay(source: str, kafka: str, sql: str, since: str | None, until: str | No
         for key in keys[:5]:
             print(f"  {name}: {' '.join(map(str, key))}")
     return 0 if not (different or missing or new) else 1
+
+
+def _what_if(bodies: Iterator[bytes], name: str, span: tuple[int, int]) -> int:
+    """What another pack would have said; 0 if nothing differs, 1 if something does."""
+    pack = find_pack(name, Path(), dt.date.today())
+    was, would, n, hours = compare(bodies, pack, span)
+    print(f"{n} entries, {hours:.2f} h of plant time")
+    print("\n".join(report(was, would, pack, hours)))
+    return 0 if was.standing().keys() == would.standing().keys() else 1
 
 
 def again(bodies: Iterator[bytes], span: tuple[int, int]) -> tuple[Said, int, float]:
@@ -96,8 +109,10 @@ def from_kafka(kafka: str, prefix: str):  # type: ignore[no-untyped-def]
 
     def read(topic: Topic) -> Iterator[bytes]:
         for partition in range(PARTITIONS):
-            for record in asyncio.run(read_partition(settings, topic, partition)):
-                yield record.value
+            with asyncio.Runner() as loop:
+                runs = runs_of(settings, topic, partition)
+                while run := loop.run(anext(runs, [])):  # type: ignore[arg-type]
+                    yield from (record.value for record in run)
 
     return read
 

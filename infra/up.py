@@ -25,6 +25,7 @@ from infra.kafka.topics import create_topics
 from infra.plant.reference import SOURCES, write_plant
 from infra.plant.script import write_story_plant
 from infra.plant.story import Story, StoryError, read_story, scene
+from streams.packs import PackError, find_pack
 from streams.plant import PlantError, read_plant
 
 STEPS = ("normalise", "correlate", "archive", "notify")
@@ -75,6 +76,8 @@ class System:
     say: Callable[[str], None] = print
     story: Path | None = None
     since: str = ""
+    shadow: str = ""
+    """A pack that runs silently beside the one in force."""
     parts: dict[str, Part] = field(default_factory=dict)
     lock: IO[str] | None = None
 
@@ -107,6 +110,9 @@ class System:
                 raise UpError(f"port {port} ({name}) is taken. Stop what listens there, or move all ports with --port-offset {self.ports.offset + 1000}")
         if self.plant is not None:
             read_plant(self.plant)
+        if self.shadow:
+            self.shadow = self.shadow if not Path(self.shadow).exists() else str(Path(self.shadow).absolute())
+            find_pack(self.shadow, Path())
         if self.story is not None:
             self._story().ms(self.since or "00:00:00")
 
@@ -145,7 +151,7 @@ class System:
         known = dict(line.split("=", 1) for line in tokens.read_text().splitlines() if "=" in line)
         return known | {
             "PERMITWATCH_KAFKA": f"127.0.0.1:{self.ports.kafka}", "PERMITWATCH_SQL": f"http://default@127.0.0.1:{self.ports.sql}",
-            "PERMITWATCH_RECEIVERS": str(self.receivers()), "PERMITWATCH_DECIDE": f"127.0.0.1:{self.ports.decide}", "PERMITWATCH_DATA": str(self.data), "PERMITWATCH_HOST": self.host,
+            "PERMITWATCH_SHADOW_PACK": self.shadow, "PERMITWATCH_RECEIVERS": str(self.receivers()), "PERMITWATCH_DECIDE": f"127.0.0.1:{self.ports.decide}", "PERMITWATCH_DATA": str(self.data), "PERMITWATCH_HOST": self.host,
         } | os.environ  # fmt: skip
 
     # ---- start --------------------------------------------------------------------------------------------------
@@ -163,6 +169,8 @@ class System:
         Store(f"http://default@127.0.0.1:{self.ports.sql}").migrate()
         for step in STEPS:
             self._add(step, ["streams", step])
+        if self.shadow:
+            self._add("shadow", ["streams", "shadow"])
         plant = self.plant or self._box_files()
         self._add("ingest", ["ingest", "--plant", str(plant), "--port", str(self.ports.ingest)], lambda: answers("127.0.0.1", self.ports.ingest))
         self._add("dashboards", ["dashboards", "--port", str(self.ports.dashboards)], lambda: _ok(f"http://127.0.0.1:{self.ports.dashboards}/healthz"))
@@ -238,7 +246,7 @@ class System:
 
     def stop(self) -> None:
         """Stops every part, last started first, by process id."""
-        order = ["plant", "ingest", "dashboards", "notify", "archive", "correlate", "normalise", "sql", "kafka"]
+        order = ["plant", "ingest", "dashboards", "notify", "archive", "shadow", "correlate", "normalise", "sql", "kafka"]
         for name in order:
             part = self.parts.pop(name, None)
             if part and part.process:
@@ -286,7 +294,7 @@ def up(system: System, say: Callable[[str], None] = print) -> int:
         system.prepare()
         say(f"PermitWatch starts; data in {system.data}")
         system.start()
-    except (UpError, PlantError, StoryError, RuntimeError, ValueError) as wrong:
+    except (UpError, PackError, PlantError, StoryError, RuntimeError, ValueError) as wrong:
         system.stop()
         say(f"permitwatch up: {wrong}")
         return 1

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
 import os
 import time
+from collections.abc import Iterable
 from typing import Any
 
 from sql.store import Store, StoreAway, StoreError
@@ -31,6 +33,19 @@ def _one_block(run: list[Any]) -> list[Any]:
     return run[:ROWS]
 
 
+def digest_of(previous: str, bodies: Iterable[str]) -> str:
+    """sha256 over the link before and every body, each with its length, so that nothing can be moved between bodies."""
+    h = hashlib.sha256(previous.encode())
+    for body in bodies:
+        raw = body.encode()
+        h.update(len(raw).to_bytes(8, "big") + raw)
+    return h.hexdigest()
+
+
+def _text(value: str | bytes) -> str:
+    return value.decode() if isinstance(value, bytes) else value
+
+
 class Archive:
     """The step; what it buffers is not acknowledged until ClickHouse has it."""
 
@@ -45,6 +60,8 @@ class Archive:
         self.bounds: dict[Key, list[int]] = {}
         self.written: dict[Key, int] = {}
         self.since = time.monotonic()
+        self.digests: dict[Key, str] = {}
+        """The last link of each partition's hash chain."""
 
     async def start(self, desk: Desk) -> None:
         pass
@@ -93,14 +110,26 @@ class Archive:
         if announce:
             await self._ask(self.store.insert, "intents", ("topic", "partition", "start", "end", "generation"), [(topic, partition, start, end, 0)])
         rows = [(topic, partition, r.offset, r.value.decode("utf-8", "replace")) for r in part]
+        link = await self._link(key, start, end, [row[3] for row in rows])
         token = f"{topic}:{partition}:{start}-{end}" if len(rows) > 1 or len(rows[0][3]) < BYTES else ""
         try:
             await self._ask(self.store.insert, "messages", ("topic", "partition", "offset", "body"), rows, token)
+            await self._ask(self.store.insert, "links", ("topic", "partition", "start", "end", "digest", "previous"), [(topic, partition, start, end, *link)])
+            self.digests[key] = link[0]
         except StoreError as wrong:
             if isinstance(wrong, StoreAway):
                 raise
             log.error("ClickHouse refuses %s[%s] %s-%s: %s", topic, partition, start, end, wrong)
             raise Away(str(wrong)) from None
+
+    async def _link(self, key: Key, start: int, end: int, bodies: list[str]) -> tuple[str, str]:
+        """(this batch's digest, the one before): the same batch formed again makes the same link."""
+        if key not in self.digests:
+            sql = "SELECT digest FROM links FINAL WHERE topic = {t:String} AND partition = {p:UInt16} AND end <= {s:UInt64} ORDER BY start DESC LIMIT 1"
+            found = await self._ask(self.store.rows, sql, {"t": key[0], "p": key[1], "s": start})
+            self.digests[key] = _text(found[0]["digest"]) if found else ""
+        previous = self.digests[key]
+        return digest_of(previous, bodies), previous
 
     async def _ask(self, work: Any, *args: Any) -> Any:
         try:
@@ -113,6 +142,7 @@ class Archive:
             self.waiting.pop(key, None)
             self.bounds.pop(key, None)
             self.written.pop(key, None)
+            self.digests.pop(key, None)
 
     async def stop(self, desk: Desk) -> None:
         for key in list(self.waiting):

@@ -13,8 +13,10 @@ from streams.desk import Batch, Desk, Sending
 from streams.events import decode_entry, encode
 from streams.kernel import Kernel, restore
 from streams.outputs import Alert, Output, Verdict
+from streams.packs import Pack
+from streams.shadow import rebook
 from streams.times import Stamp
-from streams.topics import ALERTS, COMMANDS, SNAPSHOTS, TIMELINE, VERDICTS, Topic
+from streams.topics import ALERTS, COMMANDS, SHADOW, SNAPSHOTS, TIMELINE, VERDICTS, Topic
 
 SNAPSHOT_EVERY = float(os.environ.get("PERMITWATCH_SNAPSHOT_EVERY", "30"))
 log = logging.getLogger("permitwatch")
@@ -28,7 +30,11 @@ class Correlate:
     beat = 1.0
     patient = False
 
-    def __init__(self, decide_at: tuple[str, int] | None = None) -> None:
+    def __init__(self, decide_at: tuple[str, int] | None = None, book: Pack | None = None) -> None:
+        self.book = book
+        """A pack in shadow: judged beside the one in force, in a group of its own; nobody is told."""
+        self.name = "shadow" if book else "correlate"
+        self.mark = "shadow|" if book else ""
         self.kernels: dict[int, dict[str, Kernel]] = {}
         self.next: dict[int, int] = {}
         self.saved: dict[int, int] = {}
@@ -57,7 +63,8 @@ class Correlate:
             kernel = kernels.get(entry.site)
             if kernel is None:
                 kernel = kernels[entry.site] = Kernel(entry.site)
-            out += [_line(o, batch.partition) for o in kernel.step(entry)]
+            seen = rebook(entry, self.book) if self.book else entry
+            out += [self._line(o, batch.partition) for o in (kernel.step(seen) if seen else ()) if not self.book or isinstance(o, Alert)]
             kernel.memory.next = record.offset + 1
         await desk.send(out)
         self.next[batch.partition] = batch.next
@@ -66,7 +73,10 @@ class Correlate:
         """The sites of a partition as last saved."""
         latest = {r.key.decode(): r.value for r in await desk.read(SNAPSHOTS, partition) if r.value}
         kernels = {}
-        for site, raw in latest.items():
+        for key, raw in latest.items():
+            site = key.removeprefix(self.mark)
+            if key != f"{self.mark}{site}" or (not self.mark and "|" in key):
+                continue
             try:
                 kernels[site] = restore(raw)
             except (msgspec.DecodeError, ValueError) as wrong:
@@ -82,7 +92,7 @@ class Correlate:
         for partition, next_ in list(self.next.items()):
             if self.saved.get(partition) == next_:
                 continue
-            await desk.send([(SNAPSHOTS, partition, site, k.snapshot()) for site, k in self.kernels.get(partition, {}).items()])
+            await desk.send([(SNAPSHOTS, partition, f"{self.mark}{site}", k.snapshot()) for site, k in self.kernels.get(partition, {}).items()])
             desk.done(TIMELINE.name, partition, next_)
             self.saved[partition] = next_
         self.since = time.monotonic()
@@ -94,6 +104,10 @@ class Correlate:
 
     async def stop(self, desk: Desk) -> None:
         await self._save(desk)
+
+    def _line(self, output: Output, partition: int) -> Sending:
+        topic: Topic = (SHADOW if self.book else ALERTS) if isinstance(output, Alert) else (VERDICTS if isinstance(output, Verdict) else COMMANDS)
+        return topic, partition, output.site, encode(output)
 
     # ---- doors ------------------------------------------------------------------------------------------------------
 
@@ -118,6 +132,3 @@ class Correlate:
         return web.json_response({"sites": sites})
 
 
-def _line(output: Output, partition: int) -> Sending:
-    topic: Topic = ALERTS if isinstance(output, Alert) else (VERDICTS if isinstance(output, Verdict) else COMMANDS)
-    return topic, partition, output.site, encode(output)

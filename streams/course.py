@@ -165,7 +165,7 @@ def read_course(site: Site, work: Work) -> Course:
     gone = work.first("cancelled") or work.first("rejected")
     issued, started = work.first("issued"), work.first("started")
     declared = site.stamp(started) if started else None
-    stamp, ref = _start(site, request, declared, started.ref if started else "")
+    stamp, ref = _start(site, request, declared, started.ref if started else "", gone.event.at if gone else None)
     finished, accepted = work.last("finished"), work.first("accepted")
     return Course(
         permit=work.permit, request=request, request_ref=asked.ref if asked else "", type=request.type if request else "",
@@ -178,10 +178,12 @@ def read_course(site: Site, work: Work) -> Course:
     )  # fmt: skip
 
 
-def _start(site: Site, request: Requested | None, declared: Stamp | None, ref: str) -> tuple[Stamp | None, str]:
-    """Ts: the permit system's start or, if surely earlier, the work that a camera saw, or the first entry into a confined space."""
+def _start(site: Site, request: Requested | None, declared: Stamp | None, ref: str, gone: int | None) -> tuple[Stamp | None, str]:
+    """Ts: the permit system's start or, if surely earlier, the work that a camera saw, or the first entry into a confined space, before it was called off."""
     best, proof = declared, ref
     for seen, evidence in _seen(site, request):
+        if gone is not None and seen.at >= gone:
+            continue
         if best is None or (before(best, seen) is Truth.FALSE):
             best, proof = seen, evidence
     return best, proof

@@ -9,7 +9,7 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import AsyncGenerator, Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -151,17 +151,20 @@ class FaustDesk:
 
 async def read_partition(settings: Settings, topic: Topic, partition: int) -> list[Any]:
     """All records of a partition as it is now."""
+    return [record async for run in runs_of(settings, topic, partition) for record in run]
+
+
+async def runs_of(settings: Settings, topic: Topic, partition: int) -> AsyncGenerator[list[Any]]:
+    """The records of a partition as it is now, some at a time."""
     consumer = AIOKafkaConsumer(bootstrap_servers=settings.kafka, enable_auto_commit=False, auto_offset_reset="earliest", max_partition_fetch_bytes=16 << 20)
     await consumer.start()
     try:
         tp = TopicPartition(named(topic.name, settings.prefix), partition)
         consumer.assign([tp])
         end = (await consumer.end_offsets([tp]))[tp]
-        out: list[Any] = []
         await consumer.seek_to_beginning(tp)
         while await consumer.position(tp) < end:
             for run in (await consumer.getmany(tp, timeout_ms=1000)).values():
-                out += run
-        return out
+                yield run
     finally:
         await consumer.stop()

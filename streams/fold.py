@@ -82,6 +82,9 @@ class Fold:
         match event:
             case Requested():
                 self._place(event)
+            case e.GasTest():
+                self._compare(fact, event, work)
+        match event:
             case e.GasTest(method="manual") if event.analyst:
                 self._typed(fact, event, dirty)
             case e.Step() if event.by and event.by in site.people:
@@ -108,6 +111,15 @@ class Fold:
             dirty.update(("permit", other, "near") for other in course.request.linked if other in site.works)
             if course.request.contractor:
                 dirty.add(("contractor", course.request.contractor, "permit"))
+
+    def _compare(self, fact: Fact, event: e.GasTest, work: Work) -> None:
+        """Keeps what the bound detectors read around the sampling time."""
+        point, minute = self.known.course(event.permit).point, event.at // MINUTE
+        for tag in point.detectors if point else ():
+            series = self.known.site.series.get(tag)
+            near = [v for m in (minute - 1, minute, minute + 1) if series and m in series.trace for t, v in (series.trace[m],) if abs(t - event.at) <= MINUTE * 3 // 2]
+            if near:
+                work.beside.setdefault(fact.ref, {})[tag] = near
 
     def _typed(self, fact: Fact, event: e.GasTest, dirty: Dirty) -> None:
         typed = self.known.site.analysts.setdefault(event.analyst, [])

@@ -23,9 +23,10 @@ def forget(site: Site, horizon: int) -> None:
 
 def _telemetry(site: Site, horizon: int) -> None:
     for series in site.series.values():
-        for spans in (series.over, series.near, series.alarm, series.bad, series.wild, series.units):
+        for spans in (series.over, series.near, series.alarm, series.wild, series.units):
             spans.forget(horizon)
         series.held.forget(horizon)
+        series.bad.forget(horizon)
         series.trace = {m: v for m, v in series.trace.items() if v[0] >= horizon}
     for frames in (*site.frames.values(), *site.live.values()):
         while len(frames.last) > 1 and frames.last[1] < horizon:

@@ -31,7 +31,7 @@ LIMITS: Final[dict[str, Limit]] = {
     "retest_second": Limit("min", "lower", 1, 120, "二级中断复测", "re-test after a pause, second class"),
     "retest_confined": Limit("min", "lower", 1, 120, "受限空间中断复测", "re-test after a pause, confined space"),
     "record_every": Limit("min", "lower", 10, 240, "受限空间记录间隔", "written record in a confined space"),
-    "stream_gap": Limit("s", "lower", 5, 600, "连续检测允许中断", "gap of continuous monitoring"),
+    "stream_gap": Limit("s", "lower", 30, 600, "连续检测允许中断", "gap of continuous monitoring"),
     "lel_vol_high": Limit("%vol", "lower", 0, 100, "LEL ≥ 4 % 时限值", "limit where the LEL is 4 %vol or more"),
     "lel_vol_low": Limit("%vol", "lower", 0, 100, "LEL < 4 % 时限值", "limit where the LEL is below 4 %vol"),
     "lel_percent": Limit("%LEL", "lower", 0, 100, "以 %LEL 计的限值", "limit as %LEL"),

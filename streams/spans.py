@@ -84,9 +84,8 @@ class Spans(Struct):
     def gaps(self, start: int, end: int) -> Iterator[tuple[int, int]]:
         """The spans' complement within [start, end], as (from, to) pairs of positive length."""
         at = start
-        for first, last in self:
-            if last < start:
-                continue
+        for i in range(bisect_left(self.last, start), len(self.last)):
+            first, last = self.first[i], self.last[i]
             if first >= end:
                 break
             if first > at:

@@ -18,8 +18,8 @@ from streams.work import JOIN_FRAME, JOIN_ZONE, RECENT, Series, Signing, new_ser
 
 Dirty = set[tuple[Subject, str, Cause]]
 INF = math.inf
-SAMPLED = 5 * SECOND
-"""A frame is sampled if its own time lies in the first five seconds of a minute: a property of the frame, whatever came before it."""
+SAMPLED = 20 * SECOND
+"""A frame is sampled if its own time lies in the first twenty seconds of a minute: a property of the frame, whatever came before it."""
 PLACED = 2 * SECOND
 TRACE = 60
 KEEP_PLACES = 16 * MINUTE
@@ -44,6 +44,8 @@ class Plan:
         self.above = [math.nextafter(min(x, r[1]), -INF) if min(x, r[1]) < INF else INF for x, r in zip(lowest, self.ranges, strict=True)]
         floors = [max((m.low if m and m.low is not None else -INF), r[0]) for m, r in zip(self.limits, self.ranges, strict=True)]
         self.below = [(i, low) for i, low in enumerate(floors) if low > -INF]
+        self.sick: set[int] = {i for i, s in enumerate(self.series) if s is not None and s.bad.over}
+        """Columns whose last reading was bad, as far as is known."""
         self.gases = [(i, self.series[i], c.tag) for i, c in enumerate(channels) if c and c.kind in GASES]
         self.tracked = [(i, self.series[i], c, *_band(c, terms["dcs_deviation"])) for i, c in enumerate(channels) if c and _is_tracked(c)]
 
@@ -103,6 +105,8 @@ class Telemetry:
             self._tracked(entry.ref, at, event.values, plan, dirty)
         if at % MINUTE < SAMPLED:
             self._sampled(entry.ref, at, event.values, plan)
+        if plan.sick:
+            self._recovered(at, event, plan, dirty)
         if event.units or not plan.quiet(event.values):
             self._readings(entry.ref, at, event, plan, dirty)
 
@@ -116,7 +120,7 @@ class Telemetry:
             value = values[i]
             if series is None:
                 continue
-            changed = series.bad.add(at, 0.0, ref) if value is None else series.held.add(at, value < low or value > high, value, ref)
+            changed = series.bad.add(at, True, 0.0, ref) if value is None else series.held.add(at, value < low or value > high, value, ref)
             if changed:
                 dirty.add(("channel", channel.tag, "process"))
                 for point in self.known.atlas.points_of_tag.get(channel.tag, ()):
@@ -141,11 +145,11 @@ class Telemetry:
             if series is None:
                 continue
             if value is None:
-                changed = series.bad.add(at, 0.0, ref)
+                changed = self._bad(series, at, ref, plan, i)
             elif event.units and self._other_unit(event, name):
-                changed = series.units.add(at, value, ref) | series.bad.add(at, 0.0, ref)
+                changed = series.units.add(at, value, ref) | self._bad(series, at, ref, plan, i)
             elif not plan.ranges[i][0] <= value <= plan.ranges[i][1]:
-                changed = series.wild.add(at, value, ref) | series.bad.add(at, 0.0, ref)
+                changed = series.wild.add(at, value, ref) | self._bad(series, at, ref, plan, i)
             elif limit is None:
                 continue
             else:
@@ -154,6 +158,20 @@ class Telemetry:
                     dirty.add(("area", self.known.atlas.channels[name].area, "gas"))
             if changed:
                 self._gas_changed(name, dirty)
+
+    @staticmethod
+    def _bad(series: Series, at: int, ref: str, plan: Plan, i: int) -> bool:
+        plan.sick.add(i)
+        return series.bad.add(at, True, 0.0, ref)
+
+    def _recovered(self, at: int, event: Frame, plan: Plan, dirty: Dirty) -> None:
+        """The first good reading after a bad one ends what was bad."""
+        for i in sorted(plan.sick):
+            value, series = event.values[i], plan.series[i]
+            if series is None or (value is not None and plan.ranges[i][0] <= value <= plan.ranges[i][1] and not event.units):
+                plan.sick.discard(i)
+                if series is not None and series.bad.add(at, False, 0.0, ""):
+                    self._gas_changed(plan.names[i], dirty)
 
     def _other_unit(self, event: Frame, name: str) -> bool:
         return event.units.get(name, self.known.atlas.channels[name].unit) != self.known.atlas.channels[name].unit

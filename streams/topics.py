@@ -36,8 +36,9 @@ ALERTS = Topic("alerts", 30 * DAY)
 COMMANDS = Topic("commands", 30 * DAY)
 DELIVERIES = Topic("deliveries", 30 * DAY)
 SNAPSHOTS = Topic("site.snapshots", -1, -1, compacted=True, largest=16 << 20)
+SHADOW = Topic("shadow.alerts", 30 * DAY)
 DEAD = Topic("dead.letters", 30 * DAY, largest=8 << 20)
-ALL: Final = (*RAW, TIMELINE, VERDICTS, ALERTS, COMMANDS, DELIVERIES, SNAPSHOTS, DEAD)
+ALL: Final = (*RAW, TIMELINE, VERDICTS, ALERTS, COMMANDS, DELIVERIES, SHADOW, SNAPSHOTS, DEAD)
 
 OF_KIND: Final = {
     kind: topic

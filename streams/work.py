@@ -17,8 +17,7 @@ from streams.spans import Held, Intervals, Numbers, Spans
 from streams.times import MINUTE, SECOND, Stamp
 
 JOIN_FIX = 30 * SECOND
-JOIN_FRAME = 10 * SECOND
-JOIN_BAD = 2_500
+JOIN_FRAME = 25 * SECOND
 JOIN_OVER = 30 * SECOND
 JOIN_BEAT = 45 * SECOND
 JOIN_SIGHT = MINUTE
@@ -92,6 +91,8 @@ class Work(Struct):
     permit: str
     facts: dict[str, list[Fact]] = {}
     clips: list[Fact] = []
+    beside: dict[str, dict[str, list[float]]] = {}
+    """gas test → channel → what the bound detectors read within a minute of sampling, as far as was known when the test came in."""
     isolations: list[Fact] = []
     tracks: dict[str, Track] = {}
     signing: Signing | None = None
@@ -137,7 +138,7 @@ class Series(Struct):
     over: Spans
     near: Spans
     alarm: Spans
-    bad: Spans
+    bad: Held
     wild: Spans
     units: Spans
     held: Held
@@ -148,7 +149,7 @@ class Series(Struct):
 
 
 def new_series() -> Series:
-    return Series(Spans(JOIN_OVER), Spans(JOIN_OVER), Spans(JOIN_ALARM), Spans(JOIN_BAD), Spans(JOIN_OVER), Spans(JOIN_OVER), Held(Spans(JOIN_TRACKED)))
+    return Series(Spans(JOIN_OVER), Spans(JOIN_OVER), Spans(JOIN_ALARM), Held(Spans(JOIN_FRAME)), Spans(JOIN_OVER), Spans(JOIN_OVER), Held(Spans(JOIN_TRACKED)))
 
 
 class Winds(Struct):

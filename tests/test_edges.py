@@ -55,7 +55,7 @@ def engine(tmp_path_factory) -> str:
 class TestEngine:
     def test_migrations_apply_once(self, engine):
         store = Store(engine.replace("//", "//default@"))
-        assert len(store.migrate()) == 4
+        assert len(store.migrate()) == 5
         assert store.migrate() == []
 
     def test_the_same_insert_again_changes_nothing_even_through_views(self, engine):

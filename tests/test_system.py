@@ -96,6 +96,39 @@ def test_replay_says_the_same_byte_for_byte(told, system, kafka, store, wait, re
     assert judged == then
 
 
+def test_what_if_another_pack_had_been_in_force(told, kafka, capsys, tmp_path):
+    """A stricter pack over a told story: what would come, what would stay, what people would be told."""
+    from infra.what_if import compare, report
+    from streams.packs import read_pack
+
+    file = tmp_path / "strict.toml"
+    file.write_text('name = "strict"\nversion = "1"\nlayer = "plant"\nbase = "GB"\nedition = "x"\nsince = "2026-01-01"\nzh = "严"\nen = "strict"\n[limits]\nlel_vol_high = 0.2\nguardian_warn = 30\n')
+    pack = read_pack(file)
+    mine = [b for b in from_kafka(kafka, "")(TIMELINE) if b"told-S19_guardian_absent" in b[:60] or b"told-S26_lel" in b[:60]]
+    was, would, entries, hours = compare(iter(mine), pack, (0, 1 << 62))
+    assert entries == len(mine) and hours > 5
+    earlier = {a.code: a.start for a in was.standing().values()}
+    later = {a.code: a.start for a in would.standing().values()}
+    assert later["X-GAS-LIM"] < earlier["X-GAS-LIM"]
+    assert any("X-GAS-LIM" in line for line in report(was, would, pack, hours))
+
+
+def test_the_hash_chain_holds_and_an_edited_row_is_named(system, store, wait):
+    """S72: a row edited in the store breaks the chain at its link."""
+    from infra.verify import follow
+
+    links = wait("links", lambda: store.rows("SELECT start, end, digest, previous FROM links FINAL WHERE topic = 'roster.events' ORDER BY partition, start LIMIT 1"), 60, system)
+    where = store.rows("SELECT partition FROM links WHERE topic = 'roster.events' ORDER BY partition, start LIMIT 1")[0]["partition"]
+    assert list(follow(store, "roster.events", where, links)) == []
+    row = store.rows("SELECT offset, body FROM messages FINAL WHERE topic = 'roster.events' AND partition = {p:UInt16} ORDER BY offset LIMIT 1", {"p": where})[0]
+    store.insert("messages", ("topic", "partition", "offset", "body"), [("roster.events", where, row["offset"], row["body"].replace("W", "V"))])
+    try:
+        broken = list(follow(store, "roster.events", where, links))
+        assert [b.link for b in broken] == [f"roster.events[{where}] {links[0]['start']}–{links[0]['end']}"]
+    finally:
+        store.insert("messages", ("topic", "partition", "offset", "body"), [("roster.events", where, row["offset"], row["body"])])
+
+
 class TestDoors:
     """What a hostile or clumsy source may send."""
 

@@ -141,7 +141,7 @@ def judge_record(known: Known, permit: str) -> Judged:
         Finding(at.hi + every, (ref,), end, numbers={"permit": permit, "last": known.clock(at.at)}, permit=permit, point=course.point_id)
         for at, end, ref in record_gaps(course, known.now, every)
     )
-    due = max([t.at.hi for t in course.tests] + [course.started.hi]) + every + 1
+    due = max([t.at.hi for t in course.tests], default=course.started.hi) + every + 1
     return Judged(found, None if course.finished or due <= known.now else due)
 
 
@@ -157,8 +157,11 @@ def unseen(site: Site, tag: str, start: int, end: int, live: bool = False) -> li
     common = silent[0]
     for other in silent[1:]:
         common = both_of(common, other)
-    bad = [(max(a, start), min(b, end)) for a, b in series.bad if b > start and a < end]
-    return common if not bad else _beside(common, bad)
+    if not series.bad.over:
+        return common
+    told = [(a, b if b is not None else site.now) for a, b, *_ in series.bad.intervals(site.now)]
+    bad = [(max(a, start), min(b, end)) for a, b in told if b > start and a < end]
+    return _beside(common, bad) if bad else common
 
 
 def _beside(silent: list[tuple[int, int]], bad: list[tuple[int, int]]) -> list[tuple[int, int]]:

@@ -41,7 +41,7 @@ def judge_mismatch(known: Known, permit: str) -> Judged:
         if not isinstance(test, GasTest):
             continue
         for result in test.results:
-            off = _off(known, course, test.at, result)
+            off = _off(known, course, fact.ref, test.at, result)
             if off:
                 tag, live = off
                 numbers = {"permit": permit, "gas": result.gas, "typed": f"{result.value:g} {result.unit}", "live": f"{live:g} {known.atlas.channels[tag].unit}", "tag": tag, "sampled": known.clock(test.at)}
@@ -50,11 +50,10 @@ def judge_mismatch(known: Known, permit: str) -> Judged:
     return Judged(tuple(found))
 
 
-def _off(known: Known, course: Course, at: int, result: GasResult) -> tuple[str, float] | None:
+def _off(known: Known, course: Course, ref: str, at: int, result: GasResult) -> tuple[str, float] | None:
     """(channel, its live value) if a result surely differs from it by more than the tolerance."""
     for tag in gas_tags(known, course):
-        channel, series = known.atlas.channels[tag], known.site.series.get(tag)
-        near = [v for m in (at // MINUTE - 1, at // MINUTE, at // MINUTE + 1) if series and m in series.trace for t, v in [series.trace[m]] if abs(t - at) <= 90 * SECOND]
+        channel, near = known.atlas.channels[tag], known.work(course.permit).beside.get(ref, {}).get(tag, [])
         typed, limit = _in_unit(known, result, channel), limit_of(channel, known.terms(at))
         if typed is None or limit is None or limit.high is None or not near:
             continue
