@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from streams.life import OPEN_STATES
 from streams.outputs import Alert, Verdict
 
 WEIGHT: Final = {"01": 8, "02": 5, "70": 5}
@@ -32,12 +33,12 @@ class Board:
 
     def forget(self, now: int) -> None:
         """Lets go of what was closed an hour ago."""
-        self.alerts = {k: a for k, a in self.alerts.items() if a.state in ("raised", "acknowledged") or a.known > now - KEEP}
+        self.alerts = {k: a for k, a in self.alerts.items() if a.state in OPEN_STATES or a.known > now - KEEP}
         self.verdicts = {k: v for k, v in self.verdicts.items() if v.status in OPEN or v.known > now - KEEP}
 
     def standing(self) -> list[Alert]:
         """Alerts that stand, the most urgent and newest first."""
-        return sorted((a for a in self.alerts.values() if a.state in ("raised", "acknowledged")), key=lambda a: (a.priority, -a.raised))
+        return sorted((a for a in self.alerts.values() if a.state in OPEN_STATES), key=lambda a: (a.priority, -a.raised))
 
     def jobs(self, shop: str = "", crew: str = "") -> list[Verdict]:
         """Open jobs, the worst light first."""

@@ -14,7 +14,7 @@ import msgspec
 from aiohttp import web
 
 from ingest.outbox import Outbox
-from streams.events import Any_, Decided, encode
+from streams.events import Any_, Decided, Lane, encode
 from streams.outputs import schema
 from streams.topics import OF_KIND
 
@@ -68,7 +68,11 @@ def read_event(kind: str, row: Any) -> Any_:
 
 
 async def take(request: web.Request) -> web.Response:
-    """POST /events/<kind>: one event or a list of them. 202 when all are on disk; 422 with the JSON path if any is wrong, and then none is taken."""
+    """POST /events/<kind>[?lane=backlog]: one event or a list of them. 202 when all are on disk; 422 with the JSON path if any is wrong, and then none is taken.
+
+    `lane=backlog` is for what a system kept while it was cut off: it delays nothing live, and its age is no finding.
+    """
+    lane = Lane.BACKLOG if request.query.get("lane") == "backlog" else None
     source, kind, door = source_of(request), request.match_info["kind"], request.app[DOOR]
     if kind not in OF_KIND or kind == "tick":
         raise _error(web.HTTPNotFound, f"no kind {kind}. Known: {', '.join(k for k in OF_KIND if k != 'tick')}")
@@ -82,7 +86,7 @@ async def take(request: web.Request) -> web.Response:
     except msgspec.ValidationError as wrong:
         raise _error(web.HTTPUnprocessableEntity, f"{wrong}. GET /schema has the JSON Schema") from None
     try:
-        await asyncio.gather(*(asyncio.wrap_future(door.outbox.accept(door.site, source, e)) for e in events))
+        await asyncio.gather(*(asyncio.wrap_future(door.outbox.accept(door.site, source, e, lane)) for e in events))
     except OSError as wrong:
         raise _error(web.HTTPInsufficientStorage, f"{wrong}. Keep the events and send them again") from None
     return web.json_response({"accepted": len(events)}, status=202)

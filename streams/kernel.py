@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Struct
 
 from streams.alerts import Told, commands, open_alerts, settle, stands
-from streams.events import Action, Entry, SourceSaid, Tick
+from streams.events import Action, Entry, SourceSaid, Step, Tick
 from streams.fold import Fold
 from streams.forget import forget
 from streams.outputs import Alert, Output, Verdict
@@ -30,6 +30,7 @@ KEEP: Final = 48 * HOUR
 BLIND: Final = 5 * SECOND
 VERDICT: Final = -1
 KEYS: Final = tuple(f"{r.code}/{r.subject}" for r in RULES)
+PERMIT_RULES: Final = tuple(i for i, r in enumerate(RULES) if r.subject == "permit")
 BROKEN: Final = Rule("SYS-RULE", "site", 2, frozenset(), lambda known, subject: Judged(), "our rule", OURS, "C")
 
 
@@ -75,7 +76,18 @@ class Kernel:
         moment = max(site.now, entry.seen)
         if isinstance(entry.event, Action):
             return self._acted(entry.event.alert, moment)
-        return self._judge_all(dirty, moment) if dirty else []
+        out = self._judge_all(dirty, moment) if dirty else []
+        if isinstance(entry.event, Step) and entry.event.step in ("started", "resumed"):
+            self._look_again(entry.event.permit, max(site.now, entry.event.at) + SECOND)
+        return out
+
+    def _look_again(self, permit: str, at: int) -> None:
+        """Work that has just begun has no length yet: its rules look once more a second later."""
+        for i in PERMIT_RULES:
+            key = f"{KEYS[i]}|{permit}"
+            armed = self.memory.armed.get(key)
+            if armed is None or armed > at:
+                self._arm(i, permit, key, at)
 
     def _count(self, entry: Entry, dirty: Dirty) -> bool:
         """Notes the entry's number; False for a repeat. A hole is remembered with the moment it was noticed."""

@@ -20,7 +20,7 @@
   function onAlert(a) {
     const feed = $("feed"); if (!feed) return;
     const old = [...feed.children].find(li => li.dataset.id === a.id);
-    const open = a.state === "raised" || a.state === "acknowledged";
+    const open = ["raised", "acknowledged", "in_progress", "shelved"].includes(a.state);
     if (old) old.remove();
     if (!open) return;
     const li = item(a); if (!old && a.priority === 1) li.classList.add("new");

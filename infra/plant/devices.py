@@ -108,7 +108,8 @@ class Devices:
             row.pop("kind", None)
             while True:
                 try:
-                    async with session.post(f"{self.door}/events/{kind}", json=row, headers=head) as answer:
+                    kept = "?lane=backlog" if event.at < (time.time() - 60) * 1000 else ""
+                    async with session.post(f"{self.door}/events/{kind}{kept}", json=row, headers=head) as answer:
                         if answer.status < 500 and answer.status != 401:
                             break
                 except (aiohttp.ClientError, OSError, TimeoutError):

@@ -180,7 +180,7 @@ class Days:
             if channel.kind in ("combustible", "oxygen", "toxic"):
                 by_tag.setdefault(channel.source, []).append(channel.tag)
         jobs, i, open_ = sorted(self.jobs, key=lambda j: j.started), 0, list[Job]()
-        end = self.start + self.days * 24 * HOUR
+        end = max(self.start + self.days * 24 * HOUR, max((row[0] for row in self.rows), default=0)) + HOUR
         for at in range(self.start + 5 * SECOND, end, BEAT):
             while i < len(jobs) and jobs[i].started - 30 * MINUTE <= at:
                 open_.append(jobs[i])

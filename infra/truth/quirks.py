@@ -71,7 +71,7 @@ def gas_stale(days: Days, job: Job) -> bool:
     if job.type not in NEEDS_GAS:
         return False
     job.sampled = job.started - 47 * MINUTE
-    days.truth("GAS-STALE", job.permit, job.issued)
+    days.truth("GAS-STALE", job.permit, job.issued, also=("GAS-2H",))
     return True
 
 
@@ -222,6 +222,7 @@ def night(days: Days, job: Job) -> bool:
     for name in ("requested", "sampled", "issued", "started", "finished", "accepted", "valid_from", "valid_to"):
         value = getattr(job, name)
         setattr(job, name, None if value is None else value + shift)
+    job.extra["upgraded"] = False
     days.truth(_level_code(days, job.started), job.permit, job.issued)
     return True
 
@@ -294,7 +295,7 @@ def cert_short(days: Days, job: Job) -> bool:
         return False
     day = datetime.fromtimestamp(job.started / 1000, days.zone).date()
     _new_worker(days, job, _asked(days, job), str(day + timedelta(days=21)))
-    days.truth("X-CERT-SHORT", job.permit, job.issued)
+    days.truth("X-CERT-SHORT", job.permit, job.issued, also=(f"X-CERT-WARN@{job.workers[0]}",))
     return True
 
 
