@@ -97,7 +97,8 @@ def messages(story: Story, site: str) -> list[tuple[str, bytes]]:
     tick = story.start
     for message in story.messages:
         while tick < message.arrives:
-            out.append((SITE.name, _tick(site, tick)))
+            if story.ticks(tick):
+                out.append((SITE.name, _tick(site, tick)))
             tick += SECOND
         if message.topic in marks and marks[message.topic] < tick - SECOND:
             marks[message.topic] = tick - SECOND

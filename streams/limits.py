@@ -77,6 +77,7 @@ LIMITS: Final[dict[str, Limit]] = {
     # certificates, people
     "cert_short": Limit("d", "higher", 0, 180, "证件剩余有效期", "remaining validity of a certificate at application"),
     "leaver_grace": Limit("min", "lower", 0, 1440, "离职生效", "leaving takes effect"),
+    "overstay": Limit("min", "lower", 0, 240, "超时滞留", "inside after the end of validity"),
     "dormant": Limit("d", "lower", 1, 730, "账户闲置", "account not used"),
     "registry_drift": Limit("", "lower", 0, 100, "证件数量差异", "valid certificates, register against ours"),
     "person_score": Limit("", "lower", 1, 100, "人员状态指数", "state of a person"),

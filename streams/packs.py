@@ -124,16 +124,25 @@ def read_text(text: str, file: str, folder: Path, today: date | None, chain: tup
 
 
 def _parse(text: str, file: str) -> Pack:
+    tree: dict[str, Any] = {}
     try:
-        return msgspec.convert(tomllib.loads(text), Pack)
+        tree = tomllib.loads(text)
+        return msgspec.convert(tree, Pack)
     except tomllib.TOMLDecodeError as wrong:
         line = int(m[1]) if (m := re.search(r"line (\d+)", str(wrong))) else 1
         raise PackError(file, line, "syntax", str(wrong), "Mend the TOML on this line (a key may stand once in a table)") from None
     except msgspec.ValidationError as wrong:
         said = str(wrong)
         where = m[1] if (m := re.search(r"`\$\.?(.*?)`$", said)) else ""
-        key = f[1] if (f := re.search(r"field `(\w+)`", said)) else where.split(".")[-1].strip("[]") or "file"
+        key = f[1] if (f := re.search(r"field `(\w+)`", said)) else (_culprit(tree, where) or where.split(".")[-1].strip("[]") or "file")
         raise PackError(file, line_of(text, key), key, said.split(" - at")[0], "docs/rules.md lists what a pack may say") from None
+
+
+def _culprit(tree: dict[str, Any], where: str) -> str:
+    """Which key of a table has a value of the wrong kind, where the library only names the table."""
+    table = tree.get(where.split("[")[0].split(".")[0])
+    numbers = where.startswith(("limits", "lel", "toxic", "molar"))
+    return next((str(k) for k, v in table.items() if numbers and not isinstance(v, int | float)), "") if isinstance(table, dict) else ""
 
 
 def _base(written: Pack, text: str, file: str, folder: Path, today: date | None, chain: tuple[str, ...]) -> Pack:

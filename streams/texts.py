@@ -101,7 +101,7 @@ SCREENS: Final[dict[str, tuple[str, str]]] = {
     "store_away": ("历史库暂不可用,实时数据不受影响", "the archive does not answer; live data are not affected"),
     "advice": ("此系统仅提示,不控制设备;不替代监护人和便携式报警器。", "This system advises, it never actuates; it replaces neither the guardian nor a portable alarm."),
     "wall": ("总览", "wall"),
-    "waiver": ("放宽 {key}(至 {until},{by}):{reason}", "loosened {key} (until {until}, {by}): {reason}"),
+    "waiver": ("放宽 {what}(至 {until},{by}):{reason}", "loosened {what} (until {until}, {by}): {reason}"),
     "state.raised": ("未确认", "raised"), "state.acknowledged": ("已确认", "acknowledged"), "state.in_progress": ("处理中", "in progress"), "state.cleared": ("已消除", "cleared"),
     "state.verified": ("已核实", "verified"), "state.closed": ("已关闭", "closed"), "state.shelved": ("已搁置", "shelved"), "state.suppressed": ("按设计抑制", "suppressed by design"),
     "state.retracted": ("已撤回", "retracted"),

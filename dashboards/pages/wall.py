@@ -33,6 +33,6 @@ async def layout(lang: str = "zh", theme: str = "light", **_: Any) -> html.Div:
         html.Div([html.H2(ui("matrix", lang)), graph("matrix", matrix(plant, said["matrix"], theme, lang))], className="panel mat"),
         html.Div([html.H2(ui("feed", lang)), feed], className="panel feedp"),
     ], className="wall")  # fmt: skip
-    waived = [html.Section([html.Li(f"▲ {ui('waiver', lang, key=w.key, until=w.until, by=w.by, reason=w.reason)}", className="al p3") for w in plant_terms(plant).pack.waivers], className="panel waivers", id="waivers")] \
+    waived = [html.Section([html.Li(f"▲ {ui('waiver', lang, what=w.key, until=w.until, by=w.by, reason=w.reason)}", className="al p3") for w in plant_terms(plant).pack.waivers], className="panel waivers", id="waivers")] \
         if plant_terms(plant).pack.waivers else []  # fmt: skip
     return shell(f"{plant.zh if lang == 'zh' else plant.en} · {ui('brand', lang)}", lang, theme, "/wall", [tiles, *waived, panels], "wall")

@@ -129,6 +129,8 @@ class Told(Struct, forbid_unknown_fields=True):
     decided: str = ""
     dead_letters: int = 0
     also: list[str] = []
+    dark: list[tuple[str, str]] = []
+    """Spans without a tick: we ourselves were away."""
     annunciations: int = 0
     """At most so many revisions may be told to people; 0: not counted."""
     scene: dict[str, Any] = {}
@@ -163,6 +165,10 @@ class Story:
 
     def ms(self, text: str) -> int:
         return moment(self.told, text)
+
+    def ticks(self, at: int) -> bool:
+        """Does the clock of the site tick at a moment?"""
+        return not any(self.ms(a) < at < self.ms(b) for a, b in self.told.dark)
 
 
 def moment(told: Told, text: str) -> int:
@@ -271,6 +277,8 @@ class _Numbered:
     def __init__(self, told: Told, site: str) -> None:
         self.told, self.site = told, site
         self.rows: list[tuple[int, str, str, Any_ | bytes]] = []
+        self.lost: set[int] = set()
+        """The rows that were numbered and never came."""
         self.kept: set[int] = set()
         """The rows that come by the backlog."""
 
@@ -287,6 +295,8 @@ class _Numbered:
             self.rows.append((moment(self.told, row["arrives"]), source, topic, raw))
             return
         arrives = row.pop("arrives", None) or row["at"]
+        if row.pop("lost", False):
+            self.lost.add(len(self.rows))
         dated = TIMES - {"valid_to"} if row.get("kind") == "certificate" else TIMES
         timed = {k: (moment(self.told, v) if k in dated and isinstance(v, str) else v) for k, v in row.items()}
         timed["at"] += clock * 1000
@@ -316,6 +326,8 @@ class _Numbered:
             lane = Lane.BACKLOG if i in self.kept else Lane.LIVE
             n = seqs[source, topic, lane] = seqs.get((source, topic, lane), 0) + 1
             raw = event if isinstance(event, bytes) else _envelope(self.site, source, n, at, event, lane)
+            if i in self.lost:
+                continue
             out.append(Message(at, topic, raw))
             if rng.random() < arrival.repeats:
                 out.append(Message(at, topic, raw))

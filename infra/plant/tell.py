@@ -48,7 +48,8 @@ def timeline(story: Story) -> Iterator[tuple[int, Entry | Refusal | Tick]]:
     intake, tick = Intake(), story.start
     for message in story.messages:
         while tick < message.arrives:
-            yield tick, Tick(at=tick, virtual=True)
+            if story.ticks(tick):
+                yield tick, Tick(at=tick, virtual=True)
             tick += SECOND
         yield message.arrives, intake.take(message.raw, message.topic)
     while tick <= story.end:

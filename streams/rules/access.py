@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import date
 
 from streams.course import Course
@@ -9,8 +10,8 @@ from streams.events import Certificate, Scan
 from streams.rules.certificates import left_at
 from streams.rules.limits import CONFINED
 from streams.rules.permit import valid_until
-from streams.rules.rule import NOTHING, Cause, Finding, Judged, Known, Rule, minutes, wake_at
-from streams.times import Stamp, Truth, before, exactly
+from streams.rules.rule import NOTHING, Cause, Finding, Judged, Known, Rule, minutes
+from streams.times import HOUR, Stamp, Truth, before, exactly
 from streams.work import Fact
 
 OPEN = frozenset({"requested", "issued", "active", "suspended"})
@@ -140,55 +141,47 @@ def judge_no_permit(known: Known, worker: str) -> Judged:
     return Judged(tuple(found))
 
 
-def inside(known: Known, course: Course) -> dict[str, Fact]:
-    """Who is inside by the doors of a permit's work point: worker → the scan that let him in."""
+def inside_at(known: Known, course: Course, at: int) -> Iterator[tuple[str, Fact, int | None]]:
+    """(worker, the scan that let him in, when he came out or None) for everybody who was inside a permit's work point at a moment, by its doors."""
     doors = known.atlas.doors_of_point.get(course.point_id, set())
-    since = course.window()[0] - 3_600_000 if course.request else 0
-    last: dict[str, Fact] = {}
+    since = course.window()[0] - HOUR if course.request else 0
     for worker in sorted(course.people | {w for d in doors for w in known.site.visitors.get(d, ())}):
-        scans = [f for f in known.site.people[worker].scans if isinstance(f.event, Scan) and f.event.door in doors and f.event.at >= since] if worker in known.site.people else []
-        if scans and isinstance(scans[-1].event, Scan) and scans[-1].event.direction == "in":
-            last[worker] = scans[-1]
-    return last
+        person = known.site.people.get(worker)
+        scans = [(f, f.event) for f in person.scans if isinstance(f.event, Scan) and f.event.door in doors and f.event.at >= since] if person else []
+        earlier = [(f, s) for f, s in scans if s.at <= at]
+        if earlier and earlier[-1][1].direction == "in":
+            yield worker, earlier[-1][0], next((s.at for _, s in scans if s.at > at and s.direction == "out"), None)
 
 
 def judge_signed_out(known: Known, permit: str) -> Judged:
-    """X-SIGNOUT: the permit was closed (or its work finished) and somebody has not scanned out; P1 in a confined space."""
+    """X-SIGNOUT: the permit was closed and somebody has not scanned out; P1 in a confined space."""
     course = known.course(permit)
-    if course.accepted is None or not known.atlas.doors_of_point.get(course.point_id):
+    if course.accepted is None or course.request is None:
         return NOTHING
-    in_, found = inside(known, course), []
-    doors = known.atlas.doors_of_point[course.point_id]
-    for worker in sorted({*in_, *(w for w in course.people if w in known.site.people)}):
-        scans = [f for f in known.site.people[worker].scans if isinstance(f.event, Scan) and f.event.door in doors]
-        before_ = [f for f in scans if f.event.at <= course.accepted.at]
-        if not before_ or before_[-1].event.direction != "in":  # type: ignore[union-attr]
-            continue
-        out = next((f.event.at for f in scans if f.event.at > course.accepted.at and f.event.direction == "out"), None)  # type: ignore[union-attr]
-        numbers = {"permit": permit, "worker": worker, "since": known.clock(before_[-1].event.at), "closed": known.clock(course.accepted.at)}
-        found.append(Finding(course.accepted.at, (before_[-1].ref, *known.refs(permit, "accepted")), out, 1 if course.type == CONFINED else 3, numbers, permit, course.point_id,
+    closed, found = course.accepted.at, []
+    for worker, fact, out in inside_at(known, course, closed):
+        numbers = {"permit": permit, "worker": worker, "since": known.clock(fact.event.at), "closed": known.clock(closed)}
+        found.append(Finding(closed, (fact.ref, *known.refs(permit, "accepted")), out, 1 if course.type == CONFINED else 3, numbers, permit, course.point_id,
                              requests=(("roll_call", course.point_id), ("permit.block", permit))))  # fmt: skip
     return Judged(tuple(found))
 
 
 def judge_overstay(known: Known, permit: str) -> Judged:
-    """X-OVERSTAY: the validity has ended and somebody whom the permit named is still inside."""
+    """X-OVERSTAY: the validity has ended and somebody is still inside the work point."""
     course = known.course(permit)
     until = valid_until(known, course)
-    if until is None or course.ended or course.accepted is not None:
+    if until is None or course.ended:
         return NOTHING
-    in_ = inside(known, course)
-    if not in_:
-        return NOTHING
-    due = until + known.terms().ms["leaver_grace"]
+    due = until + known.terms().ms["overstay"]
     if known.now <= due:
-        return Judged(wake=due + 1)
-    found = tuple(
-        Finding(due, (fact.ref, course.request_ref), None, numbers={"permit": permit, "worker": worker, "valid_to": known.clock(until), "length": minutes(due - until)},
-                permit=permit, point=course.point_id)
-        for worker, fact in in_.items() if fact.event.at <= due
-    )  # fmt: skip
-    return Judged(found, wake_at(known.now + 60_000 if found else None))
+        return Judged(wake=due + 1) if known.atlas.doors_of_point.get(course.point_id) else NOTHING
+    if course.accepted is not None and course.accepted.at <= due:
+        return NOTHING
+    length = minutes(due - until)
+    return Judged(tuple(
+        Finding(due, (fact.ref, course.request_ref), out, numbers={"permit": permit, "worker": worker, "valid_to": known.clock(until), "length": length}, permit=permit, point=course.point_id)
+        for worker, fact, out in inside_at(known, course, due)
+    ))  # fmt: skip
 
 
 CAUSES: frozenset[Cause] = frozenset({"scan", "roster", "permit"})
