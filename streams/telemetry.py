@@ -208,6 +208,7 @@ class Telemetry:
 
     def _zones(self, ref: str, event: Positions, dirty: Dirty) -> None:
         atlas, inside = self.known.atlas, self.known.site.zones
+        late = event.at + JOIN_ZONE < self.known.site.now
         for i, x in enumerate(event.x):
             y = event.y[i]
             for zone in atlas.zones_at(x, y):
@@ -216,7 +217,7 @@ class Telemetry:
                     spans = inside.setdefault(zone.id, {}).get(event.workers[i])
                     if spans is None:
                         spans = inside[zone.id][event.workers[i]] = Spans(JOIN_ZONE)
-                    if spans.add(event.at, x, ref):
+                    if spans.add(event.at, x, ref) or late:
                         dirty.add(("zone", zone.id, "position"))
 
     def _places(self, event: Positions, dirty: Dirty) -> None:
