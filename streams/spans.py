@@ -162,28 +162,32 @@ class Numbers(Struct):
         return [(a + 1, b - 1) for a, b in zip(self.hi, self.lo[1:], strict=False)]
 
 
+LATEST = 80_000
+"""Two facts that each come up to 40 s late may change places over so many ms."""
+
+
 class Held(Struct):
     """A condition told by samples: when it held (`over`, joined over gaps of at most `over.join` ms), and the moments that said otherwise.
 
-    Depends only on the set of samples, as long as none comes later than twice the join: older moments beside which nothing held are let go.
+    Depends only on the set of samples, as long as none comes later than twice the join or `LATEST` after a newer one: older moments beside which nothing held are let go.
     """
 
     over: Spans
     calm: list[int] = []
 
     def add(self, at: int, holds: bool, value: float, ref: str) -> bool:
-        """Adds a sample; True if an interval began or ended."""
+        """Adds a sample; True if an interval began or ended, or may have grown after its end was known."""
         if holds:
-            return self.over.add(at, value, ref)
+            return self.over.add(at, value, ref) or bool(self.calm and self.calm[-1] > at)
         insort(self.calm, at)
-        if len(self.calm) > 64:
+        if len(self.calm) > 128:
             self._prune()
         last = self.over.last
         return bool(last) and last[-1] + 2 * self.over.join >= at
 
     def _prune(self) -> None:
         join, newest = self.over.join, self.calm[-1]
-        self.calm = [c for c in self.calm if c >= newest - 2 * join or any(a - join <= c <= b + join for a, b in self.over)]
+        self.calm = [c for c in self.calm if c >= newest - max(2 * join, LATEST) or any(a - join <= c <= b + join for a, b in self.over)]
 
     def intervals(self, now: int) -> Iterator[tuple[int, int | None, int, float, str]]:
         """(start, end or None while it holds, last sample that says so, extreme, evidence). Silence beyond the join ends it where it was last seen."""

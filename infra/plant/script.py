@@ -19,7 +19,7 @@ from streams.times import SECOND
 
 Fix = tuple[str, float, float, float]
 """(worker, x m, y m, 1-sigma error m)"""
-INSTANTS = ("at", "valid_from", "valid_to", "planned_start", "until")
+INSTANTS = ("at", "valid_from", "valid_to", "planned_start", "until", "due")
 PANEL, DCS = "panel-1", "dcs"
 BEGAN = "began"
 """The file beside plant.toml that keeps when a story began, so that a box that died goes on where it was."""
@@ -113,9 +113,9 @@ def write_story_plant(folder: Path, story: Story, plant: Plant, sources: tuple[s
     folder.mkdir(parents=True, exist_ok=True)
     (folder / BEGAN).unlink(missing_ok=True)
     wired = [_wired(c, i) for i, c in enumerate(plant.channels)]
-    tree = msgspec.to_builtins(plant)
-    channels, points = [msgspec.to_builtins(c) for c in wired], tree.pop("points")
-    tree.pop("channels")
+    tree = {key: value for key, value in msgspec.to_builtins(plant).items() if value not in (None, [], {})}
+    channels, points = [msgspec.to_builtins(c) for c in wired], tree.pop("points", [])
+    tree.pop("channels", None)
     tree["modbus"] = [msgspec.to_builtins(Modbus(PANEL, f"127.0.0.1:{modbus_port}"))]
     tree["opcua"] = [msgspec.to_builtins(OpcUa(DCS, f"opc.tcp://127.0.0.1:{opcua_port}/plant/"))]
     tree["http"] = [msgspec.to_builtins(Http(s, f"PERMITWATCH_TOKEN_{s.upper()}")) for s in sources]
