@@ -19,7 +19,7 @@ def bench(data: Path, quick: bool, write: Path | None) -> int:
     folder = data.absolute() / "bench"
     shutil.rmtree(folder, ignore_errors=True)
     plant = read_plant(write_plant(folder / "plant", 1.0, 35020, 34840)).plant
-    kernel_figures(table, plant)
+    kernel_figures(table, plant, folder)
     if not quick:
         system_figures(table, plant, folder, data)
     if write:
