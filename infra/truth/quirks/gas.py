@@ -1,0 +1,81 @@
+"""What goes wrong with gas tests and gas readings."""
+
+from __future__ import annotations
+
+from infra.truth.days import BEAT, PASS, Days, Job
+from infra.truth.quirk import SLOW, Quirk, mid, say
+from streams.events import GasResult, GasTest
+from streams.rules.limits import CONFINED, HOT, NEEDS_GAS, SPECIAL
+from streams.times import MINUTE, SECOND
+
+
+def gas_over(days: Days, job: Job) -> bool:
+    if job.type not in HOT or days.atlas.channels[job.tag].kind != "combustible":
+        return False
+    at = mid(days, job)
+    days.levels.setdefault(job.tag, []).append((at, at + 3 * MINUTE, 16.0, 16.0))
+    days.truth("X-GAS-LIM", job.permit, at, SLOW, ("X-GAS-RISE",))
+    return True
+
+
+def gas_none(days: Days, job: Job) -> bool:
+    if job.type not in NEEDS_GAS:
+        return False
+    job.sampled = None
+    days.truth("GAS-NONE", job.permit, job.issued, also=("GAS-2H", "X-T1"))
+    return True
+
+
+def gas_stale(days: Days, job: Job) -> bool:
+    if job.type not in NEEDS_GAS:
+        return False
+    job.sampled = job.started - 47 * MINUTE
+    days.truth("GAS-STALE", job.permit, job.issued, also=("GAS-2H",))
+    return True
+
+
+def gas_interrupt(days: Days, job: Job) -> bool:
+    if job.type not in NEEDS_GAS or job.finished - job.started < 60 * MINUTE:
+        return False
+    at = job.started + 10 * MINUTE
+    job.finished, job.accepted = job.finished + 80 * MINUTE, (job.accepted or 0) + 80 * MINUTE
+    say(days, at, job.permit, "suspended")
+    say(days, at + 70 * MINUTE, job.permit, "resumed")
+    days.truth("GAS-INTERRUPT", job.permit, at + 70 * MINUTE, also=("GAS-2H",))
+    return True
+
+
+def gas_record(days: Days, job: Job) -> bool:
+    if job.type != CONFINED:
+        return False
+    job.records, job.finished = False, job.started + 150 * MINUTE
+    job.accepted = job.finished + 8 * MINUTE
+    days.truth("GAS-2H", job.permit, (job.sampled or job.started) + 120 * MINUTE)
+    return True
+
+
+def gas_gap(days: Days, job: Job) -> bool:
+    if job.type not in (SPECIAL, CONFINED):
+        return False
+    at = (mid(days, job) - days.start - 5 * SECOND) // BEAT * BEAT + days.start + 5 * SECOND
+    days.levels.setdefault(job.tag, []).append((at, at + 3 * MINUTE, None, 0.0))
+    days.truth("X-GAS-GAP", job.permit, at - BEAT + 60 * SECOND, BEAT + SLOW)
+    return True
+
+
+def gas_typed(days: Days, job: Job) -> bool:
+    """Typed as clean while the detector of the point reads something else."""
+    if job.type not in HOT or job.sampled is None or days.atlas.channels[job.tag].kind != "combustible":
+        return False
+    gas, at = days.atlas.channels[job.tag].gas, job.sampled
+    days.levels.setdefault(job.tag, []).append((at - 4 * MINUTE, at + 3 * MINUTE, 4.6, 4.6))
+    job.sampled = None
+    days.say(at, "ptw", GasTest(at=at, u=0, permit=job.permit, results=[GasResult(gas, 0.001, "%vol"), PASS[1]], method="manual", analyst="AN-1"))
+    days.truth("X-GAS-MISMATCH", job.permit, at)
+    return True
+
+
+QUIRKS: dict[str, Quirk] = {
+    "gas_over": gas_over, "gas_none": gas_none, "gas_stale": gas_stale, "gas_interrupt": gas_interrupt, "gas_record": gas_record, "gas_gap": gas_gap,
+    "gas_typed": gas_typed,
+}  # fmt: skip

@@ -1,0 +1,114 @@
+"""What goes wrong with people: certificates, doors, tags, contractors."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from infra.truth.days import Days, Job
+from infra.truth.quirk import Quirk, mid
+from streams.events import Authorisation, Certificate, Contractor, HrChange, Scan, TagSaid, Worker
+from streams.plant import plant_terms
+from streams.rules.limits import CONFINED
+from streams.times import HOUR, MINUTE
+
+
+def _asked(days: Days, job: Job) -> str:
+    return next(iter(plant_terms(days.plant).pack.trades.get(job.type, [])), "")
+
+
+def _new_worker(days: Days, job: Job, trade: str, valid_to: str) -> str:
+    worker, at = f"N-{job.permit}", job.requested - HOUR
+    days.say(at, "hr", Worker(at=at, u=0, worker=worker, crew="C0"))
+    if trade:
+        days.say(at, "hr", Certificate(at=at, u=0, worker=worker, number=f"N-{worker}", trade=trade, valid_to=valid_to))
+    job.workers = [worker, job.workers[1]]
+    return worker
+
+
+def cert_none(days: Days, job: Job) -> bool:
+    if not _asked(days, job):
+        return False
+    _new_worker(days, job, "", "")
+    days.truth("CERT-NONE", job.permit, job.issued)
+    return True
+
+
+def cert_mismatch(days: Days, job: Job) -> bool:
+    if not _asked(days, job):
+        return False
+    _new_worker(days, job, "plumbing", "2031-01-01")
+    days.truth("CERT-MISM", job.permit, job.issued)
+    return True
+
+
+def cert_expired(days: Days, job: Job) -> bool:
+    if not _asked(days, job):
+        return False
+    day = datetime.fromtimestamp(job.started / 1000, days.zone).date()
+    _new_worker(days, job, _asked(days, job), str(day - timedelta(days=3)))
+    days.truth("CERT-EXP", job.permit, job.issued)
+    return True
+
+
+def cert_short(days: Days, job: Job) -> bool:
+    if not _asked(days, job):
+        return False
+    day = datetime.fromtimestamp(job.started / 1000, days.zone).date()
+    _new_worker(days, job, _asked(days, job), str(day + timedelta(days=21)))
+    days.truth("X-CERT-SHORT", job.permit, job.issued, also=(f"X-CERT-WARN@{job.workers[0]}",))
+    return True
+
+
+def leaver(days: Days, job: Job) -> bool:
+    worker, at = f"L-{job.permit}", mid(days, job)
+    days.say(at, "hr", HrChange(at=at, u=0, worker=worker, change="left"))
+    days.say(at + 40 * MINUTE, "hr", Authorisation(at=at + 40 * MINUTE, u=0, worker=worker, active=False))
+    days.truth("X-LEAVER", worker, at + 10 * MINUTE)
+    return True
+
+
+def badge_no_permit(days: Days, job: Job) -> bool:
+    worker, at = f"B-{job.permit}", mid(days, job)
+    days.say(at, "badges", Scan(at=at, u=0, worker=worker, door=f"D-{job.point.id}"))
+    days.say(at + MINUTE, "badges", Scan(at=at + MINUTE, u=0, worker=worker, door=f"D-{job.point.id}", direction="out"))
+    days.truth("X-BADGE-NOPERMIT", worker, at)
+    return True
+
+
+def not_signed_out(days: Days, job: Job) -> bool:
+    if job.type != CONFINED or job.accepted is None:
+        return False
+    job.skip.add(f"out {job.workers[0]}")
+    days.say(job.accepted + 20 * MINUTE, "badges", Scan(at=job.accepted + 20 * MINUTE, u=0, worker=job.workers[0], door=f"D-{job.point.id}", direction="out"))
+    days.truth("X-SIGNOUT", job.permit, job.accepted)
+    return True
+
+
+def sos(days: Days, job: Job) -> bool:
+    at = mid(days, job)
+    days.say(at, "tags", TagSaid(at=at, u=0, worker=job.workers[0], what="sos"))
+    days.say(at + 3 * MINUTE, "tags", TagSaid(at=at + 3 * MINUTE, u=0, worker=job.workers[0], what="sos", over=True))
+    days.truth("X-SOS", job.workers[0], at)
+    return True
+
+
+def still(days: Days, job: Job) -> bool:
+    at = mid(days, job)
+    days.say(at, "tags", TagSaid(at=at, u=0, worker=job.workers[1], what="still"))
+    days.say(at + 8 * MINUTE, "tags", TagSaid(at=at + 8 * MINUTE, u=0, worker=job.workers[1], what="still", over=True))
+    days.truth("X-STILL", job.workers[1], at + 5 * MINUTE)
+    return True
+
+
+def contractor_red(days: Days, job: Job) -> bool:
+    name, at = f"CT-{job.permit}", job.requested - HOUR
+    days.say(at, "hr", Contractor(at=at, u=0, contractor=name, papers={"insurance": "void", "medical": "2031-01-01", "qualification": "2031-01-01"}))
+    job.extra["contractor"] = name
+    days.truth("X-CONTR", job.permit, job.requested)
+    return True
+
+
+QUIRKS: dict[str, Quirk] = {
+    "cert_none": cert_none, "cert_mismatch": cert_mismatch, "cert_expired": cert_expired, "cert_short": cert_short, "leaver": leaver,
+    "badge_no_permit": badge_no_permit, "not_signed_out": not_signed_out, "sos": sos, "still": still, "contractor_red": contractor_red,
+}  # fmt: skip

@@ -1,0 +1,76 @@
+"""What goes wrong while people work: guardian, video, order of events."""
+
+from __future__ import annotations
+
+from infra.truth.days import Days, Job
+from infra.truth.quirk import SLOW, Quirk, mid
+from streams.events import Detection
+from streams.rules.limits import HOT
+from streams.times import HOUR, MINUTE, SECOND
+
+
+def guardian_away(days: Days, job: Job) -> bool:
+    if job.finished - job.started < 25 * MINUTE:
+        return False
+    at = mid(days, job)
+    job.away.append((at, at + 6 * MINUTE))
+    days.truth("GUARD-ABSENT", job.permit, at + 60 * SECOND, SLOW)
+    return True
+
+
+def watch_cut(days: Days, job: Job) -> bool:
+    if job.type not in HOT:
+        return False
+    job.away.append((job.finished + 10 * MINUTE, job.finished + 60 * MINUTE))
+    days.truth("X-WATCH", job.permit, job.finished + 11 * MINUTE, 2 * SLOW)
+    return True
+
+
+def video_off(days: Days, job: Job) -> bool:
+    if job.type not in HOT:
+        return False
+    at = mid(days, job)
+    job.dark.append((at, at + 6 * MINUTE))
+    days.truth("X-T4", job.permit, at + 10 * SECOND, SLOW + 12 * SECOND)
+    return True
+
+
+def early(days: Days, job: Job) -> bool:
+    job.issued = job.started + 6 * MINUTE
+    job.valid_from = min(job.valid_from, job.started)
+    days.truth("X-T3", job.permit, job.started)
+    return True
+
+
+def no_ticket(days: Days, job: Job) -> bool:
+    """Welding at another point, which no permit was asked for."""
+    used = {j.point.id for j in days.jobs}
+    spare = next((p for p in days.plant.points if p.id not in used and f"seen {p.id}" not in days.levels), None)
+    if spare is None:
+        return False
+    days.levels[f"seen {spare.id}"] = []
+    at = mid(days, job)
+    for k in range(4):
+        days.say(at + k * 5 * SECOND, "cameras", Detection(at=at + k * 5 * SECOND, u=0, camera=spare.cameras[0], behaviour="welding", confidence=0.95, point=spare.id))
+    days.truth("TICKET-NONE", spare.id, at, 14 * SECOND)
+    return True
+
+
+def overrun(days: Days, job: Job) -> bool:
+    job.valid_to = job.finished - 8 * MINUTE
+    if job.valid_to <= job.started + 2 * MINUTE:
+        return False
+    days.truth("TICKET-OVER", job.permit, job.valid_to, also=("X-NEAR-EXP",))
+    return True
+
+
+def closed_late(days: Days, job: Job) -> bool:
+    job.accepted = job.finished + 3 * HOUR
+    days.truth("X-CLOSE-LATE", job.permit, job.finished + 2 * HOUR)
+    return True
+
+
+QUIRKS: dict[str, Quirk] = {
+    "guardian_away": guardian_away, "watch_cut": watch_cut, "video_off": video_off, "early": early, "no_ticket": no_ticket, "overrun": overrun,
+    "closed_late": closed_late,
+}  # fmt: skip
