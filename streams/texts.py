@@ -7,14 +7,19 @@ from typing import Any, Final
 
 from streams.sentences import SENTENCES
 
+GASES: Final[dict[str, str]] = {
+    "methane": "甲烷", "methanol": "甲醇", "chloromethane": "氯甲烷", "dimethyldichlorosilane": "二甲基二氯硅烷", "trimethylchlorosilane": "三甲基氯硅烷", "propane": "丙烷", "hydrogen": "氢气",
+    "gasoline": "汽油", "benzene": "苯", "toluene": "甲苯", "h2s": "硫化氢", "co": "一氧化碳", "nh3": "氨", "cl2": "氯气", "hcl": "氯化氢", "benzene_tox": "苯", "o2": "氧",
+}  # fmt: skip
+"""Chinese names of the gases that the built-in packs know; another stays as the plant wrote it."""
 CHECKS: Final[dict[str, tuple[str, str]]] = {
     "T1.consistent": ("{tg} 取样合格,{ta} 批准。", "Sampled and passed {tg}, approved {ta}."),
     "T1.violation": ("{ta} 批准时没有合格的气体分析。", "No valid gas analysis when it was approved at {ta}."),
     "T1.indeterminate": ("取样 {tg} 与批准 {ta} 的先后,时钟不足以判断。", "The clocks cannot tell whether sampling {tg} came before approval {ta}."),
     "T1.pending": ("尚未批准。", "Not approved yet."),
-    "T2.consistent": ("取样到开工 {age},未超过 30 min。", "Sampling to start {age}, within 30 min."),
-    "T2.violation": ("取样 {tg} 到开工 {ts} 为 {age},超过 30 min。", "Sampling {tg} to start {ts} is {age}, over 30 min."),
-    "T2.indeterminate": ("取样 {tg} 到开工 {ts} 约 {age},时钟不足以判断是否超过 30 min。", "Sampling {tg} to start {ts} is about {age}; the clocks cannot tell whether that is over 30 min."),
+    "T2.consistent": ("取样到开工 {age},未超过 {limit}。", "Sampling to start {age}, within {limit}."),
+    "T2.violation": ("取样 {tg} 到开工 {ts} 为 {age},超过 {limit}。", "Sampling {tg} to start {ts} is {age}, over {limit}."),
+    "T2.indeterminate": ("取样 {tg} 到开工 {ts} 约 {age},时钟不足以判断是否超过 {limit}。", "Sampling {tg} to start {ts} is about {age}; the clocks cannot tell whether that is over {limit}."),
     "T2.pending": ("尚未开工。", "Not started yet."),
     "T3.consistent": ("{ta} 批准,{ts} 开工。", "Approved {ta}, started {ts}."),
     "T3.violation": ("{ts} 开工时尚未批准({ta})。", "Work began at {ts} before the approval ({ta})."),
@@ -129,7 +134,8 @@ def both(key: str, numbers: Mapping[str, Any] | None = None) -> dict[str, str]:
     """A sentence in both languages with its numbers."""
     zh, en = TEXTS[key]
     filled = numbers or {}
-    return {"zh": zh.format_map(filled), "en": en.format_map(filled)}
+    local = {**filled, "gas": GASES.get(filled["gas"], filled["gas"])} if "gas" in filled else filled
+    return {"zh": zh.format_map(local), "en": en.format_map(filled)}
 
 
 def sentence(code: str, variant: str, numbers: Mapping[str, Any]) -> dict[str, str]:

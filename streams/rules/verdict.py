@@ -38,7 +38,7 @@ def _truths(known: Known, course: Course) -> Iterator[tuple[str, Truth | None, d
     clock = known.clock
     if course.needs_gas:
         yield "T1", (approved_first(course) if ta else None), {"tg": clock(tg.at if tg else None), "ta": clock(ta.at if ta else None)}
-        yield "T2", (fresh(course, ts, known.terms(ts.at)) if ts else None), {"tg": clock(tg.at if tg else None), "ts": clock(ts.at if ts else None), "age": minutes(ts.at - tg.at) if ts and tg else "—"}
+        yield "T2", (fresh(course, ts, known.terms(ts.at)) if ts else None), {"tg": clock(tg.at if tg else None), "ts": clock(ts.at if ts else None), "age": minutes(ts.at - tg.at) if ts and tg else "—", "limit": minutes(known.terms(ts.at if ts else None).ms["gas_fresh"])}
     yield "T3", (before(ta, ts) if ta and ts else (Truth.FALSE if ts else None)), {"ta": clock(ta.at if ta else None), "ts": clock(ts.at if ts else None)}
     yield "T4", (_video(known, course) if ts else None), {}
     over = ts is not None and te is None and course.valid_to is not None and known.now > course.valid_to and not course.accepted
