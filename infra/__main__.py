@@ -118,6 +118,7 @@ def _rules(commands) -> None:  # type: ignore[no-untyped-def]
     _command(verbs, "check", "reads packs and says what is wrong with them", _rules_check, _o("packs", nargs="+", type=Path))
     _command(verbs, "diff", "what changes from one pack to another", _rules_diff, _o("one"), _o("two"))
     _command(verbs, "apply", "puts a pack into force at a moment, as an event in the log", _rules_apply, _o("pack", type=Path), _o("--since", default="", help="ISO 8601; default: now"), _o("--door", default="http://127.0.0.1:8090"))
+    _command(verbs, "sign", "signs the waivers of a pack; where waivers.pub lies beside a pack, none stands unsigned", _rules_sign, _o("pack", type=Path), _o("--key", type=Path, required=True, help="Ed25519 private key, PEM"))
     _command(verbs, "catalogue", "the rule catalogue as Markdown", _rules_catalogue, PACK, STORIES, _o("--write", type=Path))
 
 
@@ -128,6 +129,7 @@ RULES_EPILOG = """examples:
   permitwatch rules diff GB my/pack.toml
   permitwatch replay --pack my/pack.toml --since 2026-11-01       what would have come and gone
   permitwatch rules apply my/pack.toml --since 2026-12-01T00:00+08:00
+  permitwatch rules sign my/pack.toml --key waivers.key             openssl genpkey -algorithm ed25519 -out waivers.key
 """
 
 
@@ -169,6 +171,12 @@ def _rules_apply(a: argparse.Namespace) -> int:
     from infra.rules import apply
 
     return apply(a.pack, a.since, a.door)
+
+
+def _rules_sign(a: argparse.Namespace) -> int:
+    from infra.rules import sign_waivers
+
+    return _with_packs(lambda: sign_waivers(a.pack, a.key))
 
 
 def _rules_catalogue(a: argparse.Namespace) -> int:

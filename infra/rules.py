@@ -17,10 +17,11 @@ import msgspec
 from infra.plant.story import Story, read_story
 from infra.plant.tell import judge, tell
 from streams.limits import LIMITS
-from streams.packs import BUILT_IN, Pack, PackError, Setting, built_in, find_pack, looser
+from streams.packs import BUILT_IN, Pack, PackError, Setting, built_in, find_pack, looser, written_pack
 from streams.rules import RULES
 from streams.rules.rule import RESPOND, Rule
 from streams.sentences import SENTENCES
+from streams.waivers import sign
 
 WORDS = {1: ("停工撤离", "stop and evacuate"), 2: ("暂停或锁定", "suspend or lock"), 3: ("纠正", "correct"), 4: ("告知", "inform")}
 
@@ -79,6 +80,20 @@ def shown_by(code: str, folder: Path) -> list[str]:
 
 
 # ---- check, diff, apply ---------------------------------------------------------------------------------------------
+
+
+def sign_waivers(path: Path, key: Path) -> int:
+    """Prints the signature line of each waiver of a pack."""
+    try:
+        signed = sign(written_pack(path), key.read_bytes())
+    except (OSError, ValueError) as wrong:
+        print(f"permitwatch rules: {wrong}. Make a key: openssl genpkey -algorithm ed25519 -out waivers.key", file=sys.stderr)
+        return 2
+    for name, signature in signed.items():
+        print(f'# [[waivers]] key = "{name}"\nsignature = "{signature}"')
+    if not signed:
+        print(f"permitwatch rules: {path} has no waiver", file=sys.stderr)
+    return 0 if signed else 2
 
 
 def check_packs(paths: list[Path]) -> int:

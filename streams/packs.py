@@ -20,6 +20,7 @@ from msgspec import Struct
 
 from streams.limits import LIMITS, SCALE
 from streams.sentences import CODES, SENTENCES
+from streams.waivers import PUBLIC, unsigned
 
 BUILT_IN: Final = ("gb", "aq", "osha", "nfpa", "site_example")
 DEEPEST: Final = 8
@@ -38,7 +39,7 @@ class Setting(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=Tru
 
 
 class Waiver(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
-    """Leave to be looser than the layer below: for one key, until a day, by somebody, for a reason; `signature` over all of it."""
+    """Leave to be looser than the layer below: for one key, until a day, by somebody, for a reason; `signature` (Ed25519, base64) over all of it and the value."""
 
     key: str
     until: str
@@ -88,8 +89,9 @@ def built_in(name: str) -> Pack:
     """One of the packs that come with us, resolved. Raises KeyError."""
     if name.lower().replace("-", "_") not in BUILT_IN:
         raise KeyError(name)
-    text = files("streams").joinpath("book", f"{name.lower().replace('-', '_')}.toml")
-    return read_text(text.read_text(encoding="utf-8"), f"{name.lower()}.toml", Path(), None)
+    book = Path(str(files("streams").joinpath("book")))
+    text = (book / f"{name.lower().replace('-', '_')}.toml").read_text(encoding="utf-8")
+    return read_text(text, f"{name.lower()}.toml", book, None)
 
 
 def read_pack(path: Path, today: date | None = None) -> Pack:
@@ -101,6 +103,11 @@ def read_pack(path: Path, today: date | None = None) -> Pack:
     except UnicodeDecodeError as wrong:
         raise PackError(str(path), 1, "file", f"not UTF-8: {wrong}", "Save it as UTF-8") from None
     return read_text(text, str(path), path.parent, today)
+
+
+def written_pack(path: Path) -> Pack:
+    """A pack file as it is written, neither checked nor resolved. Raises PackError, OSError."""
+    return _parse(path.read_text(encoding="utf-8"), str(path))
 
 
 def find_pack(name: str, folder: Path, today: date | None = None) -> Pack:
@@ -120,6 +127,7 @@ def read_text(text: str, file: str, folder: Path, today: date | None, chain: tup
     base = _base(written, text, file, folder, today, (*chain, Path(file).name))
     _check_order(written, base, text, file)
     _check_looser(written, base, text, file, today)
+    _check_signed(written, text, file, folder / PUBLIC)
     return _over(written, base)
 
 
@@ -241,6 +249,18 @@ def _check_looser(pack: Pack, base: Pack, text: str, file: str, today: date | No
             raise PackError(file, line_of(text, waiver.until), key, f"the waiver ran out on {waiver.until}", "Renew it, or be as strict as the base")
         if not (waiver.by.strip() and waiver.reason.strip()):
             raise PackError(file, line_of(text, waiver.key), key, "a waiver needs somebody and a reason", "Fill in by and reason")
+
+
+def _check_signed(pack: Pack, text: str, file: str, public: Path) -> None:
+    """Where the signer's key lies beside a pack, every waiver must bear a signature that fits it."""
+    if not (pack.waivers and public.is_file()):
+        return
+    try:
+        wrong = unsigned(pack, public.read_bytes())
+    except ValueError as bad:
+        raise PackError(str(public), 1, "key", f"no Ed25519 public key: {bad}", "openssl pkey -in waivers.key -pubout -out waivers.pub") from None
+    if wrong:
+        raise PackError(file, line_of(text, wrong[0].key), wrong[0].key, f"its waiver bears no signature that fits {public.name}", "Have `permitwatch rules sign` sign it as it now stands")
 
 
 def _over(pack: Pack, base: Pack) -> Pack:

@@ -9,9 +9,12 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from hypothesis import given
 from hypothesis import strategies as st
 
+from infra.__main__ import main
 from infra.plant.story import read_story
 from infra.plant.tell import tell, timeline
 from infra.rules import AQ2, AQ3, by_code, catalogue, conform, diff, explain, shown_by
@@ -302,3 +305,26 @@ def test_a_wilson_interval_holds_its_share(hits, misses):
     assert 0 <= low <= high <= 1
     if hits + misses:
         assert low <= hits / (hits + misses) + 1e-9 and hits / (hits + misses) <= high + 1e-9
+
+
+def test_a_waiver_stands_only_with_a_signature_that_fits(tmp_path, capsys):
+    """Signed over the value too: leave for 12 min is no leave for 14."""
+    key = Ed25519PrivateKey.generate()
+    (tmp_path / "waivers.key").write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    text = (Path("streams/book/site_example.toml")).read_text(encoding="utf-8").replace('name = "site-example"', 'name = "ours"')
+    pack = tmp_path / "pack.toml"
+    pack.write_text(text, encoding="utf-8")
+    assert read_pack(pack).limits["approval_wait"] == 12
+    (tmp_path / "waivers.pub").write_bytes(key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
+    with pytest.raises(PackError, match=r"approval_wait: its waiver bears no signature"):
+        read_pack(pack)
+    assert main(["rules", "sign", str(pack), "--key", str(tmp_path / "waivers.key")]) == 0
+    signed = text.replace("[[waivers]]", "[[waivers]]\n" + capsys.readouterr().out.splitlines()[1])
+    pack.write_text(signed, encoding="utf-8")
+    assert read_pack(pack).waivers[0].signature
+    pack.write_text(signed.replace("approval_wait = 12", "approval_wait = 14"), encoding="utf-8")
+    with pytest.raises(PackError, match=r"approval_wait: its waiver bears no signature"):
+        read_pack(pack)
+    (tmp_path / "waivers.pub").write_text("rubbish", encoding="utf-8")
+    with pytest.raises(PackError, match=r"waivers\.pub:1: key: no Ed25519"):
+        read_pack(pack)
