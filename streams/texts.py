@@ -134,8 +134,16 @@ def both(key: str, numbers: Mapping[str, Any] | None = None) -> dict[str, str]:
     """A sentence in both languages with its numbers."""
     zh, en = TEXTS[key]
     filled = numbers or {}
-    local = {**filled, "gas": GASES.get(filled["gas"], filled["gas"])} if "gas" in filled else filled
-    return {"zh": zh.format_map(local), "en": en.format_map(filled)}
+    return {"zh": zh.format_map(_named(filled, 0)), "en": en.format_map(_named(filled, 1))}
+
+
+def _named(numbers: Mapping[str, Any], lang: int) -> Mapping[str, Any]:
+    """Gases and barriers by their names in a language (0 Chinese, 1 English)."""
+    if "gas" in numbers and not lang:
+        return {**numbers, "gas": GASES.get(numbers["gas"], numbers["gas"])}
+    if "barrier" in numbers:
+        return {**numbers, "barrier": SCREENS[numbers["barrier"]][lang]}
+    return numbers
 
 
 def sentence(code: str, variant: str, numbers: Mapping[str, Any]) -> dict[str, str]:

@@ -42,11 +42,14 @@ def test_a_story_is_shifted_to_now_and_its_past_is_told_at_once():
 @pytest.mark.engine
 @pytest.mark.seed("S26")
 @pytest.mark.seed("000-33")
+@pytest.mark.seed("003-08")
 @pytest.mark.timeout(180)
-def test_s26_on_a_modbus_wire(tmp_path, system, wait):
-    """From 09:31:20 of the story: the panel climbs through 10 %LEL at 09:31:41."""
+def test_s26_on_a_modbus_wire_and_a_stricter_pack_in_its_shadow(tmp_path, system, wait):
+    """From 09:31:20 of the story: the panel climbs through 10 %LEL at 09:31:41; the pack in the shadow would have said so at 8, and tells nobody."""
+    strict = tmp_path / "strict.toml"
+    strict.write_text('name = "strict"\nversion = "1"\nlayer = "plant"\nbase = "GB"\nedition = "x"\nsince = "2026-01-01"\nzh = "严"\nen = "strict"\n[limits]\nlel_vol_high = 0.4\n')
     shutil.copytree(system.data / "jars", tmp_path / "jars")
-    acted = System(tmp_path, Ports(5000), story=S26, since="09:31:20", say=lambda said: None)
+    acted = System(tmp_path, Ports(5000), story=S26, since="09:31:20", shadow=str(strict), say=lambda said: None)
     acted.prepare()
     try:
         acted.start()
@@ -54,5 +57,9 @@ def test_s26_on_a_modbus_wire(tmp_path, system, wait):
         sql = "SELECT code, priority, numbers.1 AS limit FROM (SELECT code, priority, JSONExtract(body, 'numbers', 'Tuple(limit String)') AS numbers FROM alerts WHERE code LIKE 'X-GAS%' ORDER BY code)"
         wait("both gas alerts", lambda: len(store.rows(sql)) == 2, 90, acted)
         assert [(r["code"], r["priority"], r["limit"]) for r in store.rows(sql)] == [("X-GAS-LIM", 1, "10"), ("X-GAS-RISE", 2, "5")]
+        shadow = "SELECT code, pack, en FROM shadow_alerts WHERE code = 'X-GAS-LIM'"
+        wait("what the shadow says", lambda: store.rows(shadow), 30, acted)
+        assert [(r["pack"], "its limit of 8 %LEL" in r["en"]) for r in store.rows(shadow)] == [("strict 1", True)]
+        assert "strict 1" not in (acted.data / "notify.jsonl").read_text(encoding="utf-8")
     finally:
         acted.stop()
