@@ -18,7 +18,7 @@ from infra.play import tell_through
 from infra.replay import again, from_clickhouse, from_kafka, recorded
 from streams.topics import ALERTS, COMMANDS, TIMELINE, VERDICTS
 
-pytestmark = [pytest.mark.broker, pytest.mark.engine, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.broker, pytest.mark.engine, pytest.mark.timeout(900)]
 STORIES = sorted((Path(__file__).parent / "scenarios").glob("*.toml"))
 
 

@@ -59,7 +59,7 @@ def test_s26_on_a_modbus_wire_and_a_stricter_pack_in_its_shadow(tmp_path, system
         assert [(r["code"], r["priority"], r["limit"]) for r in store.rows(sql)] == [("X-GAS-LIM", 1, "10"), ("X-GAS-RISE", 2, "5")]
         shadow = "SELECT code, pack, en FROM shadow_alerts WHERE code = 'X-GAS-LIM'"
         wait("what the shadow says", lambda: store.rows(shadow), 30, acted)
-        assert [(r["pack"], "its limit of 8 %LEL" in r["en"]) for r in store.rows(shadow)] == [("strict 1", True)]
+        assert [(r["pack"].startswith("strict 1"), "its limit of 8 %LEL" in r["en"]) for r in store.rows(shadow)] == [(True, True)]
         assert "strict 1" not in (acted.data / "notify.jsonl").read_text(encoding="utf-8")
     finally:
         acted.stop()
