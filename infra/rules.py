@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import difflib
 import json
 import os
 import sys
@@ -18,6 +17,7 @@ from infra.plant.story import Story, read_story
 from infra.plant.tell import judge, tell
 from streams.limits import LIMITS
 from streams.packs import BUILT_IN, Pack, PackError, Setting, built_in, find_pack, looser, written_pack
+from streams.reading import did_you_mean
 from streams.rules import RULES
 from streams.rules.rule import RESPOND, Rule
 from streams.sentences import SENTENCES
@@ -51,8 +51,7 @@ def explain(code: str, pack: Pack, stories: Path) -> int:
     """Everything about one code: what it says, its source, its settings, who must respond by when, and the stories that show it."""
     rules = by_code().get(code)
     if rules is None:
-        close = difflib.get_close_matches(code, by_code(), 1)
-        print(f"permitwatch rules: no rule {code}. {f'Did you mean {close[0]}?' if close else 'See `permitwatch rules list`'}", file=sys.stderr)
+        print(f"permitwatch rules: no rule {code}. {did_you_mean(code, by_code()) or 'See `permitwatch rules list`'}", file=sys.stderr)
         return 2
     print("\n".join(_explained(code, rules, pack, shown_by(code, stories))))
     return 0

@@ -19,6 +19,7 @@ import msgspec
 from msgspec import Struct
 
 from streams.limits import LIMITS, SCALE
+from streams.reading import line_of, nearest, syntax_line
 from streams.sentences import CODES, SENTENCES
 from streams.waivers import PUBLIC, unsigned
 
@@ -137,8 +138,7 @@ def _parse(text: str, file: str) -> Pack:
         tree = tomllib.loads(text)
         return msgspec.convert(tree, Pack)
     except tomllib.TOMLDecodeError as wrong:
-        line = int(m[1]) if (m := re.search(r"line (\d+)", str(wrong))) else 1
-        raise PackError(file, line, "syntax", str(wrong), "Mend the TOML on this line (a key may stand once in a table)") from None
+        raise PackError(file, syntax_line(wrong), "syntax", str(wrong), "Mend the TOML on this line (a key may stand once in a table)") from None
     except msgspec.ValidationError as wrong:
         said = str(wrong)
         where = m[1] if (m := re.search(r"`\$\.?(.*?)`$", said)) else ""
@@ -272,20 +272,6 @@ def _over(pack: Pack, base: Pack) -> Pack:
 def _merged(under: Setting, over: Setting) -> Setting:
     values = {f: getattr(over, f) if getattr(over, f) not in (None, "") else getattr(under, f) for f in Setting.__struct_fields__}
     return Setting(**values)
-
-
-def line_of(text: str, key: str) -> int:
-    """The first line on which a key or a word stands, or 1."""
-    found = re.search(rf"(?m)^.*(?<![\w-]){re.escape(key)}(?![\w-])", text)
-    return text.count("\n", 0, found.end()) + 1 if found else 1
-
-
-def nearest(word: str, known: list[str]) -> str:
-    """`Did you mean …?`, or what there is."""
-    import difflib
-
-    close = difflib.get_close_matches(word, known, 1)
-    return f"Did you mean {close[0]}?" if close else f"Known: {', '.join(known[:12])} …"
 
 
 # ---- in force -------------------------------------------------------------------------------------------------------

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import csv
-import difflib
 import io
 import re
 import tomllib
@@ -19,6 +18,7 @@ from msgspec import Struct
 
 from streams.calendar import Calendar
 from streams.packs import BUILT_IN, Pack, Terms, built_in, find_pack, terms_of
+from streams.reading import did_you_mean, syntax_line
 
 
 class Shop(Struct, frozen=True, forbid_unknown_fields=True):
@@ -223,8 +223,7 @@ def read_plant(path: Path) -> Described:
     try:
         tree = tomllib.loads(text)
     except tomllib.TOMLDecodeError as wrong:
-        line = int(m[1]) if (m := re.search(r"line (\d+)", str(wrong))) else 1
-        raise PlantError(path, line, "syntax", str(wrong), "Mend the TOML on this line") from None
+        raise PlantError(path, syntax_line(wrong), "syntax", str(wrong), "Mend the TOML on this line") from None
     tables = tree.pop("tables", {})
     here = path.parent
     wires = {name: tree.pop(name, []) for name in ("modbus", "opcua", "http")}
@@ -300,8 +299,7 @@ def _line_of(text: str, where: str, field: str) -> int:
 
 
 def _nearest(word: str, known: list[str]) -> str:
-    close = difflib.get_close_matches(word, known, 1)
-    return f"Did you mean {close[0]}?" if close else f"Known here: {', '.join(known)}"
+    return did_you_mean(word, known) or f"Known here: {', '.join(known)}"
 
 
 def _check_references(path: Path, places: Path, points: Path, text: str, described: Described) -> None:

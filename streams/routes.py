@@ -16,7 +16,7 @@ import msgspec
 from msgspec import Struct
 
 from streams.outputs import Alert, Command
-from streams.packs import line_of, nearest
+from streams.reading import line_of, nearest, syntax_line
 
 Kind = Literal["wecom", "dingtalk", "webhook", "smtp", "syslog", "log", "command"]
 SHIFTS = {"day": (7, 15), "evening": (15, 23), "night": (23, 7)}
@@ -117,8 +117,7 @@ def read_routing(path: Path) -> Routing:
     try:
         routing = msgspec.convert(tomllib.loads(text), Routing)
     except tomllib.TOMLDecodeError as wrong:
-        line = int(m[1]) if (m := re.search(r"line (\d+)", str(wrong))) else 1
-        raise RouteError(path, line, "syntax", str(wrong), "Mend the TOML on this line") from None
+        raise RouteError(path, syntax_line(wrong), "syntax", str(wrong), "Mend the TOML on this line") from None
     except msgspec.ValidationError as wrong:
         key = f[1] if (f := re.search(r"field `(\w+)`", str(wrong))) else (m[1] if (m := re.search(r"`\$\.(\w+)", str(wrong))) else "file")
         raise RouteError(path, line_of(text, key), key, str(wrong).split(" - at")[0], "docs/operators.md lists what may stand here") from None

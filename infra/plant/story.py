@@ -22,6 +22,7 @@ from streams.events import Any_, CameraBeat, Envelope, Frame, Lane, PlantSaid, P
 from streams.limits import LIMITS
 from streams.packs import Pack, Setting, built_in
 from streams.plant import Area, Channel, Door, Plant, Point, Policy, Shop, Zone
+from streams.reading import syntax_line
 from streams.sentences import CODES
 from streams.topics import OF_KIND
 
@@ -187,8 +188,7 @@ def read_story(path: Path, site: str = SITE) -> Story:
     try:
         told = msgspec.convert(tomllib.loads(text), Told)
     except tomllib.TOMLDecodeError as wrong:
-        line = int(m[1]) if (m := re.search(r"line (\d+)", str(wrong))) else 1
-        raise StoryError(path, line, "syntax", str(wrong), "Mend the TOML on this line") from None
+        raise StoryError(path, syntax_line(wrong), "syntax", str(wrong), "Mend the TOML on this line") from None
     except msgspec.ValidationError as wrong:
         raise _story_error(path, text, str(wrong)) from None
     return _prepare(path, text, told, site)
