@@ -166,6 +166,10 @@ LATEST = 80_000
 """Two facts that each come up to 40 s late may change places over so many ms."""
 
 
+PRUNED = 128
+"""How many calm moments are gathered between two looks at which may go: a long interval with calm in it must not be searched at every sample."""
+
+
 class Held(Struct):
     """A condition told by samples: when it held (`over`, joined over gaps of at most `over.join` ms), and the moments that said otherwise.
 
@@ -180,7 +184,7 @@ class Held(Struct):
         if holds:
             return self.over.add(at, value, ref) or bool(self.calm and self.calm[-1] > at)
         insort(self.calm, at)
-        if len(self.calm) > 128:
+        if len(self.calm) % PRUNED == 0:
             self._prune()
         last = self.over.last
         return bool(last) and last[-1] + 2 * self.over.join >= at
