@@ -411,9 +411,11 @@ class Done(Event, frozen=True, kw_only=True, tag="command.done"):
 
 
 class Tick(Event, frozen=True, kw_only=True, tag="tick"):
-    """A second of a site's time. `behind` ms: how late we ourselves are; `virtual`: a player drives the clock; `last`: it has told all."""
+    """A second of a site's time. `behind` ms: how late we ourselves are; `idle` ms: how long before it nothing was due, so that no second was told;
+    `virtual`: a player drives the clock; `last`: it has told all."""
 
     behind: int = 0
+    idle: int = 0
     virtual: bool = False
     last: bool = False
 

@@ -103,6 +103,7 @@ class Fold:
         if course.request is None:
             return
         dirty.update(("worker", w, "permit") for w in course.people if w in site.people)
+        self._posts_changed(event.permit, dirty)
         if isinstance(event, Requested) or (isinstance(event, e.Step) and event.step in TURNS):
             if course.point:
                 dirty.update(("channel", tag, "gas") for tag in course.point.detectors)
@@ -111,6 +112,11 @@ class Fold:
             dirty.update(("permit", other, "near") for other in course.request.linked if other in site.works)
             if course.request.contractor:
                 dirty.add(("contractor", course.request.contractor, "permit"))
+
+    def _posts_changed(self, permit: str, dirty: Dirty) -> None:
+        """Whoever guards here and elsewhere may be at two posts at once, here and there."""
+        for post in self.known.course(permit).posts:
+            dirty.update(("permit", other, "post") for other in self.known.site.watched.get(post.worker, ()))
 
     def _compare(self, fact: Fact, event: e.GasTest, work: Work) -> None:
         """Keeps what the bound detectors read around the sampling time."""
@@ -185,6 +191,7 @@ class Fold:
         for permit in self.known.site.at_point.get(point, ()):
             self.known.courses.pop(permit, None)
             dirty.add(("permit", permit, "seen"))
+            self._posts_changed(permit, dirty)
 
     def _beat(self, entry: Entry, event: e.CameraBeat, dirty: Dirty) -> None:
         camera = self.known.site.camera(event.camera)

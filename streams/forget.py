@@ -55,14 +55,14 @@ def _telemetry(site: Site, horizon: int) -> None:
 
 
 def _person(person: Person, horizon: int) -> None:
-    person.scans = [f for f in person.scans if f.event.at >= horizon]
-    person.tag = [f for f in person.tag if f.event.at >= horizon]
+    for facts in (person.scans, person.tag):
+        if facts and facts[0].event.at < horizon:
+            facts[:] = [f for f in facts if f.event.at >= horizon]
     person.places = [p for p in person.places if p[0] >= horizon]
-    person.records = [f for f in person.records if f.event.at >= horizon - 4 * LONG or (isinstance(f.event, Record) and f.event.what == "practice")][-200:]
-    person.certificates = person.certificates[-20:]
-    person.listed = person.listed[-2:]
-    person.hr = person.hr[-4:]
-    person.authorisations = person.authorisations[-4:]
+    if person.records:
+        person.records = [f for f in person.records if f.event.at >= horizon - 4 * LONG or (isinstance(f.event, Record) and f.event.what == "practice")][-200:]
+    for said, most in ((person.certificates, 20), (person.listed, 2), (person.hr, 4), (person.authorisations, 4)):
+        del said[:-most]
 
 
 def _facts(site: Site, horizon: int) -> None:

@@ -23,11 +23,13 @@ from streams.rules.verdict import barriers, checks, light, next_look, outcome, t
 from streams.spans import Numbers
 from streams.telemetry import Dirty
 from streams.texts import both
-from streams.times import HOUR, MINUTE, SECOND, Stamp
+from streams.times import HOUR, SECOND, Stamp
 from streams.work import Hole, Site
 
 KEEP: Final = 48 * HOUR
 BLIND: Final = 5 * SECOND
+ASIDE: Final = frozenset({"near", "post", "weather", "process", "site"})
+"""Causes that a permit's verdict does not ask: what they change comes to it as alerts."""
 VERDICT: Final = -1
 KEYS: Final = tuple(f"{r.code}/{r.subject}" for r in RULES)
 PERMIT_RULES: Final = tuple(i for i, r in enumerate(RULES) if r.subject == "permit")
@@ -84,10 +86,7 @@ class Kernel:
     def _look_again(self, permit: str, at: int) -> None:
         """Work that has just begun has no length yet: its rules look once more a second later."""
         for i in PERMIT_RULES:
-            key = f"{KEYS[i]}|{permit}"
-            armed = self.memory.armed.get(key)
-            if armed is None or armed > at:
-                self._arm(i, permit, key, at)
+            self._no_later(i, permit, at)
 
     def _count(self, entry: Entry, dirty: Dirty) -> bool:
         """Notes the entry's number; False for a repeat. A hole is remembered with the moment it was noticed."""
@@ -118,34 +117,56 @@ class Kernel:
         previous = last.last[-1] if last else None
         last.add(event.at)
         if previous is not None and event.at - previous > 3 * BLIND and site.blind.add(previous, event.at):
-            dirty.add(("site", site.site, "dark"))
+            self._darkened(dirty)
+
+    def _darkened(self, dirty: Dirty) -> None:
+        """We were blind for a while: what looked like silence of a device may have been ours."""
+        site = self.memory.site
+        dirty.add(("site", site.site, "dark"))
+        dirty.update(("permit", permit, "dark") for permit in site.works if self.known.course(permit).started)
 
     def _tick(self, tick: Tick) -> list[Output]:
         site = self.memory.site
         if tick.at <= site.now:
             return []
+        if tick.at // HOUR != site.now // HOUR:
+            self._forget(tick.at - KEEP)
         dirty: Dirty = set()
-        if site.now and (tick.at - site.now > BLIND or tick.behind > BLIND):
+        if site.now and (tick.at - site.now - tick.idle > BLIND or tick.behind > BLIND):
             site.blind.add(min(site.now, tick.at - tick.behind), tick.at)
-            dirty.add(("site", site.site, "dark"))
+            self._darkened(dirty)
         beat = site.cameras.get("\0ingest")
         if beat and tick.at - beat.heard.last[-1] > 3 * BLIND:
             site.blind.add(beat.heard.last[-1], tick.at)
-            dirty.add(("site", site.site, "dark"))
+            self._darkened(dirty)
         site.now, site.virtual = tick.at, tick.virtual
-        if tick.at % (10 * MINUTE) < SECOND:
-            self._forget(tick.at - KEEP)
         out = self._judge_all(dirty, tick.at) if dirty else []
         return out + self._due(tick.at)
+
+    def advance(self, to: int) -> list[Output]:
+        """Tells the seconds up to `to` (ms) in which something is due, as a clock that missed none would have: for facts that are judged again."""
+        out: list[Output] = []
+        while (due := self._next_due()) is not None and (at := -(-due // SECOND) * SECOND) <= to:
+            out += self._tick(Tick(at=at, idle=at, virtual=True))
+        return out + self._tick(Tick(at=to // SECOND * SECOND, idle=to, virtual=True))
+
+    def _next_due(self) -> int | None:
+        while self.heap and self.memory.armed.get(self._key(*self.heap[0][1:])) != self.heap[0][0]:
+            heapq.heappop(self.heap)
+        return self.heap[0][0] if self.heap else None
 
     # ---- judging ------------------------------------------------------------------------------------------------
 
     def _judge_all(self, dirty: Dirty, moment: int) -> list[Output]:
+        """Judges what may have changed; what stands is looked at once more when the second is over, since its end may be now."""
         asked = sorted({(subject, name, i) for subject, name, cause in dirty for i in BY_CAUSE[subject, cause]})
         out: list[Output] = []
         for _, name, i in asked:
             out += self._judge(i, name, moment)
-        permits = {name for subject, name, _ in dirty if subject == "permit"}
+            told = self.memory.told.get(f"{KEYS[i]}|{name}")
+            if told and any(a.end is None and stands(a) for a in told.alerts):
+                self._no_later(i, name, moment + SECOND)
+        permits = {name for subject, name, cause in dirty if subject == "permit" and cause not in ASIDE}
         permits |= {o.permit for o in out if isinstance(o, Alert) and o.permit in self.memory.site.works}
         for permit in sorted(permits):
             out += self._conclude(permit, moment)
@@ -160,11 +181,13 @@ class Kernel:
                 continue
             del self.memory.armed[self._key(i, name)]
             if i == VERDICT:
-                if self._changed(name, now):
-                    permits.add(name)
+                permits.add(name)
             else:
                 said = self._judge(i, name, now)
-                permits |= {o.permit for o in said if isinstance(o, Alert) and o.permit}
+                alerts = [o for o in said if isinstance(o, Alert)]
+                permits |= {a.permit for a in alerts if a.permit}
+                if any(a.revision == 1 and a.end is None for a in alerts):
+                    self._no_later(i, name, now + SECOND)
                 out += said
         for permit in sorted(permits & self.memory.site.works.keys()):
             out += self._conclude(permit, now)
@@ -175,9 +198,10 @@ class Kernel:
         if rule.subject == "permit" and name not in memory.site.works:
             return []
         key = f"{KEYS[i]}|{name}"
-        if key in memory.broken:
+        if memory.broken and key in memory.broken:
             return []
-        if rule.code in self.known.terms().off:
+        off = self.known.terms().off
+        if off and rule.code in off:
             self._arm(i, name, key, None)
             return []
         try:
@@ -245,17 +269,6 @@ class Kernel:
         self.memory.verdicts[permit] = msgspec.structs.replace(fresh, revision=old.revision + 1 if old else 1)
         return [self.memory.verdicts[permit]]
 
-    def _changed(self, permit: str, now: int) -> bool:
-        """Is a permit worth a whole verdict although nothing happened? Once a minute, or when a barrier looks different."""
-        old = self.memory.verdicts.get(permit)
-        if old is None or permit not in self.memory.site.works or now % MINUTE < 10 * SECOND:
-            return True
-        course = self.known.course(permit)
-        if barriers(self.known, course) != old.barriers:
-            return True
-        self._arm(VERDICT, permit, self._key(VERDICT, permit), next_look(self.known, course))
-        return False
-
     def _verdict(self, permit: str, moment: int) -> Verdict:
         course, request = self.known.course(permit), self.known.course(permit).request
         assert request is not None
@@ -299,6 +312,12 @@ class Kernel:
             return
         armed[key] = at
         heapq.heappush(self.heap, (at, i, name))
+
+    def _no_later(self, i: int, name: str, at: int) -> None:
+        key = self._key(i, name)
+        armed = self.memory.armed.get(key)
+        if armed is None or armed > at:
+            self._arm(i, name, key, at)
 
     def _forget(self, horizon: int) -> None:
         """Lets go of what ended two days ago, so that memory is bounded by open permits, devices and people."""

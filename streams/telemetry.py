@@ -99,6 +99,8 @@ class Telemetry:
         filled = plan.cover.add(at)
         if entry.lane == "live":
             plan.live.add(at)
+            if filled:
+                self._filled(plan, dirty)
         elif filled or at % MINUTE < SAMPLED:
             self._filled(plan, dirty)
         if plan.tracked:
@@ -111,7 +113,7 @@ class Telemetry:
             self._readings(entry.ref, at, event, plan, dirty)
 
     def _filled(self, plan: Plan, dirty: Dirty) -> None:
-        """Kept readings came after all: what was missing may not have been."""
+        """Readings come again, or kept ones came after all: what was missing is so no longer."""
         for _, _, tag in plan.gases:
             self._gas_changed(tag, dirty)
 

@@ -206,15 +206,17 @@ def judge_gap(known: Known, permit: str) -> Judged:
         open_ = b >= known.now and course.at_work(known.now)
         numbers = {"permit": permit, "tags": ", ".join(tags), "since": known.clock(a)} | ({} if open_ else {"length": minutes(b - a)})
         found.append(Finding(a, evidence, None if open_ else b, numbers=numbers, permit=permit, point=course.point_id))
-    wake = known.now + _patience(known, course) if course.at_work(known.now) else None
-    return Judged(tuple(found), wake)
+    return Judged(tuple(found), _next_gap(known, course) if course.at_work(known.now) else None)
 
 
-def _patience(known: Known, course: Course) -> int:
-    """How long (ms) until the quietest channel would have been silent for too long, at least a second."""
-    limit, now = known.terms().ms["stream_gap"], known.now
-    quiet = [b - a for tag in gas_tags(known, course) for a, b in unseen(known.site, tag, max(course.started.at if course.started else 0, now - limit), now) if b >= now]
-    return max(SECOND, limit - max(quiet, default=0) + 1)
+def _next_gap(known: Known, course: Course) -> int | None:
+    """When a channel could have been silent for too long; a frame after a silence asks by itself."""
+    limit, now, start = known.terms().ms["stream_gap"], known.now, course.started.at if course.started else 0
+    dues: list[int | None] = []
+    for tag in gas_tags(known, course):
+        quiet = [now - (b - a - known.site.dark(a, b)) + limit + 1 for a, b in unseen(known.site, tag, max(start, now - 2 * limit), now) if b >= now]
+        dues.append(next((due if due > now else None for due in quiet), now + limit))
+    return wake_at(*dues)
 
 
 def _exceeded(known: Known, permit: str, over: bool) -> Judged:

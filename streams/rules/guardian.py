@@ -9,7 +9,7 @@ from streams.course import Course, Post
 from streams.rules.gas import GB, SUSPEND
 from streams.rules.limits import HOT
 from streams.rules.rule import NOTHING, Cause, Finding, Judged, Known, Rule, among, both_of, merge, minutes, wake_at
-from streams.times import SECOND
+from streams.times import MINUTE, SECOND
 from streams.work import JOIN_FIX, Track
 
 CAUSES: frozenset[Cause] = frozenset({"permit", "guard"})
@@ -90,9 +90,16 @@ def judge_absent(known: Known, permit: str) -> Judged:
         numbers = {"permit": permit, "worker": worker, "since": known.clock(since), "warn": minutes(warn), "alarm": minutes(alarm)}
         found.append(Finding(since, _evidence(known, course, worker, since), None if open_ else until, priority, numbers, permit, course.point_id,
                              "long" if length >= alarm else "", requests=((SUSPEND, permit),) if length >= alarm else ()))  # fmt: skip
-    if course.at_work(known.now) and not wakes:
-        wakes.append(known.now + 10 * SECOND)
+    if course.at_work(known.now) and not wakes and _tracks(known, course):
+        wakes.append(_next_empty(known, course, course.started.at, max(warn, JOIN_FIX)))
     return Judged(tuple(found), wake_at(*wakes))
+
+
+def _next_empty(known: Known, course: Course, started: int, patience: int) -> int:
+    """When the post could be empty for long enough: fixes that only make a span longer ask nobody."""
+    there = present(known, course)
+    due = (there[-1][1] if there else started) + patience + 1
+    return due if due > known.now else known.now + MINUTE
 
 
 def _evidence(known: Known, course: Course, worker: str, since: int) -> tuple[str, ...]:
@@ -101,16 +108,14 @@ def _evidence(known: Known, course: Course, worker: str, since: int) -> tuple[st
     return tuple(r for r in (ref, course.request_ref) if r)
 
 
-def silence(known: Known, course: Course) -> Iterator[tuple[str, int, int]]:
-    """(worker, from, to) where the tag of a guardian on duty was not heard of for too long while work went on."""
-    limit = known.terms().ms["tag_silent"]
+def silences(known: Known, course: Course) -> Iterator[tuple[str, int, int, int]]:
+    """(worker, from, to, ms of it in our own sight) where the tag of a guardian on duty was not heard of while work went on."""
     for post in course.posts:
         track = _tracks(known, course).get(post.worker)
         for start, end in course.working(known.now):
             start, end = max(start, post.since), min(end, post.until if post.until is not None else end)
             for a, b in (track.heard.gaps(start, end) if track else ([(start, end)] if end > start else [])):
-                if b - a - known.site.dark(a, b) > limit:
-                    yield post.worker, a, b
+                yield post.worker, a, b, b - a - known.site.dark(a, b)
 
 
 def judge_two_posts(known: Known, permit: str) -> Judged:
@@ -118,7 +123,7 @@ def judge_two_posts(known: Known, permit: str) -> Judged:
     course = known.course(permit)
     if course.started is None or course.point is None:
         return NOTHING
-    found = []
+    found, wake = [], None
     for post in course.posts:
         for other in known.site.watched.get(post.worker, ()):
             theirs = known.course(other) if other != permit else None
@@ -127,12 +132,15 @@ def judge_two_posts(known: Known, permit: str) -> Judged:
             apart = math.dist((course.point.x, course.point.y, course.point.z), (theirs.point.x, theirs.point.y, theirs.point.z))
             if apart <= known.terms()["two_posts"] or theirs.point_id == course.point_id:
                 continue
-            for a, b in _together(known, course, post, theirs):
+            both = course.at_work(known.now) and theirs.at_work(known.now)
+            together = _together(known, course, post, theirs)
+            if both and not any(b >= known.now for _, b in together):
+                wake = known.now + SECOND
+            for a, b in together:
                 numbers = {"permit": permit, "other": other, "worker": post.worker, "apart": f"{apart:.0f} m", "since": known.clock(a)}
-                open_ = b >= known.now and course.at_work(known.now) and theirs.at_work(known.now)
+                open_ = b >= known.now and both
                 found.append(Finding(a, (course.request_ref, theirs.request_ref), None if open_ else b, numbers=numbers, permit=permit, point=course.point_id))
-    shared = course.at_work(known.now) and any(len(known.site.watched.get(p.worker, ())) > 1 for p in course.posts)
-    return Judged(tuple(found), known.now + (30 if found else 1) * SECOND if shared else None)
+    return Judged(tuple(found), wake)
 
 
 def _together(known: Known, course: Course, post: Post, theirs: Course) -> list[tuple[int, int]]:
@@ -153,9 +161,19 @@ def judge_watch(known: Known, permit: str) -> Judged:
     until = min(due, known.now)
     gone = _first_gone(known, course, course.finished.at, until)
     if gone is None:
-        return Judged(wake=known.now + 15 * SECOND if known.now < due else None) if known.now <= due else NOTHING
+        return Judged(wake=_next_gone(known, course, due))
     numbers = {"permit": permit, "finished": known.clock(course.finished.at), "left": known.clock(gone), "watched": minutes(max(0, gone - course.finished.at)), "limit": minutes(due - course.finished.at)}
     return Judged((Finding(gone, (course.request_ref, *known.refs(permit, "finished")), due if known.now >= due else None, numbers=numbers, permit=permit, point=course.point_id),), due)
+
+
+def _next_gone(known: Known, course: Course, due: int) -> int | None:
+    """When it could turn out that nobody watches: soon where fixes come in, else when a post that nobody holds has been empty for long enough."""
+    if known.now >= due:
+        return None
+    if _tracks(known, course):
+        return known.now + 15 * SECOND
+    first = (course.finished.at if course.finished else due) + known.terms().ms["guardian_warn"] + 1
+    return first if known.now < first < due else due
 
 
 def _first_gone(known: Known, course: Course, start: int, end: int) -> int | None:
@@ -176,6 +194,6 @@ def _first_gone(known: Known, course: Course, start: int, end: int) -> int | Non
 
 RULES = (
     Rule("GUARD-ABSENT", "permit", 3, CAUSES, judge_absent, "4.10 f); AQ 3064.2 5.9.6", GB, "A", "31", ("S19", "S20", "S21", "S22")),
-    Rule("X-GUARD-MULTI", "permit", 2, CAUSES | {"near"}, judge_two_posts, "4.10", GB, "B", "", ("S23",)),
+    Rule("X-GUARD-MULTI", "permit", 2, CAUSES | {"post", "seen", "clock"}, judge_two_posts, "4.10", GB, "B", "", ("S23",)),
     Rule("X-WATCH", "permit", 3, CAUSES, judge_watch, "5.2.14; 29 CFR 1910.252(a)(2)(iii)", GB, "C", "", ("S54",)),
 )

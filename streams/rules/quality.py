@@ -5,8 +5,8 @@ from __future__ import annotations
 from streams.course import Course
 from streams.events import ChainSaid, ClockSaid
 from streams.rules.gas import GASES, unseen
-from streams.rules.guardian import silence
-from streams.rules.rule import NOTHING, Finding, Judged, Known, Rule, minutes, without
+from streams.rules.guardian import current, silences
+from streams.rules.rule import NOTHING, Finding, Judged, Known, Rule, minutes, wake_at, without
 from streams.times import HOUR, SECOND
 
 OURS = "PermitWatch"
@@ -49,9 +49,18 @@ def judge_tag(known: Known, permit: str) -> Judged:
     course = known.course(permit)
     if course.started is None:
         return NOTHING
-    found = [_lost(known, course, worker, a, b) for worker, a, b in silence(known, course)]
+    limit, spans = known.terms().ms["tag_silent"], list(silences(known, course))
+    found = [_lost(known, course, worker, a, b) for worker, a, b, length in spans if length > limit]
     found.sort(key=lambda f: f.start)
-    return Judged(tuple(found), known.now + 15 * SECOND if course.at_work(known.now) else None)
+    return Judged(tuple(found), _next_silent(known, course, limit, spans) if course.at_work(known.now) else None)
+
+
+def _next_silent(known: Known, course: Course, limit: int, spans: list[tuple[str, int, int, int]]) -> int | None:
+    """When a tag on duty could have been silent for too long; a fix after a silence asks by itself."""
+    now = known.now
+    quiet = [(worker, now - length + limit + 1) for worker, _, b, length in spans if b >= now]
+    heard = set(current(course, now)) - {worker for worker, _ in quiet}
+    return wake_at(*(due for _, due in quiet if due > now), now + limit if heard else None)
 
 
 def _lost(known: Known, course: Course, worker: str, a: int, b: int) -> Finding:

@@ -10,7 +10,7 @@ from streams.rules.guardian import present
 from streams.rules.permit import OURS
 from streams.rules.rule import NOTHING, Cause, Finding, Judged, Known, Rule, both_of, minutes, wake_at, without
 from streams.rules.video import film
-from streams.times import MINUTE, SECOND
+from streams.times import SECOND
 
 SEEN: frozenset[Cause] = frozenset({"evidence", "permit"})
 WATCHED = {"fire": ("X-FIRE", 1), "smoke": ("X-SMOKE", 1), "fall": ("X-FALL", 1), "no_helmet": ("X-PPE-HELMET", 2), "no_harness": ("X-PPE-HARNESS", 2),
@@ -63,16 +63,20 @@ def judge_unwatched(known: Known, permit: str) -> Judged:
     course = known.course(permit)
     if not course.needs_gas or course.started is None:
         return NOTHING
-    limit, found = known.terms().ms["unwatched"], []
+    limit, found, now = known.terms().ms["unwatched"], [], known.now
+    due = now + limit if course.at_work(now) else None
     for a, b in unwatched(known, course):
-        if b - a - known.site.dark(a, b) >= limit:
+        length = b - a - known.site.dark(a, b)
+        if b >= now and due is not None:
+            due = now - length + limit if length < limit else None
+        if length >= limit:
             open_ = b >= known.now and course.at_work(known.now)
             numbers = {"permit": permit, "since": known.clock(a), "limit": minutes(limit)}
             found.append(Finding(a, tuple(r for r in (course.started_ref, course.request_ref) if r), None if open_ else b, 2 if course.special else 3, numbers, permit, course.point_id))
-    return Judged(tuple(found), known.now + MINUTE if course.at_work(known.now) else None)
+    return Judged(tuple(found), due)
 
 
 RULES = (
     *(Rule(code, "point", priority, SEEN, _seen(behaviour, code), "behaviours of 000-24, 003-03", OURS, "C", "", ("R-SIGHT",)) for behaviour, (code, priority) in WATCHED.items()),
-    Rule("X-UNWATCHED", "permit", 3, frozenset({"permit", "seen", "guard", "video"}), judge_unwatched, "the ledger of watched minutes", OURS, "C", "", ("R-WATCHED",)),
+    Rule("X-UNWATCHED", "permit", 3, frozenset({"permit", "seen", "guard", "video", "gas", "dark"}), judge_unwatched, "the ledger of watched minutes", OURS, "C", "", ("R-WATCHED",)),
 )

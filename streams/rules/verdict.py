@@ -14,7 +14,7 @@ from streams.rules.guardian import absences, current, present
 from streams.rules.limits import CONFINED
 from streams.rules.permit import approved_first
 from streams.rules.rule import Known, minutes
-from streams.rules.video import covers
+from streams.rules.video import covers, phases
 from streams.texts import both
 from streams.times import MINUTE, SECOND, Stamp, Truth, before, every
 
@@ -155,6 +155,39 @@ def times(course: Course) -> dict[str, list[int]]:
 
 def next_look(known: Known, course: Course) -> int | None:
     """When a verdict may change although nothing happens: deadlines of validity, freshness and indexes."""
-    if course.ended or (course.accepted and course.accepted.at + known.site.policy.index_delay * SECOND + MINUTE < known.now):
+    now = known.now
+    if course.ended:
         return None
-    return known.now + 10 * SECOND if course.at_work(known.now) else known.now + MINUTE
+    dues = list(_dues(known, course)) + (list(_fading(known, course)) if course.at_work(now) else [])
+    return min((due for due in dues if due > now), default=None)
+
+
+def _dues(known: Known, course: Course) -> Iterator[int]:
+    """When its validity nears its end or is over, and when indexes have told all about a phase or the whole."""
+    if course.valid_to is not None and not course.accepted:
+        yield from (course.valid_to - 30 * MINUTE, course.valid_to + 1)
+    delay = known.site.policy.index_delay * SECOND
+    for _, b in phases(course):
+        yield from (b + 1, b + delay + 1)
+    if course.finished:
+        yield from (course.finished.at + 1, course.finished.at + delay + 1)
+
+
+def _fading(known: Known, course: Course) -> Iterator[int]:
+    """When what a barrier rests on is no longer fresh. What makes it fresh again asks by itself."""
+    now = known.now
+    yield from (b + FRESH + 1 for _, b in present(known, course)[-1:])
+    cameras = [(known.site.offset(n)[0], known.site.cameras[n]) for n in (course.point.cameras if course.point else []) if n in known.site.cameras]
+    for offset, camera in cameras:
+        yield from (b - offset + FRESH + 1 for b in camera.on.last[-1:])
+        if camera.off and camera.off.last[-1] - offset >= now - FRESH:
+            yield now + 10 * SECOND
+    for tag in gas_tags(known, course):
+        series = known.site.series.get(tag)
+        if series and series.over and series.over.last[-1] >= now - 30 * SECOND:
+            yield min(series.over.last[-1] + 30 * SECOND + 1, now + 10 * SECOND)
+        yield from (a + FRESH for a, b in unseen(known.site, tag, max(0, now - FRESH), now)[-1:] if b >= now)
+        if series and series.groups:
+            yield now + FRESH
+    if course.type == CONFINED:
+        yield now + MINUTE

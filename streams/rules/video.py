@@ -116,20 +116,35 @@ def judge_video(known: Known, permit: str) -> Judged:
         open_ = seen.lasts(b, end) and (course.at_work(known.now) or b < end)
         numbers = {"permit": permit, "since": known.clock(a), "limit": minutes(most)} | ({} if open_ else {"length": minutes(b - a)})
         found.append(Finding(a, evidence, None if open_ else b, 2 if course.type == SPECIAL else 3, numbers, permit, course.point_id))
-    if course.at_work(known.now):
-        open_gap = [a for a, b in seen.missing if b >= known.now]
-        wakes.append(max(known.now + SECOND, open_gap[0] + most + 1) if open_gap else known.now + 30 * SECOND)
-        wakes.append(_next_off(known, course))
-    if seen.unknown and not found:
-        wakes.append(seen.unknown[0][0] + known.site.policy.index_delay * SECOND + most + 1)
-    return Judged(tuple(found), wake_at(*wakes))
+    return Judged(tuple(found), wake_at(_next_told(known, course, seen, most), _next_off(known, course, seen, most)))
 
 
-def _next_off(known: Known, course: Course) -> int | None:
-    """If a recorder says at this moment that it is off, ten seconds from now is when it matters."""
+def _next_told(known: Known, course: Course, seen: Film, most: int) -> int | None:
+    """When what indexes have not told yet could be too much of an hour, or has been told to the end; what is already too much goes on until a camera says otherwise."""
+    now, delay = known.now, known.site.policy.index_delay * SECOND
+    if not seen.unknown:
+        return None
+    last = course.finished.at + delay + 1 if course.finished else None
+    a = seen.unknown[0][0]
+    lost = sum(max(0, d - max(c, a - HOUR)) for c, d in seen.missing)
+    if lost > most and any(d == a for _, d in seen.missing):
+        return wake_at(last, now + MINUTE if _evidence(known, course)[:-1] else None)
+    return wake_at(last, a + delay + max(0, most - lost) + 1)
+
+
+def _next_off(known: Known, course: Course, seen: Film, most: int) -> int | None:
+    """While a recorder says that it is off, a second from now until it has been off for too long or is surely not back, then once in a while."""
+    now = known.now
+    if not course.at_work(now):
+        return None
     names = course.point.cameras if course.point else []
-    off = [c for n in names if (c := known.site.cameras.get(n)) and any(b + JOIN_BEAT >= known.now for _, b in c.off)]
-    return known.now + known.terms().ms["video_gap"] + 1 if off else None
+    off = [c for n in names if (c := known.site.cameras.get(n)) and any(b + JOIN_BEAT >= now for _, b in c.off)]
+    if not off:
+        return None
+    gap = next((a for a, b in seen.missing if b >= now), None)
+    if gap is None or now > gap + most + JOIN_BEAT:
+        return now + most + 1
+    return max(now + SECOND, gap + most + 1)
 
 
 def _judge_phases(known: Known, course: Course) -> Judged:
