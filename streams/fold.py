@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from streams import events as e
+from streams.course import Course
 from streams.events import Any_, Entry, Requested
 from streams.packs import Pack
 from streams.plant import plant_terms
@@ -93,25 +94,35 @@ class Fold:
         match event:
             case e.Step(step="issued") if event.by:
                 insort(site.signed.setdefault(event.by, []), (event.at, event.permit, fact.ref))
-                dirty.add(("worker", event.by, "permit"))
+                dirty.add(("worker", event.by, "evidence"))
         self._watch(work)
         self._permit_changed(event, dirty)
 
     def _permit_changed(self, event: e.Requested | e.GasTest | e.Step | e.Guard, dirty: Dirty) -> None:
+        if isinstance(event, e.Step) and event.step in PREPARED:
+            dirty.add(("permit", event.permit, "prepared"))
+            return
         site, course = self.known.site, self.known.course(event.permit)
         dirty.update({("permit", event.permit, "permit"), ("point", course.point_id, "permit")})
+        if course.point_id in site.sights:
+            dirty.add(("point", course.point_id, "evidence"))
         if course.request is None:
             return
-        dirty.update(("worker", w, "permit") for w in course.people if w in site.people)
+        dirty.update(("worker", w, "permit") for w in course.people if (p := site.people.get(w)) and (p.scans or p.records))
         self._posts_changed(event.permit, dirty)
         if isinstance(event, Requested) or (isinstance(event, e.Step) and event.step in TURNS):
             if course.point:
                 dirty.update(("channel", tag, "gas") for tag in course.point.detectors)
+            since = 0 if isinstance(event, Requested) else _earliest(course)
             for point in self.known.atlas.near(course.point_id) or [course.point_id]:
-                dirty.update(("permit", other, "near") for other in site.at_point.get(point, ()))
+                dirty.update(("permit", other, "near") for other in site.at_point.get(point, ()) if not self._over_before(other, since))
             dirty.update(("permit", other, "near") for other in course.request.linked if other in site.works)
             if course.request.contractor:
                 dirty.add(("contractor", course.request.contractor, "permit"))
+
+    def _over_before(self, permit: str, since: int) -> bool:
+        over = self.known.course(permit).over_at
+        return over is not None and over < since
 
     def _posts_changed(self, permit: str, dirty: Dirty) -> None:
         """Whoever guards here and elsewhere may be at two posts at once, here and there."""
@@ -289,12 +300,20 @@ class Fold:
         if not remember(self.known.site.clocks.setdefault(event.device, []), fact):
             return
         dirty.add(("device", event.device, "clock"))
-        self.known.courses.clear()
         points = self.known.atlas.points_of_camera.get(event.device)
         site = self.known.site
-        permits = [p for point in points for p in site.at_point.get(point, ())] if points is not None else list(site.works)
+        permits = [p for point in points for p in site.at_point.get(point, ())] if points is not None else [p for p in site.works if self._rests_on(p, event.device)]
+        for permit in permits:
+            self.known.courses.pop(permit, None)
         dirty.update(("permit", permit, "clock") for permit in permits)
         dirty.update(("point", point, "clock") for point in points or ())
+
+    def _rests_on(self, permit: str, device: str) -> bool:
+        """Does a permit's course or its gas rest on a device's clock? The entries of a confined space on the doors'."""
+        course, work = self.known.course(permit), self.known.work(permit)
+        if course.type == CONFINED or (course.point and device in course.point.detectors):
+            return True
+        return any(f.source == device or getattr(f.event, "device", "") == device for facts in (*work.facts.values(), work.clips, work.isolations) for f in facts)
 
     def _device(self, fact: Fact, event: e.DeviceSaid, dirty: Dirty) -> None:
         site = self.known.site
@@ -410,7 +429,15 @@ class Fold:
             dirty.add(("source", fact.source, "late"))
 
 
+def _earliest(course: Course) -> int:
+    """The first moment to which a permit's neighbours could look."""
+    marks = [course.request.at if course.request else 0, *(m.at for m in (course.issued, course.started) if m)]
+    return min(marks)
+
+
 TURNS = frozenset({"issued", "started", "suspended", "resumed", "finished", "accepted", "cancelled", "rejected"})
 """Steps after which neighbours may be judged differently."""
+PREPARED = frozenset({"jsa", "isolated", "briefed", "measures", "approved", "checked"})
+"""Steps before the work that only the rules about them ask for; a permit's course does not hold them."""
 CAREFUL = frozenset({e.GasTest, e.Step, e.Guard, e.Scan, e.Requested})
 """Kinds of which it matters that they come in time."""

@@ -28,7 +28,7 @@ from streams.work import Hole, Site
 
 KEEP: Final = 48 * HOUR
 BLIND: Final = 5 * SECOND
-ASIDE: Final = frozenset({"near", "post", "weather", "process", "site"})
+ASIDE: Final = frozenset({"near", "post", "prepared", "weather", "process", "site"})
 """Causes that a permit's verdict does not ask: what they change comes to it as alerts."""
 VERDICT: Final = -1
 KEYS: Final = tuple(f"{r.code}/{r.subject}" for r in RULES)
@@ -57,6 +57,7 @@ class Kernel:
         self._index = {key: i for i, key in enumerate(KEYS)}
         self._index["verdict"] = VERDICT
         self.standing: dict[str, dict[str, int]] = {}
+        self.moved: set[str] = set()
         for alert in self.open():
             self._stand(alert)
         self.heap = [(at, *self._parse(key)) for key, at in self.memory.armed.items()]
@@ -158,23 +159,18 @@ class Kernel:
     # ---- judging ------------------------------------------------------------------------------------------------
 
     def _judge_all(self, dirty: Dirty, moment: int) -> list[Output]:
-        """Judges what may have changed; what stands is looked at once more when the second is over, since its end may be now."""
+        self.known.turn += 1
         asked = sorted({(subject, name, i) for subject, name, cause in dirty for i in BY_CAUSE[subject, cause]})
         out: list[Output] = []
         for _, name, i in asked:
-            out += self._judge(i, name, moment)
-            told = self.memory.told.get(f"{KEYS[i]}|{name}")
-            if told and any(a.end is None and stands(a) for a in told.alerts):
-                self._no_later(i, name, moment + SECOND)
+            out += self._judge(i, name, moment, touched=True)
         permits = {name for subject, name, cause in dirty if subject == "permit" and cause not in ASIDE}
-        permits |= {o.permit for o in out if isinstance(o, Alert) and o.permit in self.memory.site.works}
-        for permit in sorted(permits):
-            out += self._conclude(permit, moment)
-        return out
+        return out + self._conclude_all(permits, moment)
 
     def _due(self, now: int) -> list[Output]:
         out: list[Output] = []
         permits: set[str] = set()
+        self.known.turn += 1
         while self.heap and self.heap[0][0] <= now:
             at, i, name = heapq.heappop(self.heap)
             if self.memory.armed.get(self._key(i, name)) != at:
@@ -183,17 +179,11 @@ class Kernel:
             if i == VERDICT:
                 permits.add(name)
             else:
-                said = self._judge(i, name, now)
-                alerts = [o for o in said if isinstance(o, Alert)]
-                permits |= {a.permit for a in alerts if a.permit}
-                if any(a.revision == 1 and a.end is None for a in alerts):
-                    self._no_later(i, name, now + SECOND)
-                out += said
-        for permit in sorted(permits & self.memory.site.works.keys()):
-            out += self._conclude(permit, now)
-        return out
+                out += self._judge(i, name, now)
+        return out + self._conclude_all(permits, now)
 
-    def _judge(self, i: int, name: str, moment: int) -> list[Output]:
+    def _judge(self, i: int, name: str, moment: int, touched: bool = False) -> list[Output]:
+        """What one rule has to say of one subject. What is new, or stands and was touched, is looked at once more a second later, since its end may be now."""
         rule, memory = RULES[i], self.memory
         if rule.subject == "permit" and name not in memory.site.works:
             return []
@@ -220,6 +210,8 @@ class Kernel:
         said = [self._within_incident(a, told) for a in said]
         for alert in said:
             self._stand(alert)
+        if any(a.end is None and (touched or a.revision == 1) and stands(a) for a in (told.alerts if touched else said)):
+            self._no_later(i, name, moment + SECOND)
         out: list[Output] = list(said)
         return out + self._requests(judged, told, before)
 
@@ -233,12 +225,15 @@ class Kernel:
         return quiet
 
     def _stand(self, alert: Alert) -> None:
-        """Keeps, for each permit, the priorities of the alerts that stand."""
+        """Keeps, for each permit, the priorities of the alerts that stand, and whose worst has changed."""
         mine = self.standing.setdefault(alert.permit, {})
+        before = min(mine.values(), default=0)
         if stands(alert):
             mine[alert.id] = alert.priority
         else:
             mine.pop(alert.id, None)
+        if min(mine.values(), default=0) != before:
+            self.moved.add(alert.permit)
 
     def _requests(self, judged: Judged, told: Told, before: Mapping[str, tuple[int, str]]) -> list[Output]:
         out: list[Output] = []
@@ -255,6 +250,12 @@ class Kernel:
         told = self.memory.told.setdefault(f"SYS-RULE/{key}", Told())
         finding = Finding(self.memory.site.now or moment, (self.memory.site.plant_ref or key,), numbers=numbers)
         return list(settle(self.known, BROKEN, key, (finding,), told, moment, 0)[0])
+
+    def _conclude_all(self, permits: set[str], moment: int) -> list[Output]:
+        """The verdicts of these permits and of those whose worst alert is another than before."""
+        permits |= self.moved
+        self.moved.clear()
+        return [said for permit in sorted(permits & self.memory.site.works.keys()) for said in self._conclude(permit, moment)]
 
     def _conclude(self, permit: str, moment: int) -> list[Output]:
         """The verdict of a permit, if it says anything new."""
@@ -287,6 +288,7 @@ class Kernel:
         code, _, rest = alert.partition(":")
         subject = rest.partition(":")[2].rpartition(":")[0]
         out: list[Output] = []
+        self.known.turn += 1
         for i, rule in enumerate(RULES):
             if rule.code == code and self._key(i, subject) in self.memory.told:
                 out += self._judge(i, subject, moment)

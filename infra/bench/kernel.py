@@ -142,8 +142,8 @@ def _replay_speed(plant: Plant, seed: int) -> float:
 
 
 def _permits_again(folder: Path, seed: int) -> float:
-    """Five workdays of permits without telemetry: the goal is a year of 22,000 in a minute."""
-    days = make_days(folder / "year", 5, 76, seed, 0.5)
+    """Twenty days of permits without telemetry: the goal is a year of 22,000 in a minute."""
+    days = make_days(folder / "year", 20, 76, seed, 0.5)
     bare = msgspec.structs.replace(days.plant, channels=[], points=[msgspec.structs.replace(p, detectors=[], cameras=[]) for p in days.plant.points])
     kernel, numbers, tick = Kernel(bare.site), dict[str, int](), days.start
     began = time.process_time()

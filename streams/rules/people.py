@@ -123,11 +123,11 @@ def judge_typed(known: Known, permit: str) -> Judged:
     return Judged(tuple(found))
 
 
-WORKER: frozenset[Cause] = frozenset({"roster", "permit", "evidence"})
+WORKER: frozenset[Cause] = frozenset({"roster", "permit"})
 RULES = (
     Rule("X-CONTR", "contractor", 2, frozenset({"roster", "permit"}), judge_contractor, "rule of the site (000-27, 001-10)", OURS, "C", "", ("R-CONTR",)),
     Rule("X-PERSON", "worker", 3, WORKER, judge_state, "rule of the site (004-16)", OURS, "C", "", ("R-PERSON",)),
     Rule("X-SKILL-STALE", "worker", 4, WORKER, judge_skill, "rule of the site (003-17)", OURS, "C", "", ("R-PERSON",)),
-    Rule("X-FRAUD-ROUND", "worker", 3, WORKER, judge_round, "double random check (002-22)", OURS, "C", "", ("R-FRAUD",)),
+    Rule("X-FRAUD-ROUND", "worker", 3, frozenset({"evidence"}), judge_round, "double random check (002-22)", OURS, "C", "", ("R-FRAUD",)),
     Rule("X-FRAUD-TYPED", "permit", 3, frozenset({"permit"}), judge_typed, "double random check (002-22)", OURS, "C", "", ("R-FRAUD",)),
 )

@@ -177,5 +177,5 @@ RULES = (
     Rule("X-NEAR-EXP", "permit", 4, CAUSES, judge_near, "practice", OURS, "C", "", ("S53",)),
     Rule("X-CLOSE-LATE", "permit", 3, CAUSES, judge_close, "hours: our figure", OURS, "C", "", ("S53",)),
     Rule("X-CHG", "permit", 2, CAUSES, judge_change, "4.16, 4.17", GB, "A", "", ("R-CHG",)),
-    Rule("X-REASSESS", "permit", 3, CAUSES, judge_reassess, "4.17", GB, "A", "", ("R-CHG",)),
+    Rule("X-REASSESS", "permit", 3, CAUSES | {"prepared"}, judge_reassess, "4.17", GB, "A", "", ("R-CHG",)),
 )

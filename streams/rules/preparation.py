@@ -13,6 +13,7 @@ from streams.rules.rule import NOTHING, Cause, Finding, Judged, Known, Rule
 from streams.times import HOUR, Truth, before
 
 CAUSES: frozenset[Cause] = frozenset({"permit", "seen", "clock"})
+STEPS: frozenset[Cause] = CAUSES | {"prepared"}
 BLOCK = "permit.block"
 NEEDED = {SPECIAL: ("cameras", "detectors"), CONFINED: ("detectors",)}
 """Devices that must be bound to the work point, by type (AQ 3064.2 5.10.5 and 001-15)."""
@@ -130,9 +131,9 @@ def judge_paper(known: Known, permit: str) -> Judged:
 
 
 RULES = (
-    Rule("JSA-NONE", "permit", 2, CAUSES, _missing("jsa"), "5.4.5; AQ 3064.2 A.4 80", AQ, "A", "80", ("R-PREP",)),
-    Rule("MEAS-NONE", "permit", 2, CAUSES, _missing("measures"), "5.4.5; AQ 3064.2 A.4 90", AQ, "A", "90", ("R-PREP",)),
-    Rule("BRIEF-NONE", "permit", 2, CAUSES, _missing("briefed"), "A.4 70", AQ, "A", "70", ("R-PREP",)),
+    Rule("JSA-NONE", "permit", 2, STEPS, _missing("jsa"), "5.4.5; AQ 3064.2 A.4 80", AQ, "A", "80", ("R-PREP",)),
+    Rule("MEAS-NONE", "permit", 2, STEPS, _missing("measures"), "5.4.5; AQ 3064.2 A.4 90", AQ, "A", "90", ("R-PREP",)),
+    Rule("BRIEF-NONE", "permit", 2, STEPS, _missing("briefed"), "A.4 70", AQ, "A", "70", ("R-PREP",)),
     Rule("BLIND-ONE", "permit", 2, CAUSES, judge_blind, "7.11; AQ 3064.2 5.4.4", GB, "A", "20", ("R-BLIND",)),
     Rule("LINK-MISS", "permit", 2, CAUSES | {"near"}, judge_links, "4.6; AQ 3064.2 A.4 61", GB, "A", "61", ("R-LINK",)),
     Rule("LINK-UNREL", "permit", 2, CAUSES | {"near"}, judge_unrelated, "4.6; AQ 3064.2 A.4 62", GB, "A", "62", ("R-LINK",)),

@@ -15,7 +15,7 @@ from streams.times import Stamp
 from streams.work import Site, Work
 
 Subject = Literal["permit", "point", "channel", "series", "device", "worker", "site", "zone", "area", "contractor", "hazard", "source"]
-Cause = Literal["permit", "seen", "gas", "guard", "video", "clock", "roster", "scan", "holes", "dark", "near", "weather", "process", "position", "evidence", "site", "device", "life", "late", "post"]
+Cause = Literal["permit", "seen", "gas", "guard", "video", "clock", "roster", "scan", "holes", "dark", "near", "weather", "process", "position", "evidence", "site", "device", "life", "late", "post", "prepared"]
 SUBJECTS: Final = get_args(Subject)
 CAUSES: Final = get_args(Cause)
 
@@ -83,6 +83,8 @@ class Known:
         self.packs_changed()
         self.memo: dict[str, tuple[object, ...]] = {}
         """What a rule worked out for the same course and moment, for its sisters."""
+        self.turn = 0
+        """How many times the site was judged: what was worked out in one turn holds for all of it."""
         self._said: dict[int, str] = {}
         self._zone: tuple[str, ZoneInfo] = ("UTC", ZoneInfo("UTC"))
 

@@ -12,7 +12,7 @@ from streams.rules.rule import NOTHING, Cause, Finding, Judged, Known, Rule, bot
 from streams.rules.video import film
 from streams.times import SECOND
 
-SEEN: frozenset[Cause] = frozenset({"evidence", "permit"})
+SEEN: frozenset[Cause] = frozenset({"evidence"})
 WATCHED = {"fire": ("X-FIRE", 1), "smoke": ("X-SMOKE", 1), "fall": ("X-FALL", 1), "no_helmet": ("X-PPE-HELMET", 2), "no_harness": ("X-PPE-HARNESS", 2),
            "no_goggles": ("X-PPE-EYES", 3), "no_mask": ("X-PPE-MASK", 2), "smoking": ("X-SMOKING", 2), "phone": ("X-PHONE", 3), "barrier_missing": ("X-BARRIER", 3)}  # fmt: skip
 """Behaviour → (code, priority)."""

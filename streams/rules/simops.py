@@ -38,21 +38,33 @@ class Conflict:
 
 def conflicts(known: Known, permit: str) -> list[Conflict]:
     """Everything that conflicts with a permit from its approval (or start) to its end; of two permits, the later one says so."""
+    memo = known.memo.get("conflicts")
+    if memo is None or memo[:2] != (permit, known.turn):
+        memo = known.memo["conflicts"] = (permit, known.turn, _conflicts(known, permit))
+    return memo[2]  # type: ignore[return-value]
+
+
+def _conflicts(known: Known, permit: str) -> list[Conflict]:
     course = known.course(permit)
     span = _span(course)
     if course.point is None or span is None:
         return []
     out = list(_activities(known, course, course.point, span))
-    for point in known.atlas.near(course.point_id):
-        for other in known.site.at_point.get(point, ()):
-            theirs = known.course(other) if other != permit else None
-            when = _span(theirs) if theirs else None
-            if theirs is None or when is None or (when[0], other) > (span[0], permit):
-                continue
-            both = (max(span[0], when[0]), _earlier(span[1], when[1]))
-            if both[1] is None or both[1] > both[0]:
-                out += _permits(known, course, theirs, both)
+    for theirs in _neighbours(known, course):
+        when = _span(theirs)
+        if when is None or (when[0], theirs.permit) > (span[0], permit) or (when[1] is not None and when[1] <= span[0]):
+            continue
+        both = (max(span[0], when[0]), _earlier(span[1], when[1]))
+        if both[1] is None or both[1] > both[0]:
+            out += _permits(known, course, theirs, both)
     return out
+
+
+def _neighbours(known: Known, course: Course) -> Iterator[Course]:
+    at_point = known.site.at_point
+    for point in known.atlas.near(course.point_id) or [course.point_id]:
+        if point in at_point:
+            yield from (known.course(other) for other in at_point[point] if other != course.permit)
 
 
 def _span(course: Course) -> tuple[int, int | None] | None:
@@ -168,17 +180,15 @@ def _twins(known: Known, course: Course) -> Iterator[Course]:
     """Earlier permits of the same family at the same physical place that were not closed when this one was asked for."""
     if course.request is None:
         return
-    for point in known.atlas.near(course.point_id) or [course.point_id]:
-        here, there = course.point, known.atlas.points.get(point)
-        if point != course.point_id and (here is None or there is None or _apart(here, there) > known.terms()["dup_distance"]):
+    at, here, family, most = course.request.at, course.point, course.family, known.terms()["dup_distance"]
+    for theirs in _neighbours(known, course):
+        if theirs.request is None or (theirs.request.at, theirs.permit) >= (at, course.permit):
             continue
-        for other in known.site.at_point.get(point, ()):
-            theirs = known.course(other)
-            if other == course.permit or theirs.request is None or (theirs.request.at, other) >= (course.request.at, course.permit):
-                continue
-            closed = theirs.over_at
-            if theirs.family == course.family and (closed is None or closed > course.request.at):
-                yield theirs
+        closed, there = theirs.over_at, theirs.point
+        if (closed is not None and closed <= at) or theirs.family != family:
+            continue
+        if theirs.point_id == course.point_id or (here and there and _apart(here, there) <= most):
+            yield theirs
 
 
 def judge_duplicate(known: Known, permit: str) -> Judged:

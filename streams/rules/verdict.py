@@ -14,7 +14,7 @@ from streams.rules.guardian import absences, current, present
 from streams.rules.limits import CONFINED
 from streams.rules.permit import approved_first
 from streams.rules.rule import Known, minutes
-from streams.rules.video import covers, phases
+from streams.rules.video import PHASE, covers
 from streams.texts import both
 from streams.times import MINUTE, SECOND, Stamp, Truth, before, every
 
@@ -167,10 +167,8 @@ def _dues(known: Known, course: Course) -> Iterator[int]:
     if course.valid_to is not None and not course.accepted:
         yield from (course.valid_to - 30 * MINUTE, course.valid_to + 1)
     delay = known.site.policy.index_delay * SECOND
-    for _, b in phases(course):
-        yield from (b + 1, b + delay + 1)
     if course.finished:
-        yield from (course.finished.at + 1, course.finished.at + delay + 1)
+        yield from (course.finished.at + 1, course.finished.at + delay + 1, course.finished.at + PHASE + 1, course.finished.at + PHASE + delay + 1)
 
 
 def _fading(known: Known, course: Course) -> Iterator[int]:
@@ -189,5 +187,3 @@ def _fading(known: Known, course: Course) -> Iterator[int]:
         yield from (a + FRESH for a, b in unseen(known.site, tag, max(0, now - FRESH), now)[-1:] if b >= now)
         if series and series.groups:
             yield now + FRESH
-    if course.type == CONFINED:
-        yield now + MINUTE
