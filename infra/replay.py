@@ -13,26 +13,27 @@ import msgspec
 from aiokafka.errors import KafkaError
 
 from infra.kafka.topics import PARTITIONS
-from infra.what_if import compare, report
+from infra.what_if import STREAMED, compare, permits_alone, report
 from sql.store import Store, StoreError
 from streams.desk import Settings, runs_of
 from streams.events import decode_entry, encode
-from streams.kernel import Kernel
+from streams.kernel import SILENCE, Kernel
 from streams.outputs import Alert, Command, Output, Verdict
 from streams.packs import PackError, find_pack
+from streams.rules import RULES
 from streams.topics import ALERTS, COMMANDS, TIMELINE, VERDICTS, Topic
 
 Said = dict[tuple[str, str, int], bytes]
 """(topic, id or permit, revision) → the bytes."""
 
 
-def replay(source: str, kafka: str, sql: str, since: str | None, until: str | None, prefix: str, out: Path | None, pack: str = "") -> int:
+def replay(source: str, kafka: str, sql: str, since: str | None, until: str | None, prefix: str, out: Path | None, pack: str = "", permits_only: bool = False) -> int:
     """Folds from the beginning of what is kept, muted up to `since`; 0 if all that was said is said again, byte for byte, and nothing else."""
     span = (_ms(since) if since else 0, _ms(until) if until else 1 << 62)
     try:
         reader = from_clickhouse(sql) if source == "clickhouse" else from_kafka(kafka, prefix)
         if pack:
-            return _what_if(reader(TIMELINE), pack, span)
+            return _what_if(reader(TIMELINE, STREAMED) if permits_only else reader(TIMELINE), pack, span, permits_only)
         began = time.perf_counter()
         judged, entries, seconds = again(reader(TIMELINE), span)
         took = time.perf_counter() - began
@@ -52,11 +53,14 @@ def replay(source: str, kafka: str, sql: str, since: str | None, until: str | No
     return 0 if not (different or missing or new) else 1
 
 
-def _what_if(bodies: Iterator[bytes], name: str, span: tuple[int, int]) -> int:
+def _what_if(bodies: Iterator[bytes], name: str, span: tuple[int, int], permits_only: bool) -> int:
     """What another pack would have said; 0 if nothing differs, 1 if something does."""
     pack = find_pack(name, Path(), dt.date.today())
-    was, would, n, hours = compare(bodies, pack, span)
-    print(f"{n} entries, {hours:.2f} h of plant time")
+    began = time.perf_counter()
+    was, would, n, hours = compare(bodies, pack, span, permits_only)
+    print(f"{n} entries, {hours:.2f} h of plant time, judged twice in {time.perf_counter() - began:.1f} s")
+    if permits_only:
+        print("only permits, people and the site; left out, since they speak of streams that were not told: " + ", ".join(sorted({RULES[i].code for i in SILENCE})))
     print("\n".join(report(was, would, pack, hours)))
     return 0 if was.standing().keys() == would.standing().keys() else 1
 
@@ -107,12 +111,13 @@ def known(body: bytes) -> int:
 def from_kafka(kafka: str, prefix: str):  # type: ignore[no-untyped-def]
     settings = Settings(kafka, prefix)
 
-    def read(topic: Topic) -> Iterator[bytes]:
+    def read(topic: Topic, without: tuple[bytes, ...] = ()) -> Iterator[bytes]:
         for partition in range(PARTITIONS):
             with asyncio.Runner() as loop:
                 runs = runs_of(settings, topic, partition)
                 while run := loop.run(anext(runs, [])):  # type: ignore[arg-type]
-                    yield from (record.value for record in run)
+                    bodies = (record.value for record in run)
+                    yield from permits_alone(bodies) if without else bodies
 
     return read
 
@@ -120,11 +125,12 @@ def from_kafka(kafka: str, prefix: str):  # type: ignore[no-untyped-def]
 def from_clickhouse(url: str):  # type: ignore[no-untyped-def]
     store = Store(url)
 
-    def read(topic: Topic) -> Iterator[bytes]:
+    def read(topic: Topic, without: tuple[bytes, ...] = ()) -> Iterator[bytes]:
+        unlike = "".join(f" AND position(body, '{mark.decode()}') = 0" for mark in without)
         for partition in range(PARTITIONS):
             at = -1
             while rows := store.rows(
-                "SELECT offset, body FROM messages FINAL WHERE topic = {t:String} AND partition = {p:UInt16} AND toInt64(offset) > {o:Int64} ORDER BY offset LIMIT 50000",
+                "SELECT offset, body FROM messages FINAL WHERE topic = {t:String} AND partition = {p:UInt16} AND toInt64(offset) > {o:Int64}" + unlike + " ORDER BY offset LIMIT 50000",
                 {"t": topic.name, "p": partition, "o": at},
             ):
                 yield from (row["body"].encode() for row in rows)

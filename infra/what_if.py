@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from streams.events import decode_entry
-from streams.kernel import Kernel
+from streams.kernel import SILENCE, Kernel
 from streams.outputs import Alert
 from streams.packs import Pack
 from streams.shadow import rebook
@@ -15,6 +15,13 @@ from streams.shadow import rebook
 Key = tuple[str, str, str, int]
 """(site, code, subject, start)"""
 HOUR = 3_600_000
+STREAMED = (b'"kind":"frame"', b'"kind":"positions"', b'"kind":"camera.beat"', b'"kind":"tick"')
+"""What is left out where only permits are judged again: the streams, and the clock."""
+
+
+def permits_alone(bodies: Iterable[bytes]) -> Iterator[bytes]:
+    """Timeline entries without the streams and the clock."""
+    return (body for body in bodies if not any(mark in body for mark in STREAMED))
 
 
 @dataclass
@@ -33,8 +40,12 @@ class Judgement:
         return {(a.site, a.code, a.subject, a.start): a for a in self.alerts.values() if a.state not in ("retracted", "suppressed")}
 
 
-def compare(bodies: Iterator[bytes], pack: Pack, span: tuple[int, int]) -> tuple[Judgement, Judgement, int, float]:
-    """(as it was, as it would be, entries, hours of plant time): one pass, two kernels a site."""
+def compare(bodies: Iterator[bytes], pack: Pack, span: tuple[int, int], permits_only: bool = False) -> tuple[Judgement, Judgement, int, float]:
+    """(as it was, as it would be, entries, hours of plant time): one pass, two kernels a site.
+
+    `permits_only`: the bodies come without streams and clock; rules that speak of silence are left out, and the seconds in which something is due are told.
+    """
+    left_out = SILENCE if permits_only else frozenset[int]()
     was, would = Judgement(), Judgement()
     kernels: dict[str, tuple[Kernel, Kernel]] = {}
     first: dict[str, int] = {}
@@ -43,15 +54,12 @@ def compare(bodies: Iterator[bytes], pack: Pack, span: tuple[int, int]) -> tuple
         entry = decode_entry(body)
         n += 1
         if entry.site not in kernels:
-            kernels[entry.site] = Kernel(entry.site), Kernel(entry.site)
+            kernels[entry.site] = Kernel(entry.site, left_out=left_out), Kernel(entry.site, left_out=left_out)
         one, two = kernels[entry.site]
-        for said in one.step(entry):
-            if isinstance(said, Alert):
-                was.take(said, span)
-        other = rebook(entry, pack)
-        for said in two.step(other) if other else ():
-            if isinstance(said, Alert):
-                would.take(said, span)
+        for kernel, told, judgement in ((one, entry, was), (two, rebook(entry, pack), would)):
+            for said in [*(kernel.advance(entry.seen) if permits_only else ()), *(kernel.step(told) if told else ())]:
+                if isinstance(said, Alert):
+                    judgement.take(said, span)
         if one.memory.site.now:
             first.setdefault(entry.site, one.memory.site.now)
     return was, would, n, sum((kernels[s][0].memory.site.now - at) / HOUR for s, at in first.items())

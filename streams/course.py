@@ -68,6 +68,9 @@ class Course:
     pauses: list[Pause]
     posts: list[Post] = field(default_factory=list)
     cancelled: int | None = None
+    family: str = ""
+    span: tuple[int, int | None] | None = None
+    """From the final approval or the start, whichever came first, to the end of work (None: not yet)."""
 
     @property
     def valid_to(self) -> int | None:
@@ -80,10 +83,6 @@ class Course:
             return None
         declared = exactly(max(self.request.valid_from, self.request.planned_start or 0))
         return self.issued if self.issued.lo > declared.at else declared
-
-    @property
-    def family(self) -> str:
-        return family(self.type)
 
     @property
     def people(self) -> set[str]:
@@ -167,8 +166,11 @@ def read_course(site: Site, work: Work) -> Course:
     declared = site.stamp(started) if started else None
     stamp, ref = _start(site, request, declared, started.ref if started else "", gone.event.at if gone else None)
     finished, accepted = work.last("finished"), work.first("accepted")
+    begun = [m for m in (site.stamp(issued).at if issued else None, stamp.at if stamp else None) if m is not None]
+    ends = [m for m in (site.stamp(finished).at if finished else None, site.stamp(accepted).at if accepted else (gone.event.at if gone else None)) if m is not None]
     return Course(
         permit=work.permit, request=request, request_ref=asked.ref if asked else "", type=request.type if request else "",
+        family=family(request.type) if request else "", span=(min(begun), min(ends, default=None)) if begun and request else None,
         point=point, point_id=point_id,
         issued=site.stamp(issued) if issued else None, issued_ref=issued.ref if issued else "",
         declared_start=declared, started=stamp, started_ref=ref,

@@ -12,7 +12,7 @@ from streams.events import Any_, Entry, Requested
 from streams.packs import Pack
 from streams.plant import plant_terms
 from streams.rules.limits import CONFINED
-from streams.rules.rule import Known
+from streams.rules.rule import Cause, Known
 from streams.spans import Spans
 from streams.telemetry import Dirty, Telemetry
 from streams.times import MINUTE
@@ -79,19 +79,19 @@ class Fold:
         if not work.add(name, fact):
             self._again(fact, dirty)
             return
+        if isinstance(event, e.Step) and event.by and event.by in site.people:
+            self._used(event.by, event.at)
+            dirty.add(("worker", event.by, "scan"))
+        if isinstance(event, e.Step) and event.step in PREPARED:
+            dirty.add(("permit", event.permit, "prepared"))
+            return
         self.known.courses.pop(event.permit, None)
         match event:
             case Requested():
                 self._place(event)
             case e.GasTest():
                 self._compare(fact, event, work)
-        match event:
-            case e.GasTest(method="manual") if event.analyst:
                 self._typed(fact, event, dirty)
-            case e.Step() if event.by and event.by in site.people:
-                self._used(event.by, event.at)
-                dirty.add(("worker", event.by, "scan"))
-        match event:
             case e.Step(step="issued") if event.by:
                 insort(site.signed.setdefault(event.by, []), (event.at, event.permit, fact.ref))
                 dirty.add(("worker", event.by, "evidence"))
@@ -99,8 +99,13 @@ class Fold:
         self._permit_changed(event, dirty)
 
     def _permit_changed(self, event: e.Requested | e.GasTest | e.Step | e.Guard, dirty: Dirty) -> None:
-        if isinstance(event, e.Step) and event.step in PREPARED:
-            dirty.add(("permit", event.permit, "prepared"))
+        """A gas test and a guardian's turn concern the rules about them; every other fact all rules of its permit, and some of its neighbours'."""
+        if isinstance(event, e.GasTest):
+            dirty.add(("permit", event.permit, "tested"))
+            return
+        if isinstance(event, e.Guard):
+            dirty.add(("permit", event.permit, "guard"))
+            self._posts_changed(event.permit, dirty)
             return
         site, course = self.known.site, self.known.course(event.permit)
         dirty.update({("permit", event.permit, "permit"), ("point", course.point_id, "permit")})
@@ -114,9 +119,10 @@ class Fold:
             if course.point:
                 dirty.update(("channel", tag, "gas") for tag in course.point.detectors)
             since = 0 if isinstance(event, Requested) else _earliest(course)
+            causes: tuple[Cause, ...] = ("near", "asked") if isinstance(event, Requested) or event.step in CLOSING else ("near",)
             for point in self.known.atlas.near(course.point_id) or [course.point_id]:
-                dirty.update(("permit", other, "near") for other in site.at_point.get(point, ()) if not self._over_before(other, since))
-            dirty.update(("permit", other, "near") for other in course.request.linked if other in site.works)
+                dirty.update(("permit", other, cause) for other in site.at_point.get(point, ()) if not self._over_before(other, since) for cause in causes)
+            dirty.update(("permit", other, cause) for other in course.request.linked if other in site.works for cause in ("near", "asked"))
             if course.request.contractor:
                 dirty.add(("contractor", course.request.contractor, "permit"))
 
@@ -139,6 +145,8 @@ class Fold:
                 work.beside.setdefault(fact.ref, {})[tag] = near
 
     def _typed(self, fact: Fact, event: e.GasTest, dirty: Dirty) -> None:
+        if event.method != "manual" or not event.analyst:
+            return
         typed = self.known.site.analysts.setdefault(event.analyst, [])
         insort(typed, fact, key=lambda f: f.order)
         del typed[:-20]
@@ -437,6 +445,7 @@ def _earliest(course: Course) -> int:
 
 TURNS = frozenset({"issued", "started", "suspended", "resumed", "finished", "accepted", "cancelled", "rejected"})
 """Steps after which neighbours may be judged differently."""
+CLOSING = frozenset({"accepted", "cancelled", "rejected"})
 PREPARED = frozenset({"jsa", "isolated", "briefed", "measures", "approved", "checked"})
 """Steps before the work that only the rules about them ask for; a permit's course does not hold them."""
 CAREFUL = frozenset({e.GasTest, e.Step, e.Guard, e.Scan, e.Requested})

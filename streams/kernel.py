@@ -4,35 +4,38 @@ from __future__ import annotations
 
 import heapq
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import msgspec
 from msgspec import Struct
 
 from streams.alerts import Told, commands, open_alerts, settle, stands
-from streams.events import Action, Entry, SourceSaid, Step, Tick
+from streams.events import Action, Entry, Requested, SourceSaid, Step, Tick
 from streams.fold import Fold
 from streams.forget import forget
 from streams.outputs import Alert, Output, Verdict
 from streams.rules import BY_CAUSE, RULES
 from streams.rules.access import decide
 from streams.rules.quality import OURS
-from streams.rules.rule import Finding, Judged, Known, Rule, wake_at
+from streams.rules.rule import Finding, Judged, Known, Rule, Subject, wake_at
 from streams.rules.verdict import barriers, checks, light, next_look, outcome, times
 from streams.spans import Numbers
 from streams.telemetry import Dirty
 from streams.texts import both
 from streams.times import HOUR, SECOND, Stamp
-from streams.work import Hole, Site
+from streams.work import Hole, Site, Work
 
 KEEP: Final = 48 * HOUR
+FORGET: Final = 4 * HOUR
 BLIND: Final = 5 * SECOND
-ASIDE: Final = frozenset({"near", "post", "prepared", "weather", "process", "site"})
+ASIDE: Final = frozenset({"near", "asked", "post", "prepared", "evidence", "weather", "process", "site"})
 """Causes that a permit's verdict does not ask: what they change comes to it as alerts."""
 VERDICT: Final = -1
+NONE: Final[tuple[Output, ...]] = ()
 KEYS: Final = tuple(f"{r.code}/{r.subject}" for r in RULES)
 PERMIT_RULES: Final = tuple(i for i, r in enumerate(RULES) if r.subject == "permit")
+SILENCE: Final = frozenset(i for i, r in enumerate(RULES) if r.silence)
 BROKEN: Final = Rule("SYS-RULE", "site", 2, frozenset(), lambda known, subject: Judged(), "our rule", OURS, "C")
 
 
@@ -50,8 +53,10 @@ class Memory(Struct):
 class Kernel:
     """Judges one site. `step` is deterministic: the same entries give the same outputs, byte for byte."""
 
-    def __init__(self, site: str, memory: Memory | None = None) -> None:
+    def __init__(self, site: str, memory: Memory | None = None, left_out: frozenset[int] = frozenset()) -> None:
         self.memory = memory or Memory(Site(site))
+        self.left_out = left_out
+        """Rules (their places in the book) that are not asked, since what they ask for is not told."""
         self.known = Known(self.memory.site)
         self.fold = Fold(self.known)
         self._index = {key: i for i, key in enumerate(KEYS)}
@@ -130,7 +135,7 @@ class Kernel:
         site = self.memory.site
         if tick.at <= site.now:
             return []
-        if tick.at // HOUR != site.now // HOUR:
+        if tick.at // FORGET != site.now // FORGET:
             self._forget(tick.at - KEEP)
         dirty: Dirty = set()
         if site.now and (tick.at - site.now - tick.idle > BLIND or tick.behind > BLIND):
@@ -160,10 +165,16 @@ class Kernel:
 
     def _judge_all(self, dirty: Dirty, moment: int) -> list[Output]:
         self.known.turn += 1
-        asked = sorted({(subject, name, i) for subject, name, cause in dirty for i in BY_CAUSE[subject, cause]})
+        asked: dict[tuple[Subject, str], tuple[int, ...]] = {}
+        for subject, name, cause in dirty:
+            if rules := BY_CAUSE[subject, cause]:
+                known = asked.get((subject, name))
+                asked[subject, name] = rules if known is None else tuple(sorted({*known, *rules}))
         out: list[Output] = []
-        for _, name, i in asked:
-            out += self._judge(i, name, moment, touched=True)
+        for subject, name in sorted(asked):
+            if subject != "permit" or name in self.memory.site.works:
+                for i in asked[subject, name]:
+                    out += self._judge(i, name, moment, touched=True)
         permits = {name for subject, name, cause in dirty if subject == "permit" and cause not in ASIDE}
         return out + self._conclude_all(permits, moment)
 
@@ -178,22 +189,22 @@ class Kernel:
             del self.memory.armed[self._key(i, name)]
             if i == VERDICT:
                 permits.add(name)
-            else:
+            elif RULES[i].subject != "permit" or name in self.memory.site.works:
                 out += self._judge(i, name, now)
         return out + self._conclude_all(permits, now)
 
-    def _judge(self, i: int, name: str, moment: int, touched: bool = False) -> list[Output]:
+    def _judge(self, i: int, name: str, moment: int, touched: bool = False) -> Sequence[Output]:
         """What one rule has to say of one subject. What is new, or stands and was touched, is looked at once more a second later, since its end may be now."""
+        if i in self.left_out:
+            return NONE
         rule, memory = RULES[i], self.memory
-        if rule.subject == "permit" and name not in memory.site.works:
-            return []
         key = f"{KEYS[i]}|{name}"
         if memory.broken and key in memory.broken:
-            return []
+            return NONE
         off = self.known.terms().off
         if off and rule.code in off:
             self._arm(i, name, key, None)
-            return []
+            return NONE
         try:
             judged = rule.judge(self.known, name)
         except Exception as wrong:  # a rule that raises takes itself out for this subject and says so; the others go on
@@ -201,8 +212,9 @@ class Kernel:
         told = self.memory.told.get(key)
         if told is None:
             if not judged.findings:
-                self._arm(i, name, key, judged.wake)
-                return []
+                if judged.wake is not None or key in memory.armed:
+                    self._arm(i, name, key, judged.wake)
+                return NONE
             told = self.memory.told[key] = Told()
         before = {a.id: (a.priority, a.state) for a in told.alerts}
         said, look = settle(self.known, rule, name, judged.findings, told, moment, self.memory.site.now - KEEP)
@@ -335,15 +347,17 @@ class Kernel:
 
     def _drop(self, permit: str) -> None:
         site = self.memory.site
+        for table, names in ((site.at_point, list(site.at_point)), (site.named, _names(site.works[permit])), (site.watched, _names(site.works[permit]))):
+            for name in names:
+                if permit in table.get(name, ()):
+                    table[name].remove(permit)
+                    if not table[name]:
+                        del table[name]
         del site.works[permit]
         self.known.courses.pop(permit, None)
+        self.known.fixed.pop(permit, None)
         self.memory.verdicts.pop(permit, None)
         self.standing.pop(permit, None)
-        for table in (site.at_point, site.named, site.watched):
-            for name in [n for n, permits in table.items() if permit in permits]:
-                table[name].remove(permit)
-                if not table[name]:
-                    del table[name]
         for i in (*range(len(RULES)), VERDICT):
             self.memory.armed.pop(self._key(i, permit), None)
             self.memory.told.pop(self._key(i, permit), None)
@@ -361,6 +375,12 @@ class Kernel:
     def snapshot(self) -> bytes:
         """Everything remembered, compressed; `restore` reads it."""
         return zlib.compress(msgspec.msgpack.encode(self.memory), 1)
+
+
+def _names(work: Work) -> set[str]:
+    """Everybody whom a permit's facts name: as worker, guardian, heir of a post or signer."""
+    events = [fact.event for name in ("permit.requested", "guard", "issued") for fact in work.all(name)]
+    return {who for e in events for who in ((*e.workers, *e.guardians) if isinstance(e, Requested) else (getattr(e, "worker", ""), getattr(e, "to", ""), getattr(e, "by", "")))}
 
 
 def restore(raw: bytes) -> Kernel:

@@ -114,6 +114,20 @@ def test_what_if_another_pack_had_been_in_force(told, kafka, capsys, tmp_path):
     assert any("X-GAS-LIM" in line for line in report(was, would, pack, hours))
 
 
+def test_what_if_of_permits_alone_leaves_out_streams_and_what_speaks_of_silence(told, system, capsys, tmp_path):
+    """A year in minutes: without streams and clock; what rests on permits comes as ever, and nobody is called silent."""
+    from infra.replay import replay
+
+    file = tmp_path / "strict.toml"
+    file.write_text('name = "strict"\nversion = "1"\nlayer = "plant"\nbase = "GB"\nedition = "x"\nsince = "2026-01-01"\nzh = "严"\nen = "strict"\n[limits]\ngas_fresh = 15\n')
+    assert replay("clickhouse", "", f"http://default@127.0.0.1:{system.ports.sql}", None, None, "", None, str(file), permits_only=True) == 1
+    out = capsys.readouterr().out.splitlines()
+    stays, comes, goes, _ = map(int, next(line.split()[1:] for line in out if line.split()[:1] == ["GAS-STALE"]))
+    assert stays > 0 and comes > 0 and goes == 0
+    assert not [line for line in out if line.split()[:1] in (["DQ-SILENT"], ["X-T4"], ["X-UNWATCHED"])]
+    assert any("left out" in line and "DQ-SILENT" in line for line in out)
+
+
 def test_the_hash_chain_holds_and_an_edited_row_is_named(system, store, wait):
     """S72: a row edited in the store breaks the chain at its link."""
     from infra.verify import follow

@@ -129,5 +129,5 @@ RULES = (
     Rule("X-PERSON", "worker", 3, WORKER, judge_state, "rule of the site (004-16)", OURS, "C", "", ("R-PERSON",)),
     Rule("X-SKILL-STALE", "worker", 4, WORKER, judge_skill, "rule of the site (003-17)", OURS, "C", "", ("R-PERSON",)),
     Rule("X-FRAUD-ROUND", "worker", 3, frozenset({"evidence"}), judge_round, "double random check (002-22)", OURS, "C", "", ("R-FRAUD",)),
-    Rule("X-FRAUD-TYPED", "permit", 3, frozenset({"permit"}), judge_typed, "double random check (002-22)", OURS, "C", "", ("R-FRAUD",)),
+    Rule("X-FRAUD-TYPED", "permit", 3, frozenset({"permit", "tested"}), judge_typed, "double random check (002-22)", OURS, "C", "", ("R-FRAUD",)),
 )

@@ -170,7 +170,7 @@ def type_name(code: str, lang: str) -> str:
 
 
 RULES = (
-    Rule("X-T1", "permit", 2, CAUSES | {"device"}, judge_t1, "5.3.1 c); AQ 3064.2 5.4.3", GB, "A", "", ("T1",)),
+    Rule("X-T1", "permit", 2, CAUSES | {"device", "tested"}, judge_t1, "5.3.1 c); AQ 3064.2 5.4.3", GB, "A", "", ("T1",)),
     Rule("X-T3", "permit", 2, CAUSES, judge_t3, "4.11; AQ 3064.2 A.4 60", GB, "A", "", ("S06",)),
     Rule("TICKET-NONE", "point", 1, frozenset({"seen", "permit", "clock"}), judge_none, "4.4; AQ 3064.2 A.4 60", GB, "B", "60", ("S06",)),
     Rule("TICKET-OVER", "permit", 2, CAUSES, judge_over, "4.16, 5.1.5; AQ 3064.2 5.9.5", GB, "A", "10", ("S50", "S53")),

@@ -90,5 +90,5 @@ PERMIT: frozenset[Cause] = frozenset({"permit", "seen", "process"})
 RULES = (
     Rule("X-DCS-DEV", "channel", 2, frozenset({"process"}), judge_deviation, "4.8", GB, "C", "", ("S35",)),
     Rule("X-DCS-OPEN", "permit", 1, PERMIT, judge_isolation, "4.8, 6.1", GB, "A", "", ("R-ISO",)),
-    Rule("X-VENT-OFF", "permit", 2, PERMIT | {"gas"}, judge_fan, "rule of the site", OURS, "C", "", ("R-VENT",)),
+    Rule("X-VENT-OFF", "permit", 2, PERMIT | {"gas"}, judge_fan, "rule of the site", OURS, "C", "", ("R-VENT",), silence=True),
 )

@@ -10,12 +10,13 @@ from zoneinfo import ZoneInfo
 
 from streams.atlas import Atlas, atlas_of
 from streams.course import Course, read_course
+from streams.outputs import Check
 from streams.packs import Terms
 from streams.times import Stamp
 from streams.work import Site, Work
 
 Subject = Literal["permit", "point", "channel", "series", "device", "worker", "site", "zone", "area", "contractor", "hazard", "source"]
-Cause = Literal["permit", "seen", "gas", "guard", "video", "clock", "roster", "scan", "holes", "dark", "near", "weather", "process", "position", "evidence", "site", "device", "life", "late", "post", "prepared"]
+Cause = Literal["permit", "seen", "gas", "guard", "video", "clock", "roster", "scan", "holes", "dark", "near", "weather", "process", "position", "evidence", "site", "device", "life", "late", "post", "prepared", "tested", "asked"]
 SUBJECTS: Final = get_args(Subject)
 CAUSES: Final = get_args(Cause)
 
@@ -71,6 +72,8 @@ class Rule:
     stories: tuple[str, ...] = ()
     prompt: bool = False
     """Found long after it was true, it is recorded as late and wakes nobody."""
+    silence: bool = False
+    """It also speaks of what was not heard: told without the streams of sensors, tags and recorders, it would speak of everything."""
 
 
 class Known:
@@ -83,6 +86,8 @@ class Known:
         self.packs_changed()
         self.memo: dict[str, tuple[object, ...]] = {}
         """What a rule worked out for the same course and moment, for its sisters."""
+        self.fixed: dict[str, tuple[Course, object, dict[str, Check]]] = {}
+        """Of each permit's checks those that rest on its course and its signer's place alone."""
         self.turn = 0
         """How many times the site was judged: what was worked out in one turn holds for all of it."""
         self._said: dict[int, str] = {}

@@ -78,5 +78,5 @@ def judge_unwatched(known: Known, permit: str) -> Judged:
 
 RULES = (
     *(Rule(code, "point", priority, SEEN, _seen(behaviour, code), "behaviours of 000-24, 003-03", OURS, "C", "", ("R-SIGHT",)) for behaviour, (code, priority) in WATCHED.items()),
-    Rule("X-UNWATCHED", "permit", 3, frozenset({"permit", "seen", "guard", "video", "gas", "dark"}), judge_unwatched, "the ledger of watched minutes", OURS, "C", "", ("R-WATCHED",)),
+    Rule("X-UNWATCHED", "permit", 3, frozenset({"permit", "seen", "guard", "video", "gas", "dark"}), judge_unwatched, "the ledger of watched minutes", OURS, "C", "", ("R-WATCHED",), silence=True),
 )

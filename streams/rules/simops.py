@@ -15,6 +15,7 @@ from streams.rules.permit import OURS
 from streams.rules.rule import NOTHING, Cause, Finding, Judged, Known, Rule
 
 CAUSES: frozenset[Cause] = frozenset({"permit", "near", "seen"})
+ASKED: frozenset[Cause] = frozenset({"permit", "asked"})
 SOFT = 1.2
 """Up to this times a hard distance the two are to be coordinated."""
 DISTANCE = {"gas_discharge": "simops_gas", "liquid_discharge": "simops_liquid", "solvent": "simops_solvent", "painting": "simops_solvent", "dust": "simops_dust", "train": "simops_train"}
@@ -46,12 +47,12 @@ def conflicts(known: Known, permit: str) -> list[Conflict]:
 
 def _conflicts(known: Known, permit: str) -> list[Conflict]:
     course = known.course(permit)
-    span = _span(course)
+    span = course.span
     if course.point is None or span is None:
         return []
     out = list(_activities(known, course, course.point, span))
     for theirs in _neighbours(known, course):
-        when = _span(theirs)
+        when = theirs.span
         if when is None or (when[0], theirs.permit) > (span[0], permit) or (when[1] is not None and when[1] <= span[0]):
             continue
         both = (max(span[0], when[0]), _earlier(span[1], when[1]))
@@ -65,15 +66,6 @@ def _neighbours(known: Known, course: Course) -> Iterator[Course]:
     for point in known.atlas.near(course.point_id) or [course.point_id]:
         if point in at_point:
             yield from (known.course(other) for other in at_point[point] if other != course.permit)
-
-
-def _span(course: Course) -> tuple[int, int | None] | None:
-    """From the final approval or the start to the end of work."""
-    marks = [m.at for m in (course.issued, course.started) if m]
-    if not marks or course.request is None:
-        return None
-    ends = [m for m in (course.finished.at if course.finished else None, course.over_at) if m is not None]
-    return min(marks), min(ends, default=None)
 
 
 def _earlier(a: int | None, b: int | None) -> int | None:
@@ -236,7 +228,7 @@ def judge_risk(known: Known, permit: str) -> Judged:
 def judge_production(known: Known, permit: str) -> Judged:
     """X-MES: production is planned on the equipment that is worked on."""
     course = known.course(permit)
-    span = _span(course)
+    span = course.span
     equipment = (course.request.equipment if course.request else "") or (course.point.equipment if course.point else "")
     if span is None or not equipment:
         return NOTHING
@@ -257,8 +249,8 @@ def judge_production(known: Known, permit: str) -> Judged:
 RULES = (
     Rule("X-SIMOPS-H", "permit", 1, CAUSES, judge_hard, "5.2.8–5.2.10, 6.7, 7.6, 7.10, 8.2.8, 9.2.12", GB, "A", "", ("S37", "S42", "S43")),
     Rule("X-SIMOPS-S", "permit", 3, CAUSES, judge_soft, "4.7, 10.8", GB, "C", "", ("S37", "S42")),
-    Rule("X-DUP", "permit", 3, CAUSES, judge_duplicate, "rule of the site", OURS, "C", "", ("S45",)),
-    Rule("X-TEMPLATE-MIX", "permit", 4, CAUSES, judge_template, "rule of the site", OURS, "C", "", ("S45",)),
-    Rule("X-RISK-MIX", "permit", 4, CAUSES, judge_risk, "rule of the site", OURS, "C", "", ("S45",)),
-    Rule("X-MES", "permit", 3, CAUSES | {"site"}, judge_production, "rule of the site", OURS, "C", "", ("R-MES",)),
+    Rule("X-DUP", "permit", 3, ASKED, judge_duplicate, "rule of the site", OURS, "C", "", ("S45",)),
+    Rule("X-TEMPLATE-MIX", "permit", 4, ASKED, judge_template, "rule of the site", OURS, "C", "", ("S45",)),
+    Rule("X-RISK-MIX", "permit", 4, ASKED, judge_risk, "rule of the site", OURS, "C", "", ("S45",)),
+    Rule("X-MES", "permit", 3, frozenset({"permit", "seen", "site"}), judge_production, "rule of the site", OURS, "C", "", ("R-MES",)),
 )

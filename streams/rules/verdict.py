@@ -14,16 +14,26 @@ from streams.rules.guardian import absences, current, present
 from streams.rules.limits import CONFINED
 from streams.rules.permit import approved_first
 from streams.rules.rule import Known, minutes
-from streams.rules.video import PHASE, covers
+from streams.rules.video import PHASE, asks_full, covers
 from streams.texts import both
 from streams.times import MINUTE, SECOND, Stamp, Truth, before, every
 
 FRESH = 60 * SECOND
+Ruled = tuple[str, Truth | None, dict[str, str]]
 
 
 def checks(known: Known, course: Course) -> dict[str, Check]:
     """Each inequality that applies to this permit, and what is known of it."""
-    return {name: _check(name, truth, tuple(numbers.items())) for name, truth, numbers in _truths(known, course)}
+    signing = known.work(course.permit).signing
+    kept = known.fixed.get(course.permit)
+    if kept is None or kept[0] is not course or kept[1] is not signing:
+        kept = known.fixed[course.permit] = (course, signing, _read(_fixed(known, course)))
+    found = kept[2] | _read(_moving(known, course))
+    return {name: found[name] for name in sorted(found)}
+
+
+def _read(truths: Iterator[Ruled]) -> dict[str, Check]:
+    return {name: _check(name, truth, tuple(numbers.items())) for name, truth, numbers in truths}
 
 
 @lru_cache(maxsize=8192)
@@ -32,24 +42,30 @@ def _check(name: str, truth: Truth | None, numbers: tuple[tuple[str, str], ...])
     return Check(outcome, both(f"{name}.{outcome}", dict(numbers)))  # type: ignore[arg-type]
 
 
-def _truths(known: Known, course: Course) -> Iterator[tuple[str, Truth | None, dict[str, str]]]:
-    ta, ts, te = course.issued, course.started, course.finished
+def _fixed(known: Known, course: Course) -> Iterator[Ruled]:
+    """What rests on the dated facts of a permit, its signer's place and the clocks alone."""
+    ta, ts = course.issued, course.started
     tg = max((t.at for t in course.tests if t.passed and (ts is None or t.at.at <= ts.at)), key=lambda s: s.at, default=None)
     clock = known.clock
     if course.needs_gas:
         yield "T1", (approved_first(course) if ta else None), {"tg": clock(tg.at if tg else None), "ta": clock(ta.at if ta else None)}
         yield "T2", (fresh(course, ts, known.terms(ts.at)) if ts else None), {"tg": clock(tg.at if tg else None), "ts": clock(ts.at if ts else None), "age": minutes(ts.at - tg.at) if ts and tg else "—", "limit": minutes(known.terms(ts.at if ts else None).ms["gas_fresh"])}
     yield "T3", (before(ta, ts) if ta and ts else (Truth.FALSE if ts else None)), {"ta": clock(ta.at if ta else None), "ts": clock(ts.at if ts else None)}
-    yield "T4", (_video(known, course) if ts else None), {}
-    over = ts is not None and te is None and course.valid_to is not None and known.now > course.valid_to and not course.accepted
-    yield "T5", (in_time(course, te) if te else (Truth.FALSE if over else None)), {"te": clock(te.at if te else None), "valid_to": clock(course.valid_to)}
     resumed = [p for p in course.pauses if p.until]
     if resumed and course.needs_gas:
         yield "T6", every(retested(course, p, known.terms(p.since.at)) for p in resumed), {"pauses": str(len(resumed))}
-    if course.type == CONFINED:
-        yield "T7", (_readings(known, course) if ts else None), {}
     yield "T8", (signed_on_site(known, course) if ta else None), {"radius": f"{course.point.radius:g}" if course.point else "—"}
     yield "T9", *_clocks(known, course)
+
+
+def _moving(known: Known, course: Course) -> Iterator[Ruled]:
+    """What streams and the hour have a say in."""
+    ts, te = course.started, course.finished
+    yield "T4", (_video(known, course) if ts else None), {}
+    over = ts is not None and te is None and course.valid_to is not None and known.now > course.valid_to and not course.accepted
+    yield "T5", (in_time(course, te) if te else (Truth.FALSE if over else None)), {"te": known.clock(te.at if te else None), "valid_to": known.clock(course.valid_to)}
+    if course.type == CONFINED:
+        yield "T7", (_readings(known, course) if ts else None), {}
 
 
 def _video(known: Known, course: Course) -> Truth | None:
@@ -164,11 +180,13 @@ def next_look(known: Known, course: Course) -> int | None:
 
 def _dues(known: Known, course: Course) -> Iterator[int]:
     """When its validity nears its end or is over, and when indexes have told all about a phase or the whole."""
-    if course.valid_to is not None and not course.accepted:
+    if course.valid_to is not None and course.started and not course.finished and not course.accepted:
         yield from (course.valid_to - 30 * MINUTE, course.valid_to + 1)
     delay = known.site.policy.index_delay * SECOND
-    if course.finished:
-        yield from (course.finished.at + 1, course.finished.at + delay + 1, course.finished.at + PHASE + 1, course.finished.at + PHASE + delay + 1)
+    if course.finished and asks_full(known, course):
+        yield course.finished.at + delay + 1
+    elif course.finished:
+        yield from (course.finished.at + PHASE + 1, course.finished.at + PHASE + delay + 1)
 
 
 def _fading(known: Known, course: Course) -> Iterator[int]:
