@@ -41,7 +41,7 @@ def settle(known: Known, rule: Rule, subject: str, findings: tuple[Finding, ...]
         fresh, look = _alert(known, rule, subject, finding, told.gone + n + 1, moment, old, setting, mine(actions, finding.start, after) if actions else [])
         out += _revise(told, n, fresh)
         wakes.append(look)
-    out += _retract(told, len(current), moment)
+    out += _end(told, len(current), moment) if rule.fleeting else _retract(told, len(current), moment)
     return out, wake_at(*wakes)
 
 
@@ -96,6 +96,14 @@ def _retract(told: Told, n: int, moment: int) -> list[Alert]:
         if old.state != "retracted":
             told.alerts[i] = msgspec.structs.replace(old, state="retracted", revision=old.revision + 1, known=moment, end=old.start, announce=False)
             out.append(told.alerts[i])
+    return out
+
+
+def _end(told: Told, n: int, moment: int) -> list[Alert]:
+    """What a fleeting rule no longer finds is over; the next time is another alert."""
+    out = [msgspec.structs.replace(old, state="closed" if old.state == "closed" else "cleared", revision=old.revision + 1, known=moment, end=max(old.start, moment), announce=False) for old in told.alerts[n:]]
+    told.gone += len(out)
+    del told.alerts[n:]
     return out
 
 

@@ -150,5 +150,6 @@ def _permits_again(folder: Path, seed: int) -> float:
     kernel.step(_entry(plant, numbers, PlantSaid(at=at, u=0, plant=plant), at))
     for at, source, event in sorted(days.rows, key=lambda row: row[0]):
         kernel.advance(at)
-        kernel.step(_entry(plant, numbers, event, at, source))
+        if event is not None:
+            kernel.step(_entry(plant, numbers, event, at, source))
     return 1000 * (time.process_time() - began) / len(days.jobs)

@@ -16,6 +16,7 @@ import msgspec
 
 from infra.plant.reference import write_plant
 from infra.truth.days import Days, Row
+from infra.truth.ground import furnish
 from infra.truth.quirks import spoil
 from infra.truth.score import Score, lines, score
 from streams.events import Entry, Envelope, Lane, PlantSaid, Tick, encode
@@ -27,13 +28,15 @@ from streams.topics import OF_KIND
 
 DUPLICATES, LATE, LATEST = 0.003, 0.005, 40 * SECOND
 """Shares of the base rates of `domain.md` 4.1: repeats, and facts that come up to 40 s late."""
+LOSSY = "badge.events"
+"""The topic in which numbers are lost."""
 FIRST = "2026-03-02"
 """A Monday; the default first day."""
 
 
 def make_days(folder: Path, days: int, per_day: int, seed: int, share: float, first: str = FIRST) -> Days:
     """Days of the whole reference plant with their truth; the same arguments give the same days."""
-    plant = read_plant(write_plant(folder, 1.0, 15020, 14840)).plant
+    plant = furnish(read_plant(write_plant(folder, 1.0, 15020, 14840)).plant)
     start = int(datetime.fromisoformat(first).replace(tzinfo=ZoneInfo(plant.timezone)).timestamp() * 1000)
     made = Days(plant, start, days, random.Random(seed))
     made.plan(per_day)
@@ -60,15 +63,18 @@ def entries(days: Days) -> Iterator[Entry]:
     yield Entry(site, "ingest", 1, days.start - SECOND, "site.events", PlantSaid(at=days.start - SECOND, u=0, plant=days.plant))
     for at, source, event in arrivals(days):
         while tick < at:
-            yield Entry(site, "clock", tick // SECOND, tick, "site.events", Tick(at=tick, virtual=True))
+            if not any(a < tick < b for a, b in days.holes):
+                yield Entry(site, "clock", tick // SECOND, tick, "site.events", Tick(at=tick, virtual=True))
             tick += SECOND
-        topic = OF_KIND[str(event.__struct_config__.tag)].name
+        topic = OF_KIND[str(event.__struct_config__.tag)].name if event else LOSSY
         numbers[source, topic] = n = numbers.get((source, topic), 0) + 1
+        if event is None:
+            continue
         entry = Entry(site, source, n, at, topic, event)
         yield entry
         if rng.random() < DUPLICATES:
             yield entry
-    while tick <= days.start + days.days * 24 * 3600 * SECOND:
+    while tick <= days.end:
         yield Entry(site, "clock", tick // SECOND, tick, "site.events", Tick(at=tick, virtual=True))
         tick += SECOND
 

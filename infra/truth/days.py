@@ -10,6 +10,7 @@ from functools import cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from infra.truth.ground import EACH, OUTSIDE
 from streams.atlas import Atlas
 from streams.calendar import built_in, kind_of
 from streams.events import (
@@ -37,8 +38,8 @@ MIX = (("01", 3), ("02", 11), ("03", 21), ("22", 22), ("10", 15), ("70", 10), ("
 PASS = [GasResult("methane", 0.05, "%vol"), GasResult("o2", 20.8, "%vol")]
 BEAT = 20 * SECOND
 """How often telemetry is sampled: rarer than in a plant, so that a month can be judged in minutes; nothing that the rules ask needs more."""
-Row = tuple[int, str, Any_]
-"""(when it arrives, its source, what it says)"""
+Row = tuple[int, str, Any_ | None]
+"""(when it arrives, its source, what it says); None: its number was given and it was lost on the way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +79,10 @@ class Job:
     """When the guardian is not there."""
     dark: list[tuple[int, int]] = field(default_factory=list)
     """When its camera does not record."""
+    mute: list[tuple[int, int]] = field(default_factory=list)
+    """When its guardian's tag is not heard of."""
+    stopped: list[tuple[int, int]] = field(default_factory=list)
+    """When nothing is heard of its fan."""
     records: bool = True
     place: tuple[float, float] | None = None
     quirk: str = ""
@@ -100,6 +105,10 @@ class Days:
     truths: list[Truth] = field(default_factory=list)
     levels: dict[str, list[tuple[int, int, float | None, float]]] = field(default_factory=dict)
     """tag → (from, to, value at the beginning or None for BAD, value at the end)."""
+    holes: list[tuple[int, int]] = field(default_factory=list)
+    """When the site's clock does not tick: we ourselves are blind."""
+    used: dict[str, int] = field(default_factory=dict)
+    """How many of each kind of place outside, or of what happens once, are taken."""
 
     def __post_init__(self) -> None:
         self.atlas, self.zone = Atlas(self.plant), ZoneInfo(self.plant.timezone)
@@ -113,7 +122,27 @@ class Days:
     def is_workday(self, ms: int) -> bool:
         return kind_of(datetime.fromtimestamp(ms / 1000, self.zone).date(), self.plant.calendar or built_in()) == "workday"
 
-    def say(self, at: int, source: str, event: Any_, late: int = 0) -> None:
+    @property
+    def end(self) -> int:
+        return self.start + self.days * 24 * HOUR
+
+    def day_of(self, job: Job) -> int:
+        return int(job.permit[1:].partition("-")[0])
+
+    def take(self, kind: str) -> int:
+        """The number of the next place of a kind at which nothing has happened yet; after the last again the first."""
+        n = self.used[kind] = self.used.get(kind, -1) + 1
+        return n % EACH
+
+    def first(self, what: str) -> bool:
+        """True once: for what happens to a plant as a whole."""
+        return self.take(what) == 0 and self.used[what] == 0
+
+    def outside(self, kind: str) -> Point:
+        """The next added point of a kind (R, B, F, L)."""
+        return self.atlas.points[f"{kind}-P{self.take(kind):02d}"]
+
+    def say(self, at: int, source: str, event: Any_ | None, late: int = 0) -> None:
         self.rows.append((at + late, source, event))
 
     def truth(self, code: str, subject: str, at: int, within: int = 2 * SECOND, also: tuple[str, ...] = ()) -> None:
@@ -135,7 +164,7 @@ class Days:
 
     def _apart(self, day: int) -> list[Point]:
         """Points of which no two are within 60 m on one day."""
-        points, kept = list(self.plant.points), list[Point]()
+        points, kept = [p for p in self.plant.points if p.area != OUTSIDE], list[Point]()
         self.rng.shuffle(points)
         for point in points:
             if all(abs(p.x - point.x) + abs(p.y - point.y) > 60 and not set(p.detectors + p.cameras) & set(point.detectors + point.cameras) for p in kept):
@@ -180,7 +209,7 @@ class Days:
             if channel.kind in ("combustible", "oxygen", "toxic"):
                 by_tag.setdefault(channel.source, []).append(channel.tag)
         jobs, i, open_ = sorted(self.jobs, key=lambda j: j.started), 0, list[Job]()
-        end = max(self.start + self.days * 24 * HOUR, max((row[0] for row in self.rows), default=0)) + HOUR
+        end = max(self.end, max((row[0] for row in self.rows), default=0)) + HOUR
         for at in range(self.start + 5 * SECOND, end, BEAT):
             while i < len(jobs) and jobs[i].started - 30 * MINUTE <= at:
                 open_.append(jobs[i])
@@ -190,6 +219,7 @@ class Days:
                 yield at, source, Frame(at=at, u=100, names=tags, values=[self.level(tag, at) for tag in tags])
             if open_:
                 yield at, "tags", self._fixes(open_, at)
+                yield from self._fans(open_, at)
                 for job in open_:
                     recording = not any(a <= at <= b for a, b in job.dark)
                     yield at, "cameras", CameraBeat(at=at, u=100, camera=job.point.cameras[0], recording=recording)
@@ -203,9 +233,17 @@ class Days:
         wave = ((at // BEAT * 7919 + hash_of(tag)) % 97) / 97
         return round((20.8 if kind == "oxygen" else 0.2) + 0.1 * wave, 2)
 
+    def _fans(self, open_: list[Job], at: int) -> Iterator[Row]:
+        for job in open_:
+            for tag in job.point.fans if job.type == CONFINED else ():
+                if not any(a <= at <= b for a, b in job.stopped):
+                    yield at, f"fan-{tag}", Frame(at=at, u=100, names=[tag], values=[1.0])
+
     def _fixes(self, open_: list[Job], at: int) -> Positions:
         rows: dict[str, tuple[float, float]] = {}
         for job in open_:
+            if any(a <= at <= b for a, b in job.mute):
+                continue
             gone = any(a <= at <= b for a, b in job.away)
             rows[job.guardian] = (job.point.x + (70.0 if gone else 3.0 + ((at // BEAT) % 5) / 5), job.point.y)
         return Positions(at=at, u=100, workers=list(rows), x=[p[0] for p in rows.values()], y=[p[1] for p in rows.values()], z=[0.0] * len(rows), acc=[2.0] * len(rows))
@@ -240,10 +278,28 @@ def life(job: Job, days: Days) -> Iterator[Row]:
     yield step(job.started, "started", by="")
     yield from _seen(job)
     yield step(job.finished, "finished")
+    yield from ((at, "app", clip) for at, clip in _papers(job) if job.accepted is not None and f"{clip.medium} {clip.stage}".strip() not in job.skip)
     if job.accepted is not None:
         yield step(job.accepted, "accepted", by="")
         yield job.finished + 2 * MINUTE, "vms", Clip(at=job.started - MINUTE, u=0, until=job.finished + MINUTE, camera=p.cameras[0], permit=job.permit, point=p.id) if not job.dark \
             else Clip(at=job.started - MINUTE, u=0, until=job.dark[0][0], camera=p.cameras[0], permit=job.permit, point=p.id)  # fmt: skip
+
+
+def _papers(job: Job) -> Iterator[tuple[int, Clip]]:
+    """The three photos and the voice record (001-17) and the five dimensions of 004-12, as the app sends them."""
+    for stage, at in (("risk", job.requested + 9 * MINUTE), ("protection", job.issued - MINUTE), ("initial", job.started + MINUTE)):
+        yield at, paper(job, at, "photo", stage, sharpness=0.8)
+    yield job.started + 3 * MINUTE, paper(job, job.started + 2 * MINUTE, "voice", "", length=35)
+    yield job.started + 3 * MINUTE, paper(job, job.started + 3 * MINUTE, "photo", "panorama", device=f"DEV-{job.permit}")
+    yield job.finished + 2 * MINUTE, paper(job, job.finished + MINUTE, "video", "after", length=20)
+    yield job.finished + 2 * MINUTE, paper(job, job.finished + 2 * MINUTE, "photo", "finish", asset=f"AS-{job.point.id}", away=1.2, acc=0.5)
+    yield job.finished + 3 * MINUTE, paper(job, job.finished + 3 * MINUTE, "document", "report")
+
+
+def paper(job: Job, at: int, medium: str, stage: str, length: int = 0, **more: Any) -> Clip:
+    """A piece of a permit's evidence, `length` s long."""
+    more = {"sha256": f"{job.permit} {medium} {stage}"} | more
+    return Clip(at=at, u=0, until=at + length * SECOND, camera="APP", permit=job.permit, point=job.point.id, medium=medium, stage=stage, **more)  # type: ignore[arg-type]
 
 
 def _seen(job: Job) -> Iterator[Row]:

@@ -10,7 +10,7 @@ from streams.events import TagSaid
 from streams.plant import Zone
 from streams.rules.rule import NOTHING, Cause, Finding, Judged, Known, Rule, minutes, wake_at
 from streams.spans import Spans
-from streams.times import MINUTE, SECOND
+from streams.times import SECOND
 from streams.work import JOIN_ZONE
 
 AQ3 = "AQ 3064.3-2025"
@@ -66,13 +66,9 @@ def judge_stay(known: Known, name: str) -> Judged:
     return Judged(tuple(sorted(found, key=lambda f: f.start)), wake_at(*wakes))
 
 
-def _counts(spans: dict[str, Spans], since: int) -> Iterator[tuple[int, int]]:
-    """(moment, how many are inside from then on), in order."""
-    marks: list[tuple[int, int]] = []
-    for one in spans.values():
-        for first, last in one:
-            if last >= since:
-                marks += [(first, 1), (last + JOIN_ZONE, -1)]
+def _counts(spans: dict[str, Spans]) -> Iterator[tuple[int, int]]:
+    """(moment, how many are inside from then on), in order, as long as stays are remembered."""
+    marks = [mark for one in spans.values() for first, last in one for mark in ((first, 1), (last + JOIN_ZONE, -1))]
     inside = 0
     for at, step in sorted(marks):
         inside += step
@@ -86,7 +82,7 @@ def judge_crowd(known: Known, name: str) -> Judged:
         return NOTHING
     found: list[Finding] = []
     start, peak = None, 0
-    for at, inside in _counts(known.site.zones.get(name, {}), known.now - 24 * 60 * MINUTE):
+    for at, inside in _counts(known.site.zones.get(name, {})):
         if inside > zone.most and start is None:
             start, peak = at, inside
         elif inside <= zone.most and start is not None:
@@ -111,7 +107,7 @@ def judge_missing(known: Known, name: str) -> Judged:
     found: list[Finding] = []
     start: int | None = None
     reached = False
-    for at, inside in _counts(spans, known.now - 24 * 60 * MINUTE):
+    for at, inside in _counts(spans):
         reached = reached or inside >= zone.least
         if reached and inside < zone.least and start is None and at <= known.now:
             start = at
@@ -194,7 +190,7 @@ RULES = (
     Rule("X-STAY", "zone", 3, ZONE, judge_stay, "alarm type 2", AQ3, "A", "", ("R-ZONE",)),
     Rule("X-CROWD", "zone", 3, ZONE, judge_crowd, "zone alarm type 1", AQ3, "A", "", ("R-ZONE",)),
     Rule("X-MANNING", "zone", 3, ZONE, judge_missing, "zone alarm type 2", AQ3, "A", "", ("R-ZONE",)),
-    Rule("X-GATHER", "zone", 3, ZONE, judge_gathering, "3.5, 5.2.3", AQ3, "A", "", ("R-GATHER",)),
+    Rule("X-GATHER", "zone", 3, ZONE, judge_gathering, "3.5, 5.2.3", AQ3, "A", "", ("R-GATHER",), fleeting=True),
     Rule("X-STILL", "worker", 2, frozenset({"roster"}), judge_still, "alarm type 3", AQ3, "A", "", ("R-STILL",)),
     Rule("X-SOS", "worker", 1, frozenset({"roster"}), judge_sos, "alarm type 0", AQ3, "A", "", ("R-SOS",)),
 )

@@ -72,6 +72,8 @@ class Rule:
     stories: tuple[str, ...] = ()
     prompt: bool = False
     """Found long after it was true, it is recorded as late and wakes nobody."""
+    fleeting: bool = False
+    """It sees only what is now (places are kept for minutes): what it no longer finds has ended, it was not wrong."""
     silence: bool = False
     """It also speaks of what was not heard: told without the streams of sensors, tags and recorders, it would speak of everything."""
 
