@@ -81,7 +81,7 @@ def _revise(told: Told, n: int, fresh: Alert) -> list[Alert]:
         return [fresh]
     old = told.alerts[n]
     same = msgspec.structs.replace(fresh, revision=old.revision, raised=old.raised, known=old.known, announce=old.announce)
-    if same == old:
+    if msgspec.structs.replace(same, evidence=old.evidence) == old:  # newer proof of the same is no news
         return []
     worse = fresh.priority < old.priority or OWNERS.index(fresh.owner) > OWNERS.index(old.owner)
     announce = fresh.state in ("raised", "acknowledged", "in_progress") and not fresh.late and (worse or (old.state in ("suppressed", "retracted") and fresh.state == "raised"))

@@ -170,12 +170,12 @@ def judge_overstay(known: Known, permit: str) -> Judged:
     """X-OVERSTAY: the validity has ended and somebody is still inside the work point."""
     course = known.course(permit)
     until = valid_until(known, course)
-    if until is None or course.ended:
+    if until is None:
         return NOTHING
     due = until + known.terms().ms["overstay"]
-    if known.now <= due:
+    if known.now <= due and course.over_at is None:
         return Judged(wake=due + 1) if known.atlas.doors_of_point.get(course.point_id) else NOTHING
-    if course.accepted is not None and course.accepted.at <= due:
+    if course.over_at is not None and course.over_at <= due:
         return NOTHING
     length = minutes(due - until)
     return Judged(tuple(

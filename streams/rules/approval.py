@@ -58,7 +58,7 @@ def _metres(distance: float) -> str:
 def judge_late(known: Known, permit: str) -> Judged:
     """X-APPR-LATE: asked for, the planned start is past, and nobody has approved or rejected it for hours."""
     course = known.course(permit)
-    if course.request is None or course.ended:
+    if course.request is None:
         return NOTHING
     wait = known.terms().ms["approval_wait"]
     due = max(course.request.at + wait, course.request.planned_start or course.request.valid_from)

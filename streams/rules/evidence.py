@@ -21,7 +21,9 @@ def clips(known: Known, permit: str) -> list[tuple[Fact, Clip]]:
 
 def _closing(known: Known, permit: str) -> Course | None:
     course = known.course(permit)
-    return course if course.accepted is not None and course.request is not None and not course.ended else None
+    if course.accepted is None or course.request is None or (course.cancelled is not None and course.cancelled <= course.accepted.at):
+        return None
+    return course
 
 
 def three_and_one(known: Known, course: Course) -> list[str]:

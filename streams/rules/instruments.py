@@ -125,7 +125,7 @@ def judge_unit(known: Known, tag: str) -> Judged:
 RULES = (
     Rule("DQ-CAL", "permit", 2, frozenset({"permit", "tested", "device"}), judge_calibration, "rule of the site (001-13)", OURS, "C", "", ("S68",)),
     Rule("X-GAS-MISMATCH", "permit", 2, frozenset({"permit", "tested"}), judge_mismatch, "rule of the site (000-23)", OURS, "C", "", ("R-TYPED",)),
-    Rule("DQ-FROZEN", "channel", 2, CAUSES, judge_frozen, "our figures", OURS, "C", "", ("S61",)),
+    Rule("DQ-FROZEN", "channel", 2, CAUSES, judge_frozen, "our figures", OURS, "C", "", ("S61",), fleeting=True),
     Rule("DQ-RANGE", "channel", 3, CAUSES, judge_range, "our rule", OURS, "C", "", ("S65",)),
     Rule("DQ-UNIT", "channel", 3, CAUSES, judge_unit, "our rule", OURS, "C", "", ("S65",)),
 )

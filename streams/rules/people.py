@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from streams.course import Course
 from streams.events import Contractor, GasTest, Record
 from streams.rules.permit import OURS
 from streams.rules.rule import NOTHING, Cause, Finding, Judged, Known, Rule
 from streams.times import HOUR
+from streams.work import Person
 
 DAY = 24 * HOUR
 ROUND = 8
@@ -63,20 +65,29 @@ def state(known: Known, worker: str, at: int) -> tuple[float, dict[str, float]]:
 def judge_state(known: Known, worker: str) -> Judged:
     """X-PERSON: the index of a person named on an open permit is high; a human decides, nothing happens by itself."""
     person = known.site.people.get(worker)
-    jobs = [c for p in known.site.named.get(worker, ()) if (c := known.course(p)).open]
-    if person is None or not jobs or not person.records:
+    if person is None or not person.records:
         return NOTHING
-    job = jobs[0]
-    assert job.request is not None
-    moments = sorted({job.request.at, *(f.event.at for f in person.records if f.event.at >= job.request.at)})
-    limit = known.terms()["person_score"]
-    high = next((m for m in moments if state(known, worker, m)[0] > limit), None)
-    if high is None:
-        return NOTHING
+    found: list[Finding] = []
+    jobs = [c for p in known.site.named.get(worker, ()) if (c := known.course(p)).request]
+    for job in sorted(jobs, key=lambda c: (c.request.at if c.request else 0, c.permit)):
+        high = _high(known, person, worker, job)
+        if high is not None and not any(f.end is None or f.end >= high for f in found):
+            found.append(_strained(known, person, worker, job, high))
+    return Judged(tuple(found))
+
+
+def _high(known: Known, person: Person, worker: str, job: Course) -> int | None:
+    """When a person's index is first too high while a permit that names him is open."""
+    since, until = job.request.at if job.request else 0, job.over_at
+    moments = sorted({since, *(f.event.at for f in person.records if f.event.at >= since)})
+    return next((m for m in moments if (until is None or m < until) and state(known, worker, m)[0] > known.terms()["person_score"]), None)
+
+
+def _strained(known: Known, person: Person, worker: str, job: Course, high: int) -> Finding:
     score, parts = state(known, worker, high)
-    numbers = {"worker": worker, "score": f"{score:.0f}", "limit": f"{limit:g}", "permit": job.permit, "parts": ", ".join(f"{k} {v:.0f}" for k, v in parts.items())}
+    numbers = {"worker": worker, "score": f"{score:.0f}", "limit": f"{known.terms()['person_score']:g}", "permit": job.permit, "parts": ", ".join(f"{k} {v:.0f}" for k, v in parts.items())}
     refs = tuple(f.ref for f in person.records if f.event.at <= high)[-6:]
-    return Judged((Finding(high, (*refs, job.request_ref), job.over_at, numbers=numbers, permit=job.permit, point=job.point_id, requests=(("training.request", worker),)),))
+    return Finding(high, (*refs, job.request_ref), job.over_at, numbers=numbers, permit=job.permit, point=job.point_id, requests=(("training.request", worker),))
 
 
 def judge_skill(known: Known, worker: str) -> Judged:

@@ -59,9 +59,9 @@ def valid_until(known: Known, course: Course) -> int | None:
 def judge_over(known: Known, permit: str) -> Judged:
     """TICKET-OVER: work goes on after the end of validity, or the permit was extended (GB knows no extension: 4.16)."""
     course, until = known.course(permit), valid_until(known, known.course(permit))
-    if until is None or course.started is None or course.ended:
+    if until is None or course.started is None or (course.cancelled is not None and course.cancelled <= until):
         return NOTHING
-    end = course.finished or course.accepted
+    end = course.finished or course.accepted or (exactly(course.cancelled) if course.cancelled is not None else None)
     extended = known.work(permit).first("extended")
     if extended is not None:
         numbers = {"permit": permit, "valid_to": known.clock(until), "at": known.clock(extended.event.at)}
@@ -79,7 +79,7 @@ def judge_over(known: Known, permit: str) -> Judged:
 def judge_near(known: Known, permit: str) -> Judged:
     """X-NEAR-EXP: work goes on shortly before the end of validity."""
     course, until = known.course(permit), valid_until(known, known.course(permit))
-    if until is None or course.started is None or course.ended:
+    if until is None or course.started is None:
         return NOTHING
     start, end = until - known.terms().ms["near_expiry"], work_over(course)
     if (end is not None and end <= start) or course.started.at > start:
@@ -94,11 +94,11 @@ def judge_near(known: Known, permit: str) -> Judged:
 def judge_close(known: Known, permit: str) -> Judged:
     """X-CLOSE-LATE: finished (or past its validity) for hours and still not accepted."""
     course = known.course(permit)
-    if course.valid_to is None or course.started is None or course.ended:
+    if course.valid_to is None or course.started is None:
         return NOTHING
     since = min(course.finished.at if course.finished else course.valid_to, course.valid_to)
     due = since + known.terms().ms["close_late"]
-    closed = course.accepted.at if course.accepted else None
+    closed = course.over_at
     if (closed if closed is not None else known.now) <= due:
         return NOTHING if closed is not None else Judged(wake=due + 1)
     numbers = {"permit": permit, "since": known.clock(since), "hours": f"{known.terms().ms['close_late'] / HOUR:g}"}
@@ -123,7 +123,7 @@ def judge_none(known: Known, point: str) -> Judged:
 
 def _claims(course: Course, at: int) -> bool:
     """May work seen at a moment belong to this permit (asked for, hot work, from an hour before its validity to its end)?"""
-    if course.request is None or course.type not in HOT or course.ended:
+    if course.request is None or course.type not in HOT or (course.cancelled is not None and course.cancelled <= at):
         return False
     end = course.accepted.at if course.accepted else max(course.request.valid_to, course.over_by(1 << 62) if not course.finished else 0)
     return course.request.valid_from - HOUR <= at <= end

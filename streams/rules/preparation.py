@@ -58,13 +58,18 @@ def _linked(known: Known, course: Course) -> Iterator[Course]:
             yield found
 
 
+def _gone(course: Course, at: int) -> bool:
+    """Had a permit been called off by then?"""
+    return course.cancelled is not None and course.cancelled <= at
+
+
 def judge_links(known: Known, permit: str) -> Judged:
     """LINK-MISS: the job needs another special work, and no linked ticket of that type exists when this one is signed off."""
     course = known.course(permit)
     due = _reference(course)
     if course.request is None or due is None or not course.request.needs:
         return NOTHING
-    have = {family(c.type): c.request.at for c in _linked(known, course) if c.request and not c.ended}
+    have = {family(c.type): c.request.at for c in _linked(known, course) if c.request and not _gone(c, due[0])}
     missing = [t for t in course.request.needs if have.get(family(t), due[0] + 1) > due[0]]
     if not missing:
         return NOTHING
@@ -84,7 +89,7 @@ def judge_unrelated(known: Known, permit: str) -> Judged:
         if other == permit:
             continue
         theirs = known.course(other)
-        if theirs.request is None or theirs.request.job != course.request.job or theirs.ended or theirs.request.at > due[0]:
+        if theirs.request is None or theirs.request.job != course.request.job or _gone(theirs, due[0]) or theirs.request.at > due[0]:
             continue
         if other not in course.request.linked and permit not in theirs.request.linked and (theirs.request.at, other) < (course.request.at, permit):
             numbers = {"permit": permit, "other": other, "job": course.request.job}

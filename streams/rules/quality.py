@@ -73,10 +73,9 @@ def _lost(known: Known, course: Course, worker: str, a: int, b: int) -> Finding:
 def judge_unbound(known: Known, permit: str) -> Judged:
     """DQ-UNBOUND: a permit stands at a work point that nobody described, so nothing watches it."""
     course = known.course(permit)
-    if course.request is None or course.point is not None or known.site.plant is None or course.ended:
+    if course.request is None or course.point is not None or known.site.plant is None:
         return NOTHING
-    end = course.accepted.at if course.accepted else None
-    return Judged((Finding(course.request.at, (course.request_ref,), end, numbers={"permit": permit, "point": course.point_id}, permit=permit),))
+    return Judged((Finding(course.request.at, (course.request_ref,), course.over_at, numbers={"permit": permit, "point": course.point_id}, permit=permit),))
 
 
 def judge_clock(known: Known, device: str) -> Judged:
@@ -164,7 +163,7 @@ RULES = (
     Rule("DQ-CLOCK", "device", 3, frozenset({"clock"}), judge_clock, "our figure", OURS, "C", "", ("S09",)),
     Rule("DQ-SEQ", "series", 3, frozenset({"holes"}), judge_holes, "our rule", OURS, "C", "", ("R-SEQ",)),
     Rule("DQ-LATE", "source", 3, frozenset({"late"}), judge_late, "our figure", OURS, "C", "", ("R-LATE",)),
-    Rule("DQ-DUP", "source", 3, frozenset({"late"}), judge_repeats, "our figure", OURS, "C", "", ("R-DUPS",)),
+    Rule("DQ-DUP", "source", 3, frozenset({"late"}), judge_repeats, "our figure", OURS, "C", "", ("R-DUPS",), fleeting=True),
     Rule("SYS-CHAIN", "site", 2, frozenset({"site"}), judge_chain, "our rule", OURS, "C", "", ("S72",)),
     Rule("SYS-LAG", "site", 2, frozenset({"dark"}), judge_lag, "our rule", OURS, "C", "", ("R-LAG",)),
 )

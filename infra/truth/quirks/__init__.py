@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from infra.truth.days import Days
 from infra.truth.quirk import Quirk
-from infra.truth.quirks import around, data, gas, paper, people, work
-from infra.truth.quirks.weather import gale, lightning
+from infra.truth.quirks import around, asked, data, evidence, gas, hazards, pairs, paper, people, work, zones
+from infra.truth.quirks.weather import festival, gale, lightning
 
-QUIRKS: dict[str, Quirk] = {**gas.QUIRKS, **work.QUIRKS, **paper.QUIRKS, **people.QUIRKS, **around.QUIRKS, **data.QUIRKS}
+QUIRKS: dict[str, Quirk] = {
+    name: quirk for room in (gas, work, paper, people, around, data, evidence, zones, hazards, asked, pairs) for name, quirk in room.QUIRKS.items()
+}  # fmt: skip
 
 
 def spoil(days: Days, share: float) -> None:
@@ -15,7 +17,7 @@ def spoil(days: Days, share: float) -> None:
     names, i = list(QUIRKS), 0
     days.rng.shuffle(names)
     for job in days.jobs:
-        if days.rng.random() >= share:
+        if days.rng.random() >= share or job.quirk:
             continue
         for k in range(len(names)):
             name = names[(i + k) % len(names)]
@@ -29,3 +31,5 @@ def spoil(days: Days, share: float) -> None:
             gale(days, day)
         if day % 5 == 4:
             lightning(days, day)
+        if day % 7 == 1:
+            festival(days, day)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from infra.truth.days import Days, Job
-from infra.truth.quirk import Quirk, mid
-from streams.events import Activity, Detection, Isolation, Production
-from streams.rules.limits import HOT
+import math
+
+from infra.truth.days import BEAT, Days, Job
+from infra.truth.quirk import SLOW, Quirk, mid
+from streams.events import Activity, Detection, Frame, Isolation, Production
+from streams.rules.limits import CONFINED, HOT
 from streams.times import HOUR, MINUTE, SECOND
 
 
@@ -54,8 +56,45 @@ def false_smoke(days: Days, job: Job) -> bool:
     return True
 
 
+def vent_far(days: Days, job: Job) -> bool:
+    """A discharge just beyond the hard distance, away from everybody else."""
+    if job.type not in HOT:
+        return False
+    others = [j.point for j in days.jobs if j is not job and days.day_of(j) == days.day_of(job)]
+    places = [(job.point.x + 33 * math.cos(a), job.point.y + 33 * math.sin(a)) for a in (k * math.pi / 8 for k in range(16))]
+    free = next((p for p in places if all(math.dist(p, (o.x, o.y)) > 45 for o in others)), None)
+    if free is None:
+        return False
+    at, name = mid(days, job), f"W-{job.permit}"
+    for when, phase in ((at, "start"), (at + 5 * MINUTE, "end")):
+        days.say(when, "dcs", Activity(at=when, u=0, activity=name, what="gas_discharge", phase=phase, x=free[0], y=free[1], acc=0.5))  # type: ignore[arg-type]
+    days.truth("X-SIMOPS-S", job.permit, at)
+    return True
+
+
+def deviation(days: Days, job: Job) -> bool:
+    """A temperature is fifteen degrees off its set point for four minutes."""
+    at, tag = mid(days, job), f"TC-{days.take('TC'):02d}"
+    for when in range(at - MINUTE, at + 6 * MINUTE, 4 * SECOND):
+        days.say(when, "dcs-900", Frame(at=when, u=100, names=[tag], values=[95.0 if at <= when < at + 4 * MINUTE else 80.0]))
+    days.truth("X-DCS-DEV", tag, at + 120 * SECOND, 2 * SLOW)
+    return True
+
+
+def fan(days: Days, job: Job) -> bool:
+    """Nothing is heard of the fan of a confined space for four minutes."""
+    if job.type != CONFINED or not job.point.fans or job.finished - job.started < 25 * MINUTE:
+        return False
+    at = (mid(days, job) - days.start - 5 * SECOND) // BEAT * BEAT + days.start + 5 * SECOND
+    job.stopped.append((at, at + 4 * MINUTE))
+    days.truth("X-VENT-OFF", job.permit, at - BEAT + MINUTE, BEAT + SLOW)
+    return True
+
+
 QUIRKS: dict[str, Quirk] = {
     "vent": vent, "production": production, "isolation": isolation, "fire": _camera("fire", "X-FIRE", 0), "smoke": _camera("smoke", "X-SMOKE", 3),
     "fall": _camera("fall", "X-FALL", 3), "no_helmet": _camera("no_helmet", "X-PPE-HELMET", 2), "no_harness": _camera("no_harness", "X-PPE-HARNESS", 2),
-    "false_smoke": false_smoke,
+    "false_smoke": false_smoke, "vent_far": vent_far, "deviation": deviation, "fan": fan, "no_goggles": _camera("no_goggles", "X-PPE-EYES", 2),
+    "no_mask": _camera("no_mask", "X-PPE-MASK", 2), "smoking": _camera("smoking", "X-SMOKING", 0), "phone": _camera("phone", "X-PHONE", 0),
+    "barrier": _camera("barrier_missing", "X-BARRIER", 0),
 }  # fmt: skip

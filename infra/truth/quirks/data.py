@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 
 from infra.truth.days import BEAT, PASS, Days, Job
 from infra.truth.quirk import SLOW, Quirk, mid
-from streams.events import ClockSaid, DeviceSaid, GasTest, Scan
-from streams.rules.limits import NEEDS_GAS
+from streams.events import ChainSaid, ClockSaid, DeviceSaid, Frame, GasTest, Scan
+from streams.rules.limits import HOT, NEEDS_GAS
 from streams.times import HOUR, MINUTE, SECOND
 
 
@@ -57,6 +57,68 @@ def late_push(days: Days, job: Job) -> bool:
     return True
 
 
+def again_and_again(days: Days, job: Job) -> bool:
+    """A door says one scan fifty times more, each under a new number."""
+    at, source = mid(days, job), f"again-{job.permit}"
+    for k in range(51):
+        days.say(at, source, Scan(at=at, u=0, worker=f"Y-{job.permit}", door=f"GATE-{job.point.area}"), late=k * 5 * SECOND)
+    days.truth("DQ-DUP", source, at + 250 * SECOND)
+    return True
+
+
+def frozen(days: Days, job: Job) -> bool:
+    """A detector reads the same to three decimals for three quarters of an hour."""
+    if job.type not in HOT or not job.tag or days.atlas.channels[job.tag].kind != "combustible" or job.finished - job.started < 60 * MINUTE:
+        return False
+    at = job.started + 4 * MINUTE
+    days.levels.setdefault(job.tag, []).append((at, at + 45 * MINUTE, 1.234, 1.234))
+    days.truth("DQ-FROZEN", job.tag, at + 30 * MINUTE, 7 * MINUTE)
+    return True
+
+
+def lost(days: Days, job: Job) -> bool:
+    """A number of a source never comes."""
+    at, source = mid(days, job), f"lossy-{job.permit}"
+    for k in range(3):
+        when = at + k * 5 * SECOND
+        days.say(when, source, None if k == 1 else Scan(at=when, u=0, worker=f"X-{job.permit}", door=f"GATE-{job.point.area}"))
+    days.truth("DQ-SEQ", f"badge.events/{source}/live", at + 40 * SECOND)
+    return True
+
+
+def unit_said(days: Days, job: Job) -> bool:
+    """For half a minute a panel says another unit than the point list."""
+    if job.type not in HOT or not job.tag or days.atlas.channels[job.tag].unit == "ppm":
+        return False
+    at, source = mid(days, job), f"odd-{job.permit}"
+    for k in range(5):
+        when = at + k * 10 * SECOND
+        days.say(when, source, Frame(at=when, u=100, names=[job.tag], values=[days.level(job.tag, when)], units={job.tag: "ppm"} if k < 4 else {}))
+    days.truth("DQ-UNIT", job.tag, at, also=(f"X-GAS-GAP@{job.permit}",))
+    return True
+
+
+def chain(days: Days, job: Job) -> bool:
+    """Somebody changed a row of the archive."""
+    if not days.first("chain"):
+        return False
+    at = mid(days, job)
+    days.say(at, "operator", ChainSaid(at=at, u=0, link="permit.events[0] 10–20", detail="digest"))
+    days.truth("SYS-CHAIN", days.plant.site, at)
+    return True
+
+
+def blind(days: Days, job: Job) -> bool:
+    """We ourselves do not see for forty seconds of the night."""
+    at = days.local(days.day_of(job), 3.2)
+    if (at, at + 40 * SECOND) in days.holes:
+        return False
+    days.holes.append((at, at + 40 * SECOND))
+    days.truth("SYS-LAG", days.plant.site, at + 40 * SECOND)
+    return True
+
+
 QUIRKS: dict[str, Quirk] = {
     "silent": silent, "unit_flip": unit_flip, "camera_clock": camera_clock, "uncalibrated": uncalibrated, "late_push": late_push,
+    "again_and_again": again_and_again, "frozen": frozen, "lost": lost, "unit_said": unit_said, "chain": chain, "blind": blind,
 }  # fmt: skip

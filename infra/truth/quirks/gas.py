@@ -6,7 +6,7 @@ from infra.truth.days import BEAT, PASS, Days, Job
 from infra.truth.quirk import SLOW, Quirk, mid, say
 from streams.events import GasResult, GasTest
 from streams.rules.limits import CONFINED, HOT, NEEDS_GAS, SPECIAL
-from streams.times import MINUTE, SECOND
+from streams.times import HOUR, MINUTE, SECOND
 
 
 def gas_over(days: Days, job: Job) -> bool:
@@ -75,7 +75,42 @@ def gas_typed(days: Days, job: Job) -> bool:
     return True
 
 
+def gas_daily(days: Days, job: Job) -> bool:
+    """Stopped in the evening, gone on in the morning without a new analysis."""
+    if job.type != "03" or days.day_of(job) + 1 >= days.days or not days.is_workday(job.started + 24 * HOUR) or job.finished - job.started < 40 * MINUTE:
+        return False
+    job.point, job.valid_to = days.outside("R"), job.valid_from + 40 * HOUR
+    rest, again = job.started + 20 * MINUTE, days.local(days.day_of(job) + 1, 8.5)
+    say(days, rest, job.permit, "suspended")
+    say(days, again, job.permit, "resumed")
+    job.finished, job.accepted = again + 40 * MINUTE, again + 80 * MINUTE
+    days.truth("GAS-DAILY", job.permit, again)
+    return True
+
+
+def typed_late(days: Days, job: Job) -> bool:
+    """A second test, said to have been taken before the approval, typed in long after it."""
+    if job.sampled is None:
+        return False
+    at, typed = job.sampled + 2 * MINUTE, job.issued + 40 * MINUTE
+    days.say(at, f"typed-{job.permit}", GasTest(at=at, u=0, permit=job.permit, results=PASS, method="manual", analyst=f"AN-{job.permit}"), late=typed - at)
+    days.truth("X-FRAUD-TYPED", job.permit, typed, also=(f"DQ-LATE@typed-{job.permit}",))
+    return True
+
+
+def round_numbers(days: Days, job: Job) -> bool:
+    """Eight tests by one analyst with the same numbers to the last digit."""
+    if job.type not in NEEDS_GAS or job.finished - job.started < 50 * MINUTE:
+        return False
+    analyst = f"AR-{job.permit}"
+    for k in range(8):
+        at = job.started + (k + 1) * 5 * MINUTE
+        days.say(at, "ptw", GasTest(at=at, u=0, permit=job.permit, results=PASS, method="manual", analyst=analyst))
+    days.truth("X-FRAUD-ROUND", analyst, job.started + 40 * MINUTE)
+    return True
+
+
 QUIRKS: dict[str, Quirk] = {
     "gas_over": gas_over, "gas_none": gas_none, "gas_stale": gas_stale, "gas_interrupt": gas_interrupt, "gas_record": gas_record, "gas_gap": gas_gap,
-    "gas_typed": gas_typed,
+    "gas_typed": gas_typed, "gas_daily": gas_daily, "typed_late": typed_late, "round_numbers": round_numbers,
 }  # fmt: skip

@@ -78,7 +78,16 @@ def duplicate(days: Days, job: Job) -> bool:
     return True
 
 
+def bare(days: Days, job: Job) -> bool:
+    """Hot work where no detector is bound."""
+    if job.type not in ("02", "03"):
+        return False
+    job.point = days.outside("B")
+    days.truth("X-BIND", job.permit, job.issued)
+    return True
+
+
 QUIRKS: dict[str, Quirk] = {
     "no_jsa": _without("jsa", "JSA-NONE"), "no_measures": _without("measures", "MEAS-NONE"), "no_briefing": _without("briefed", "BRIEF-NONE"),
-    "blind_one": blind_one, "link_missing": link_missing, "offsite": offsite, "night": night, "rest_day": rest_day, "duplicate": duplicate,
+    "blind_one": blind_one, "link_missing": link_missing, "offsite": offsite, "night": night, "rest_day": rest_day, "duplicate": duplicate, "bare": bare,
 }  # fmt: skip

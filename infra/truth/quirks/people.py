@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from infra.truth.days import Days, Job
 from infra.truth.quirk import Quirk, mid
-from streams.events import Authorisation, Certificate, Contractor, HrChange, Scan, TagSaid, Worker
+from streams.events import Authorisation, Certificate, Contractor, HrChange, Record, Registry, Scan, TagSaid, Worker
 from streams.plant import plant_terms
 from streams.rules.limits import CONFINED
 from streams.times import HOUR, MINUTE
@@ -108,7 +108,68 @@ def contractor_red(days: Days, job: Job) -> bool:
     return True
 
 
+def contradiction(days: Days, job: Job) -> bool:
+    """The register says valid; the date has passed."""
+    worker, at = f"CC-{job.permit}", mid(days, job)
+    gone = datetime.fromtimestamp(at / 1000, days.zone).date() - timedelta(days=3)
+    days.say(at, "hr", Worker(at=at, u=0, worker=worker))
+    days.say(at, "hr", Certificate(at=at, u=0, worker=worker, number=f"N-{worker}", trade="welding", valid_to=str(gone), status="valid"))
+    days.truth("X-CERT-CONTRA", worker, at)
+    return True
+
+
+def cert_warning(days: Days, job: Job) -> bool:
+    """A certificate of which exactly so many days are left as the second warning asks."""
+    worker, at = f"CW-{job.permit}", mid(days, job)
+    last = datetime.fromtimestamp(at / 1000, days.zone).date() + timedelta(days=plant_terms(days.plant).warn_days("plumbing")[1])
+    days.say(at, "hr", Worker(at=at, u=0, worker=worker))
+    days.say(at, "hr", Certificate(at=at, u=0, worker=worker, number=f"N-{worker}", trade="plumbing", valid_to=str(last)))
+    days.truth("X-CERT-WARN", worker, at)
+    return True
+
+
+def dormant(days: Days, job: Job) -> bool:
+    """An account that was last used a hundred and twenty days ago."""
+    worker, at, long = f"DO-{job.permit}", mid(days, job), days.start - 120 * 24 * HOUR
+    for when in (long, at):
+        days.say(when, "badges", Scan(at=when, u=0, worker=worker, door=f"GATE-{job.point.area}"))
+    days.truth("X-DORMANT", worker, at)
+    return True
+
+
+def tired(days: Days, job: Job) -> bool:
+    """A month of overtime and four violations, and named on a permit."""
+    worker, at = _new_worker(days, job, _asked(days, job), "2031-12-31"), job.requested - HOUR
+    for what, value in (("overtime", 40.0), ("violation", 4.0)):
+        days.say(at, "hr", Record(at=at, u=0, worker=worker, what=what, value=value))  # type: ignore[arg-type]
+    days.truth("X-PERSON", worker, job.requested)
+    return True
+
+
+def unpractised(days: Days, job: Job) -> bool:
+    """Four years without practice in the trade that the work asks for."""
+    trade = _asked(days, job)
+    if not trade:
+        return False
+    worker, at = _new_worker(days, job, trade, "2031-12-31"), job.requested - HOUR
+    long = at - 4 * 366 * 24 * HOUR
+    days.say(long, "hr", Record(at=long, u=0, worker=worker, what="practice", trade=trade), late=at - long)
+    days.truth("X-SKILL-STALE", worker, job.requested)
+    return True
+
+
+def drift(days: Days, job: Job) -> bool:
+    """An official register counts a hundred thousand certificates."""
+    if not days.first("drift"):
+        return False
+    at = mid(days, job)
+    days.say(at, "hr", Registry(at=at, u=0, authority="register", valid=100_000))
+    days.truth("X-REG-DRIFT", days.plant.site, at)
+    return True
+
+
 QUIRKS: dict[str, Quirk] = {
     "cert_none": cert_none, "cert_mismatch": cert_mismatch, "cert_expired": cert_expired, "cert_short": cert_short, "leaver": leaver,
     "badge_no_permit": badge_no_permit, "not_signed_out": not_signed_out, "sos": sos, "still": still, "contractor_red": contractor_red,
+    "contradiction": contradiction, "cert_warning": cert_warning, "dormant": dormant, "tired": tired, "unpractised": unpractised, "drift": drift,
 }  # fmt: skip

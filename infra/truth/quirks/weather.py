@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from infra.truth.days import Days, Job
-from streams.events import OfficialWarning, Weather
+from streams.events import OfficialWarning, SpecialTime, Weather
 from streams.rules.limits import HEIGHT, HOT, LIFTING
 from streams.times import MINUTE
 
@@ -27,6 +27,25 @@ def gale(days: Days, day: int) -> None:
         span = next(((a, b) for a, b in _at_work(job) if a < until and b > since), None)
         if job.type in HOT | HEIGHT and span:
             days.truth("X-WIND", job.permit, max(since, span[0]))
+
+
+def festival(days: Days, day: int) -> None:
+    """Twenty minutes at noon for which an authority asks upgraded management, and nobody heard of it before."""
+    since = days.local(day, 11.7)
+    until = since + 20 * MINUTE
+    days.say(since, "operator", SpecialTime(at=since, u=0, name=f"visit {day}", until=until))
+    for job in days.jobs:
+        if job.type in ("02", "03") and days.is_workday(job.started) and not job.extra.get("upgraded") and (at := _too_low(job, since, until)) is not None:
+            days.truth("UPG-EVENT", job.permit, at)
+
+
+def _too_low(job: Job, since: int, until: int) -> int | None:
+    """When a job is found to need another level: while it is worked, or at its sign-off."""
+    span = next(((a, b) for a, b in _at_work(job) if a <= until and b > since), None)
+    planned = max(job.valid_from, job.issued)
+    if job.issued < job.started and since <= planned <= until and job.started > since:
+        return max(since, job.issued)
+    return max(since, span[0]) if span else None
 
 
 def lightning(days: Days, day: int) -> None:

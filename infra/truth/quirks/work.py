@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from infra.truth.days import Days, Job
-from infra.truth.quirk import SLOW, Quirk, mid
+from infra.truth.days import BEAT, Days, Job
+from infra.truth.quirk import SLOW, Quirk, mid, say
 from streams.events import Detection
-from streams.rules.limits import HOT
+from streams.rules.limits import HOT, NEEDS_GAS
 from streams.times import HOUR, MINUTE, SECOND
 
 
@@ -70,7 +70,39 @@ def closed_late(days: Days, job: Job) -> bool:
     return True
 
 
+def unwatched(days: Days, job: Job) -> bool:
+    """For ten minutes no gas, no video, no guardian's tag."""
+    if job.type not in NEEDS_GAS or job.finished - job.started < 40 * MINUTE or not job.tag:
+        return False
+    at = (job.started + 10 * MINUTE - days.start - 5 * SECOND) // BEAT * BEAT + days.start + 5 * SECOND
+    span = (at, at + 10 * MINUTE)
+    job.mute.append(span)
+    job.dark.append(span)
+    days.levels.setdefault(job.tag, []).append((*span, None, 0.0))
+    days.truth("X-UNWATCHED", job.permit, at - BEAT + 5 * MINUTE, 2 * SLOW, ("X-T4", "DQ-SILENT", "X-GAS-GAP", f"DQ-SILENT@{job.tag}"))
+    return True
+
+
+def _changed(what: str, code: str, *also: str) -> Quirk:
+    def spoil(days: Days, job: Job) -> bool:
+        at = mid(days, job)
+        say(days, at, job.permit, "changed", what=what)
+        days.truth(code, job.permit, at, also=also)
+        return True
+
+    return spoil
+
+
+def extended(days: Days, job: Job) -> bool:
+    """The validity is drawn out by hand, which no permit knows."""
+    at = mid(days, job)
+    say(days, at, job.permit, "extended")
+    days.truth("TICKET-OVER", job.permit, at)
+    return True
+
+
 QUIRKS: dict[str, Quirk] = {
     "guardian_away": guardian_away, "watch_cut": watch_cut, "video_off": video_off, "early": early, "no_ticket": no_ticket, "overrun": overrun,
-    "closed_late": closed_late,
+    "closed_late": closed_late, "unwatched": unwatched, "content_changed": _changed("content", "X-CHG"), "place_changed": _changed("place", "X-REASSESS", "X-CHG"),
+    "extended": extended,
 }  # fmt: skip
