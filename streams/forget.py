@@ -35,7 +35,8 @@ def _telemetry(site: Site, horizon: int) -> None:
         winds.work.forget(horizon)
         winds.lifting.forget(horizon)
     for inside in site.zones.values():
-        for worker in [w for w, spans in inside.items() if spans.last[-1] < horizon]:
+        last = max((spans.last[-1] for spans in inside.values()), default=0)
+        for worker in [w for w, spans in inside.items() if spans.last[-1] < min(horizon, last - HOUR)]:
             del inside[worker]
     for sights in site.sights.values():
         for spans in sights.values():

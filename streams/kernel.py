@@ -16,7 +16,7 @@ from streams.fold import Fold
 from streams.forget import forget
 from streams.outputs import Alert, Output, Verdict
 from streams.rules import BY_CAUSE, RULES
-from streams.rules.access import decide
+from streams.rules.access import LATELY, decide
 from streams.rules.quality import OURS
 from streams.rules.rule import Finding, Judged, Known, Rule, Subject, wake_at
 from streams.rules.verdict import barriers, checks, light, next_look, outcome, times
@@ -342,7 +342,7 @@ class Kernel:
     def _is_over(self, permit: str, horizon: int) -> bool:
         course = self.known.course(permit)
         if course.accepted:
-            return course.accepted.at < horizon
+            return max(course.accepted.at, course.valid_to or 0) < horizon - LATELY
         return course.valid_to is not None and course.valid_to < horizon - (0 if course.ended else 28 * 24 * HOUR)
 
     def _drop(self, permit: str) -> None:

@@ -81,6 +81,8 @@ class Job:
     """When its camera does not record."""
     mute: list[tuple[int, int]] = field(default_factory=list)
     """When its guardian's tag is not heard of."""
+    pauses: list[tuple[int, int]] = field(default_factory=list)
+    """When its work was stopped, as the permit system says."""
     stopped: list[tuple[int, int]] = field(default_factory=list)
     """When nothing is heard of its fan."""
     records: bool = True

@@ -47,14 +47,16 @@ def outside() -> list[Point]:
 
 def zones() -> list[Zone]:
     """Zones far from all work: restricted, for stays, for crowds, for a crew that must not be too small, against gatherings."""
-    out = []
+    out: list[Zone] = []
     for k in range(EACH):
-        where = {"y": -1000.0 - 100 * k, "w": 40.0, "h": 40.0}
-        out += [
-            Zone(id=f"ZR-{k}", zh=f"禁区{k}", en=f"restricted {k}", x=0, restricted=True, **where), Zone(id=f"ZS-{k}", zh=f"限时区{k}", en=f"short stay {k}", x=100, restricted=True, allowed=[f"ST-{k}"], **where),
-            Zone(id=f"ZC-{k}", zh=f"限员区{k}", en=f"limited {k}", x=200, most=3, **where), Zone(id=f"ZM-{k}", zh=f"值守区{k}", en=f"manned {k}", x=300, least=2, **where),
-            Zone(id=f"ZG-{k}", zh=f"禁聚区{k}", en=f"no gathering {k}", x=400, gather=False, **where),
-        ]  # fmt: skip
+        kinds = (
+            Zone(id=f"ZR-{k}", zh=f"禁区{k}", en=f"restricted {k}", x=0, y=0, w=40, h=40, restricted=True),
+            Zone(id=f"ZS-{k}", zh=f"限时区{k}", en=f"short stay {k}", x=100, y=0, w=40, h=40, restricted=True, allowed=[f"ST-{k}"]),
+            Zone(id=f"ZC-{k}", zh=f"限员区{k}", en=f"limited {k}", x=200, y=0, w=40, h=40, most=3),
+            Zone(id=f"ZM-{k}", zh=f"值守区{k}", en=f"manned {k}", x=300, y=0, w=40, h=40, least=2),
+            Zone(id=f"ZG-{k}", zh=f"禁聚区{k}", en=f"no gathering {k}", x=400, y=0, w=40, h=40, gather=False),
+        )
+        out += [msgspec.structs.replace(zone, y=-1000.0 - 100 * k) for zone in kinds]
     return out
 
 

@@ -14,13 +14,15 @@ from streams.rules.rule import NOTHING, Cause, Finding, Judged, Known, Rule, min
 from streams.times import HOUR, Stamp, Truth, before, exactly
 from streams.work import Fact
 
+LATELY = 12 * HOUR
+"""Whoever comes so long after the end of a permit does not come because of it."""
 OPEN = frozenset({"requested", "issued", "active", "suspended"})
 
 
-def permits_of(known: Known, worker: str, points: list[str]) -> list[Course]:
-    """The courses at these points that name the worker, as worker or guardian."""
+def permits_of(known: Known, worker: str, points: list[str], at: int) -> list[Course]:
+    """The courses at these points that name the worker, as worker or guardian, and were not over long before a moment."""
     courses = [known.course(permit) for permit in known.site.named.get(worker, ())]
-    return [c for c in courses if c.point_id in points and c.request and (worker in c.request.workers or worker in c.request.guardians)]
+    return [c for c in courses if c.point_id in points and c.request and (worker in c.request.workers or worker in c.request.guardians) and max(c.request.valid_to, c.over_at or 0) >= at - LATELY]
 
 
 def trades_asked(known: Known, worker: str, courses: list[Course]) -> list[str]:
@@ -59,7 +61,7 @@ def decide(known: Known, worker: str, door: str, direction: str, at: Stamp) -> t
     if door not in known.atlas.doors:
         return "pending", ["DOOR-UNKNOWN"]
     points = known.atlas.behind(door)
-    courses = [c for c in permits_of(known, worker, points) if c.status in OPEN]
+    courses = [c for c in permits_of(known, worker, points, at.at) if c.status in OPEN]
     trades = trades_asked(known, worker, courses)
     if any(expired(known, worker, trade, at.at) for trade in trades):
         return "deny", ["CERT-EXP"]
@@ -97,7 +99,7 @@ def judge_certificate(known: Known, worker: str) -> Judged:
         return NOTHING
     for fact, scan in _entries(known, worker):
         at = known.site.stamp(fact).at
-        courses = permits_of(known, worker, known.atlas.behind(scan.door))
+        courses = permits_of(known, worker, known.atlas.behind(scan.door), at)
         for trade in trades_asked(known, worker, courses):
             gone = expired(known, worker, trade, at)
             if gone and known.local(at).date() not in found:
@@ -116,7 +118,7 @@ def judge_after(known: Known, worker: str) -> Judged:
     for fact, scan in _entries(known, worker):
         at = known.site.stamp(fact)
         points = known.atlas.doors[scan.door].points if scan.door in known.atlas.doors else []
-        courses = [c for c in permits_of(known, worker, points) if c.valid_to is not None]
+        courses = [c for c in permits_of(known, worker, points, at.at) if c.valid_to is not None]
         if not courses or any(in_time(c, at) is not Truth.FALSE for c in courses):
             continue
         last = max(courses, key=lambda c: (c.valid_to or 0, c.permit))
@@ -132,9 +134,9 @@ def judge_no_permit(known: Known, worker: str) -> Judged:
     found: list[Finding] = []
     for fact, scan in _entries(known, worker):
         door = known.atlas.doors.get(scan.door)
-        if door is None or not door.points or permits_of(known, worker, door.points):
-            continue
         at = known.site.stamp(fact).at
+        if door is None or not door.points or permits_of(known, worker, door.points, at):
+            continue
         left = next((f.event.at for f in known.site.people[worker].scans if isinstance(f.event, Scan) and f.event.direction == "out" and f.event.at > at), None)
         numbers = {"worker": worker, "door": scan.door, "at": known.clock(at)}
         found.append(Finding(at, (fact.ref,), left, numbers=numbers, point=door.points[0], requests=(("access.deny", worker),)))

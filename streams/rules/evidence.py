@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from streams.course import Course
 from streams.events import Clip, Probe
 from streams.rules.permit import OURS
@@ -53,26 +55,35 @@ def judge_three(known: Known, permit: str) -> Judged:
     return Judged((Finding(course.accepted.at, refs, numbers=numbers, permit=permit, point=course.point_id, requests=(("permit.block", permit),)),))
 
 
-def five_dimensions(known: Known, course: Course) -> dict[str, bool]:
-    """The five-dimension chain of 004-12: panorama with the device's code, film of at least 15 s, asset code, inspector within 3 m for sure, hashed report."""
+def five_dimensions(known: Known, course: Course) -> dict[str, int | None]:
+    """The five-dimension chain of 004-12 and since when (ms) each is there: panorama with the device's code, film of at least 15 s, asset code, inspector within 3 m for sure, hashed report."""
     mine, terms = [c for _, c in clips(known, course.permit)], known.terms()
+
+    def since(holds: Callable[[Clip], object]) -> int | None:
+        return min((c.at for c in mine if holds(c)), default=None)
+
     return {
-        "panorama": any(c.stage == "panorama" and c.device for c in mine),
-        "film": any(c.medium == "video" and c.stage in ("before", "after") and c.until - c.at >= terms.ms["film_seconds"] for c in mine),
-        "asset": any(c.asset for c in mine),
-        "distance": any(c.away is not None and c.away + 2 * c.acc <= terms["close_distance"] for c in mine),
-        "report": any(c.medium == "document" and c.sha256 for c in mine),
+        "panorama": since(lambda c: c.stage == "panorama" and c.device),
+        "film": since(lambda c: c.medium == "video" and c.stage in ("before", "after") and c.until - c.at >= terms.ms["film_seconds"]),
+        "asset": since(lambda c: c.asset),
+        "distance": since(lambda c: c.away is not None and c.away + 2 * c.acc <= terms["close_distance"]),
+        "report": since(lambda c: c.medium == "document" and c.sha256),
     }
 
 
 def judge_five(known: Known, permit: str) -> Judged:
     """X-EVID-5D: closed without all five dimensions."""
     course = _closing(known, permit)
-    missing = [name for name, there in five_dimensions(known, course).items() if not there] if course else []
-    if course is None or course.accepted is None or not missing:
+    if course is None or course.accepted is None:
         return NOTHING
+    closed, there = course.accepted.at, five_dimensions(known, course)
+    missing = [name for name, at in there.items() if at is None or at > closed]
+    if not missing:
+        return NOTHING
+    done = [at for at in there.values() if at is not None]
     numbers = {"permit": permit, "missing": ", ".join(missing), "score": f"{5 - len(missing)}/5"}
-    return Judged((Finding(course.accepted.at, (*known.refs(permit, "accepted"), course.request_ref), numbers=numbers, permit=permit, point=course.point_id),))
+    refs, end = (*known.refs(permit, "accepted"), course.request_ref), max(done) if len(done) == len(there) else None
+    return Judged((Finding(closed, refs, end, numbers=numbers, permit=permit, point=course.point_id),))
 
 
 def judge_reused(known: Known, permit: str) -> Judged:

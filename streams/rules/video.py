@@ -22,6 +22,12 @@ class Film:
     unknown: list[tuple[int, int]]
     told: int
 
+    def gaps(self, most: int) -> list[tuple[int, int]]:
+        """Where more than `most` ms of an hour are missing; what lies between two filmed moments is one gap, however little of it is known yet."""
+        pieces = exceeded(self.missing, most)
+        inside = [[p for p in pieces if lo <= p[0] and p[1] <= hi] for lo, hi in merge([*self.missing, *self.unknown])]
+        return [(mine[0][0], mine[-1][1]) for mine in inside if mine]
+
     def lasts(self, until: int, end: int) -> bool:
         """Does a gap that reaches `until` still go on, as far as can be known?"""
         return until >= end or (until == self.told and any(a == until for a, _ in self.unknown))
@@ -113,7 +119,7 @@ def judge_video(known: Known, permit: str) -> Judged:
     seen = film(known, course, start, end)
     evidence, most = _evidence(known, course), known.terms().ms["video_gap"]
     found: list[Finding] = []
-    for a, b in exceeded(seen.missing, most):
+    for a, b in seen.gaps(most):
         open_ = seen.lasts(b, end) and (course.at_work(known.now) or b < end)
         numbers = {"permit": permit, "since": known.clock(a), "limit": minutes(most)} | ({} if open_ else {"length": minutes(b - a)})
         found.append(Finding(a, evidence, None if open_ else b, 2 if course.type == SPECIAL else 3, numbers, permit, course.point_id))

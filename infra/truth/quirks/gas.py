@@ -39,6 +39,7 @@ def gas_interrupt(days: Days, job: Job) -> bool:
         return False
     at = job.started + 10 * MINUTE
     job.finished, job.accepted = job.finished + 80 * MINUTE, (job.accepted or 0) + 80 * MINUTE
+    job.pauses.append((at, at + 70 * MINUTE))
     say(days, at, job.permit, "suspended")
     say(days, at + 70 * MINUTE, job.permit, "resumed")
     days.truth("GAS-INTERRUPT", job.permit, at + 70 * MINUTE, also=("GAS-2H",))
@@ -81,6 +82,7 @@ def gas_daily(days: Days, job: Job) -> bool:
         return False
     job.point, job.valid_to = days.outside("R"), job.valid_from + 40 * HOUR
     rest, again = job.started + 20 * MINUTE, days.local(days.day_of(job) + 1, 8.5)
+    job.pauses.append((rest, again))
     say(days, rest, job.permit, "suspended")
     say(days, again, job.permit, "resumed")
     job.finished, job.accepted = again + 40 * MINUTE, again + 80 * MINUTE

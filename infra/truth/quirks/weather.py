@@ -9,11 +9,9 @@ from streams.times import MINUTE
 
 
 def _at_work(job: Job) -> list[tuple[int, int]]:
-    """The spans of its work, without the interruption of `gas_interrupt`."""
-    if job.quirk == "gas_interrupt":
-        at = job.started + 10 * MINUTE
-        return [(job.started, at), (at + 70 * MINUTE, job.finished)]
-    return [(job.started, job.finished)]
+    """The spans of its work, without its pauses."""
+    edges = [job.started, *(at for pause in job.pauses for at in pause), job.finished]
+    return list(zip(edges[::2], edges[1::2], strict=True))
 
 
 def gale(days: Days, day: int) -> None:
@@ -43,7 +41,7 @@ def _too_low(job: Job, since: int, until: int) -> int | None:
     """When a job is found to need another level: while it is worked, or at its sign-off."""
     span = next(((a, b) for a, b in _at_work(job) if a <= until and b > since), None)
     planned = max(job.valid_from, job.issued)
-    if job.issued < job.started and since <= planned <= until and job.started > since:
+    if job.issued < job.started and since <= planned <= until and since < job.started <= until:
         return max(since, job.issued)
     return max(since, span[0]) if span else None
 
