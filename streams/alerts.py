@@ -33,7 +33,7 @@ def settle(known: Known, rule: Rule, subject: str, findings: tuple[Finding, ...]
     setting = known.terms().setting(rule.code)
     steady, wake = debounce(sorted(findings, key=lambda f: f.start), setting, known.now)
     current = [f for f in steady if f.end is None or f.end >= horizon]
-    out, wakes = [], [wake]
+    out, wakes = _forgotten(told, current, horizon, moment), [wake]
     actions = known.site.actions.get(f"{rule.code}|{subject}", ())
     for n, finding in enumerate(current):
         old = told.alerts[n] if n < len(told.alerts) else None
@@ -41,7 +41,7 @@ def settle(known: Known, rule: Rule, subject: str, findings: tuple[Finding, ...]
         fresh, look = _alert(known, rule, subject, finding, told.gone + n + 1, moment, old, setting, mine(actions, finding.start, after) if actions else [])
         out += _revise(told, n, fresh)
         wakes.append(look)
-    out += _end(told, len(current), moment) if rule.fleeting else _retract(told, len(current), moment)
+    out += _end(told, len(current), len(told.alerts), moment) if rule.fleeting else _retract(told, len(current), moment)
     return out, wake_at(*wakes)
 
 
@@ -99,11 +99,19 @@ def _retract(told: Told, n: int, moment: int) -> list[Alert]:
     return out
 
 
-def _end(told: Told, n: int, moment: int) -> list[Alert]:
-    """What a fleeting rule no longer finds is over; the next time is another alert."""
-    out = [msgspec.structs.replace(old, state="closed" if old.state == "closed" else "cleared", revision=old.revision + 1, known=moment, end=max(old.start, moment), announce=False) for old in told.alerts[n:]]
+def _forgotten(told: Told, current: list[Finding], horizon: int, moment: int) -> list[Alert]:
+    """What began before the horizon, never ended, and is not found any more because its facts are not remembered, is over; it was not wrong."""
+    n = 0
+    while n < len(told.alerts) and told.alerts[n].end is None and told.alerts[n].start < horizon and not (current and current[0].start <= told.alerts[n].start):
+        n += 1
+    return _end(told, 0, n, moment)
+
+
+def _end(told: Told, first: int, last: int, moment: int) -> list[Alert]:
+    """Alerts that are over without a word about when; the next time is another alert."""
+    out = [msgspec.structs.replace(old, state="closed" if old.state == "closed" else "cleared", revision=old.revision + 1, known=moment, end=max(old.start, moment), announce=False) for old in told.alerts[first:last]]
     told.gone += len(out)
-    del told.alerts[n:]
+    del told.alerts[first:last]
     return out
 
 

@@ -24,7 +24,8 @@ def forget(site: Site, horizon: int) -> None:
 def _telemetry(site: Site, horizon: int) -> None:
     for series in site.series.values():
         for spans in (series.over, series.near, series.alarm, series.wild, series.units):
-            spans.forget(horizon)
+            if spans:
+                spans.forget(min(horizon, spans.last[-1]))
         series.held.forget(horizon)
         series.bad.forget(horizon)
         series.trace = {m: v for m, v in series.trace.items() if v[0] >= horizon}

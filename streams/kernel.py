@@ -334,10 +334,11 @@ class Kernel:
             self._arm(i, name, key, at)
 
     def _forget(self, horizon: int) -> None:
-        """Lets go of what ended two days ago, so that memory is bounded by open permits, devices and people."""
+        """Lets go of what ended two days ago and no known permit's work asks for, so that memory is bounded by open permits, devices and people."""
         for permit in [p for p in self.memory.site.works if self._is_over(p, horizon)]:
             self._drop(permit)
-        forget(self.memory.site, horizon)
+        started = [s.at for permit in self.memory.site.works if (s := self.known.course(permit).started)]
+        forget(self.memory.site, min([horizon, *(at - HOUR for at in started)]))
 
     def _is_over(self, permit: str, horizon: int) -> bool:
         course = self.known.course(permit)

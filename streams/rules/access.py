@@ -91,6 +91,11 @@ def _entries(known: Known, worker: str) -> list[tuple[Fact, Scan]]:
     return [(f, f.event) for f in person.scans if isinstance(f.event, Scan) and f.event.direction == "in"] if person else []
 
 
+def _left(known: Known, worker: str, at: int) -> int | None:
+    """When somebody who came in scanned out again."""
+    return next((f.event.at for f in known.site.people[worker].scans if isinstance(f.event, Scan) and f.event.direction == "out" and f.event.at > at), None)
+
+
 def judge_certificate(known: Known, worker: str) -> Judged:
     """CERT-EXP: somebody whose certificate has run out comes to work; one alert a local day."""
     found: dict[date, Finding] = {}
@@ -105,7 +110,7 @@ def judge_certificate(known: Known, worker: str) -> Judged:
             if gone and known.local(at).date() not in found:
                 numbers = {"worker": worker, "trade": trade, "number": gone[1].number, "valid_to": gone[1].valid_to, "door": scan.door}
                 point, permit = (courses[0].point_id, courses[0].permit) if courses else ("", "")
-                found[known.local(at).date()] = Finding(at, (fact.ref, gone[0].ref), numbers=numbers, permit=permit, point=point,
+                found[known.local(at).date()] = Finding(at, (fact.ref, gone[0].ref), _left(known, worker, at), numbers=numbers, permit=permit, point=point,
                                                         requests=(("access.deny", worker), ("authorization.freeze", worker)))  # fmt: skip
     return Judged(tuple(found.values()))
 
@@ -124,7 +129,7 @@ def judge_after(known: Known, worker: str) -> Judged:
         last = max(courses, key=lambda c: (c.valid_to or 0, c.permit))
         if last.permit not in found:
             numbers = {"worker": worker, "permit": last.permit, "valid_to": known.clock(last.valid_to), "at": known.clock(at.at), "door": scan.door}
-            found[last.permit] = Finding(at.at, (fact.ref, last.request_ref), numbers=numbers, permit=last.permit, point=last.point_id,
+            found[last.permit] = Finding(at.at, (fact.ref, last.request_ref), _left(known, worker, at.at), numbers=numbers, permit=last.permit, point=last.point_id,
                                          requests=(("access.deny", worker),))  # fmt: skip
     return Judged(tuple(found.values())) if found else NOTHING
 
@@ -137,9 +142,8 @@ def judge_no_permit(known: Known, worker: str) -> Judged:
         at = known.site.stamp(fact).at
         if door is None or not door.points or permits_of(known, worker, door.points, at):
             continue
-        left = next((f.event.at for f in known.site.people[worker].scans if isinstance(f.event, Scan) and f.event.direction == "out" and f.event.at > at), None)
         numbers = {"worker": worker, "door": scan.door, "at": known.clock(at)}
-        found.append(Finding(at, (fact.ref,), left, numbers=numbers, point=door.points[0], requests=(("access.deny", worker),)))
+        found.append(Finding(at, (fact.ref,), _left(known, worker, at), numbers=numbers, point=door.points[0], requests=(("access.deny", worker),)))
     return Judged(tuple(found))
 
 

@@ -219,6 +219,15 @@ def _next_gap(known: Known, course: Course) -> int | None:
     return wake_at(*dues)
 
 
+def _cleared(known: Known, tags: list[str], last: int) -> int | None:
+    """When what was beyond its limit until `last` was seen below it: at once, or after a silence; None as long as that is not known."""
+    if last + JOIN_OVER >= known.now:
+        return None
+    silences = [next((b for a, b in unseen(known.site, tag, last, known.now) if a <= last + JOIN_OVER), last) for tag in tags]
+    seen = max(silences, default=last)
+    return seen if seen < known.now else None
+
+
 def _exceeded(known: Known, permit: str, over: bool) -> Judged:
     """X-GAS-LIM and X-GAS-RISE: spans of a bound channel beyond its limit (or half of it) while the work goes on."""
     course = known.course(permit)
@@ -229,10 +238,10 @@ def _exceeded(known: Known, permit: str, over: bool) -> Judged:
     found, wakes = [], []
     for a, b in merge([(s[0], s[1]) for s in spans], JOIN_OVER):
         first = min((s for s in spans if a <= s[0] <= b), key=lambda s: (s[0], s[2]))
-        cleared = b + JOIN_OVER < known.now and not any(unseen(known.site, s[2], b, b + JOIN_OVER) for s in spans if s[1] == b)
-        if not cleared:
-            wakes.append(max(b + JOIN_OVER, known.now) + SECOND)
-        found.append(_limit_finding(known, course, first, a, b if cleared or course.finished else None, over, spans))
+        end = _cleared(known, [s[2] for s in spans if s[1] == b], b)
+        if end is None and b + JOIN_OVER >= known.now:
+            wakes.append(b + JOIN_OVER + SECOND)
+        found.append(_limit_finding(known, course, first, a, b if end is None and course.finished else end, over, spans))
     return Judged(tuple(found), wake_at(*wakes) if not course.finished else None)
 
 

@@ -163,7 +163,7 @@ def judge_watch(known: Known, permit: str) -> Judged:
     if gone is None:
         return Judged(wake=_next_gone(known, course, due))
     numbers = {"permit": permit, "finished": known.clock(course.finished.at), "left": known.clock(gone), "watched": minutes(max(0, gone - course.finished.at)), "limit": minutes(due - course.finished.at)}
-    return Judged((Finding(gone, (course.request_ref, *known.refs(permit, "finished")), due if known.now >= due else None, numbers=numbers, permit=permit, point=course.point_id),), due)
+    return Judged((Finding(gone, (course.request_ref, *known.refs(permit, "finished")), due if known.now >= due else None, numbers=numbers, permit=permit, point=course.point_id),), due if known.now < due else None)
 
 
 def _next_gone(known: Known, course: Course, due: int) -> int | None:

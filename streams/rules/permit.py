@@ -59,7 +59,7 @@ def valid_until(known: Known, course: Course) -> int | None:
 def judge_over(known: Known, permit: str) -> Judged:
     """TICKET-OVER: work goes on after the end of validity, or the permit was extended (GB knows no extension: 4.16)."""
     course, until = known.course(permit), valid_until(known, known.course(permit))
-    if until is None or course.started is None or (course.cancelled is not None and course.cancelled <= until):
+    if until is None or course.started is None:
         return NOTHING
     end = course.finished or course.accepted or (exactly(course.cancelled) if course.cancelled is not None else None)
     extended = known.work(permit).first("extended")

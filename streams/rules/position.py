@@ -116,7 +116,7 @@ def judge_missing(known: Known, name: str) -> Judged:
             start = None
     if start is not None:
         found.append(_few(known, zone, start, None))
-    return Judged(tuple(found), known.now + 10 * SECOND)
+    return Judged(tuple(found), min((at + 1 for one in spans.values() for at in (one.last[-1] + JOIN_ZONE,) if at >= known.now), default=None))
 
 
 def _few(known: Known, zone: Zone, start: int, end: int | None) -> Finding:
