@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 
 from infra.plant.story import read_story
 from infra.plant.tell import Telling, timeline
-from streams.events import Entry, Tick, decode_entry, encode
+from streams.events import Entry, Step, Tick, decode_entry, encode
 from streams.intake import Refusal
 from streams.kernel import Kernel, restore
 from streams.outputs import Alert, Verdict
 from streams.rules import RULES
+from streams.times import HOUR
 
 SCENARIOS = Path(__file__).parent / "scenarios"
 LAWS = (
@@ -141,3 +142,33 @@ def test_law_vii_a_shifted_plant_shifts_its_alerts(name):
     entries = _entries(name)
     plain, moved = _standing(_plain(name)), _standing(_fold([shift(e) for e in entries])[1])
     assert {(i, s + day, e and e + day, p) for i, s, e, p, _ in plain} == {a[:4] for a in moved}
+
+
+# ---- ends and memory ------------------------------------------------------------------------------------------------
+
+EVERY = sorted(p.stem for p in SCENARIOS.glob("*.toml"))
+
+
+def _after(name: str) -> tuple[Kernel, int]:
+    """A kernel that was told a story, and the story's last moment."""
+    return _fold(_entries(name))[0], read_story(SCENARIOS / f"{name}.toml").end
+
+
+def _unmade(outputs) -> list[str]:
+    return [f"{o.id}: {o.text['en']}" for o in outputs if isinstance(o, Alert) and o.state == "retracted"]
+
+
+@pytest.mark.parametrize("name", EVERY[::3])
+def test_calling_a_permit_off_unmakes_nothing(name):
+    """What was wrong before a permit was cancelled stays said: cancelling is no way to be rid of an alert."""
+    kernel, end = _after(name)
+    permits = sorted(kernel.memory.site.works)
+    said = [o for n, p in enumerate(permits) for o in kernel.step(Entry("story", "later", n + 1, end + 1000, "permit.events", Step(at=end + 1000, u=0, permit=p, step="cancelled")))]
+    assert _unmade([*said, *kernel.advance(end + 3 * HOUR)]) == []
+
+
+@pytest.mark.parametrize("name", EVERY[1::8])
+def test_forgetting_unmakes_nothing(name):
+    """Five days without a fact: memory lets go, and no alert is called wrong because of it."""
+    kernel, end = _after(name)
+    assert _unmade(kernel.advance(end + 120 * HOUR)) == []

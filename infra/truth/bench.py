@@ -30,8 +30,8 @@ DUPLICATES, LATE, LATEST = 0.003, 0.005, 40 * SECOND
 """Shares of the base rates of `domain.md` 4.1: repeats, and facts that come up to 40 s late."""
 LOSSY = "badge.events"
 """The topic in which numbers are lost."""
-FIRST = "2026-03-02"
-"""A Monday; the default first day."""
+FIRST = "2026-03-09"
+"""A Monday; the default first day. Thirty days from it hold a holiday and its neighbours."""
 
 
 def make_days(folder: Path, days: int, per_day: int, seed: int, share: float, first: str = FIRST) -> Days:

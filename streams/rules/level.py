@@ -74,7 +74,7 @@ def _first_upgrade(known: Known, course: Course) -> tuple[int, list[str]] | None
         return None
     for lo, hi in course.working(max(known.now, course.started.at + 1)):
         for at in sorted(set(_boundaries(known, lo, hi))):
-            if codes := _codes(known, at):
+            if (at < hi or hi >= known.now) and (codes := _codes(known, at)):
                 return at, codes
     return None
 

@@ -58,7 +58,7 @@ def judge_warning(known: Known, permit: str) -> Judged:
         for lo, hi in course.working(known.now):
             going = course.at_work(known.now) and hi >= known.now
             start, end = max(said.at, lo), min(said.until, hi)
-            if end < start and not (going and known.now < said.until):
+            if end <= start and not (going and known.now < said.until):
                 continue
             open_ = going and known.now < said.until
             numbers = {"permit": permit, "hazard": said.hazard, "colour": said.colour, "crew": course.request.crew if course.request else "", "until": known.clock(said.until)}

@@ -18,6 +18,25 @@ def gas_over(days: Days, job: Job) -> bool:
     return True
 
 
+def gas_rise(days: Days, job: Job) -> bool:
+    """More than half of the limit, for three minutes."""
+    if job.type not in HOT or days.atlas.channels[job.tag].gas != "methane":
+        return False
+    at = mid(days, job)
+    days.levels.setdefault(job.tag, []).append((at, at + 3 * MINUTE, 6.5, 6.5))
+    days.truth("X-GAS-RISE", job.permit, at, SLOW)
+    return True
+
+
+def tested_after(days: Days, job: Job) -> bool:
+    """The test is taken when the approval is already there."""
+    if job.type not in NEEDS_GAS or job.started - job.issued < 3 * MINUTE:
+        return False
+    job.sampled = job.issued + 90 * SECOND
+    days.truth("X-T1", job.permit, job.sampled, also=("GAS-NONE", "GAS-STALE", "GAS-2H"))
+    return True
+
+
 def gas_none(days: Days, job: Job) -> bool:
     if job.type not in NEEDS_GAS:
         return False
@@ -114,5 +133,5 @@ def round_numbers(days: Days, job: Job) -> bool:
 
 QUIRKS: dict[str, Quirk] = {
     "gas_over": gas_over, "gas_none": gas_none, "gas_stale": gas_stale, "gas_interrupt": gas_interrupt, "gas_record": gas_record, "gas_gap": gas_gap,
-    "gas_typed": gas_typed, "gas_daily": gas_daily, "typed_late": typed_late, "round_numbers": round_numbers,
+    "gas_typed": gas_typed, "gas_rise": gas_rise, "tested_after": tested_after, "gas_daily": gas_daily, "typed_late": typed_late, "round_numbers": round_numbers,
 }  # fmt: skip

@@ -64,6 +64,14 @@ def overrun(days: Days, job: Job) -> bool:
     return True
 
 
+def near_expiry(days: Days, job: Job) -> bool:
+    job.valid_to = job.finished + 10 * MINUTE
+    if job.valid_to - 32 * MINUTE <= job.started:
+        return False
+    days.truth("X-NEAR-EXP", job.permit, job.valid_to - 30 * MINUTE)
+    return True
+
+
 def closed_late(days: Days, job: Job) -> bool:
     job.accepted = job.finished + 3 * HOUR
     days.truth("X-CLOSE-LATE", job.permit, job.finished + 2 * HOUR)
@@ -103,6 +111,6 @@ def extended(days: Days, job: Job) -> bool:
 
 QUIRKS: dict[str, Quirk] = {
     "guardian_away": guardian_away, "watch_cut": watch_cut, "video_off": video_off, "early": early, "no_ticket": no_ticket, "overrun": overrun,
-    "closed_late": closed_late, "unwatched": unwatched, "content_changed": _changed("content", "X-CHG"), "place_changed": _changed("place", "X-REASSESS", "X-CHG"),
+    "closed_late": closed_late, "near_expiry": near_expiry, "unwatched": unwatched, "content_changed": _changed("content", "X-CHG"), "place_changed": _changed("place", "X-REASSESS", "X-CHG"),
     "extended": extended,
 }  # fmt: skip
