@@ -106,8 +106,9 @@ def _judging(commands) -> None:  # type: ignore[no-untyped-def]
     _command(commands, "conform", "plays one story for each alarm type of AQ 3064.2 Table A.4 and AQ 3064.3", _conform, STORIES)
     _command(commands, "chaos", "kills every process under load and shows that nothing is lost and nothing counted twice", _chaos, _o("--data", type=Path, default=Path("var/chaos"), help="folder of the trial system"),
              _o("--port-offset", type=int, default=3000), _o("--stories", type=Path, default=Path("tests/scenarios")), _o("--seed", type=int, default=1), _o("--rounds", type=int, default=1), _o("--outage", type=float, default=60, help="seconds that Kafka and ClickHouse stay away"))  # fmt: skip
-    _command(commands, "bench", "speed and memory on this machine", _bench, DATA, _o("what", nargs="?", choices=["speed", "truth"], default="speed", help="speed and memory, or recall and precision on random plant-days"), _o("--quick", action="store_true"),
+    _command(commands, "bench", "speed and memory on this machine", _bench, DATA, _o("what", nargs="?", choices=["speed", "truth", "score"], default="speed", help="speed and memory; recall and precision on random plant-days; or another system's score on such days"), _o("--quick", action="store_true"),
              _o("--write", type=Path, help="speed: write the table into this Markdown file; truth: publish the days, their truth and the score in this folder"),
+             _o("--doc", type=Path, help="truth: put the score between the marks in this Markdown file"), _o("--alerts", type=Path, help="score: what the other system raised, one JSON a line"), _o("--truth", type=Path, help="score: truth.jsonl"),
              _o("--days", type=int, default=3, help="truth: how many plant-days"), _o("--permits", type=int, default=60, help="truth: permits on a workday"), _o("--seed", type=int, default=1, help="truth: the seed"),
              _o("--share", type=float, default=0.5, help="truth: share of the permits in which something goes wrong"))  # fmt: skip
 
@@ -357,7 +358,14 @@ def _bench(a: argparse.Namespace) -> int:
     if a.what == "truth":
         from infra.truth.bench import truth
 
-        return truth(a.data.absolute() / "truth", a.days, a.permits, a.seed, a.share, a.write)
+        return truth(a.data.absolute() / "truth", a.days, a.permits, a.seed, a.share, a.write, a.doc)
+    if a.what == "score":
+        from infra.truth.judged import score_other
+
+        if not a.alerts or not a.truth:
+            print("permitwatch bench score: name both files: --alerts raised.jsonl --truth out/truth.jsonl", file=sys.stderr)
+            return 2
+        return score_other(a.alerts, a.truth)
     from infra.bench import bench
 
     return bench(a.data, a.quick, a.write)

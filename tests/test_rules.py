@@ -19,6 +19,7 @@ from infra.plant.story import read_story
 from infra.plant.tell import tell, timeline
 from infra.rules import AQ2, AQ3, by_code, catalogue, conform, diff, explain, shown_by
 from infra.truth.bench import good, judge_days, make_days
+from infra.truth.judged import score_other
 from infra.truth.score import score, wilson
 from streams.alerts import debounce
 from streams.calendar import built_in as calendar
@@ -305,6 +306,20 @@ def test_scoring_counts_what_is_missed_and_what_is_false():
     wrong = score([Truth("X-GAS-LIM", "HW-1", start - 10**6), Truth("GAS-NONE", "HW-1", start)], alerts, 1)
     assert not good(wrong)
     assert (wrong.codes["GAS-NONE"].found, wrong.codes["X-GAS-RISE"].false) == (0, 1)
+
+
+def test_another_system_is_scored_from_a_file(tmp_path, capsys):
+    (tmp_path / "truth.jsonl").write_text('{"code": "GAS-NONE", "subject": "P1", "at": 1000000}\n{"code": "X-T3", "subject": "P2", "at": 90000000}\n')
+    good_file, bad_file = tmp_path / "raised.jsonl", tmp_path / "bad.jsonl"
+    good_file.write_text('{"code": "GAS-NONE", "subject": "P1", "raised": 1001000}\n\n{"code": "X-DUP", "subject": "P9", "raised": 5}\n')
+    assert score_other(good_file, tmp_path / "truth.jsonl") == 0
+    out = capsys.readouterr().out
+    assert "recall on all: 1 of 2" in out and "missed X-T3 P2" in out and "false  X-DUP P9" in out
+    bad_file.write_text('{"code": "GAS-NONE", "subject": "P1", "raised": 1}\n{"code": "GAS-NONE", "raised": "noon"}\n')
+    assert score_other(bad_file, tmp_path / "truth.jsonl") == 2
+    assert "bad.jsonl:2:" in (said := capsys.readouterr().out) and "Write {" in said
+    assert score_other(tmp_path / "nothing.jsonl", tmp_path / "truth.jsonl") == 2
+    assert "nothing.jsonl" in capsys.readouterr().out
 
 
 @given(st.integers(0, 500), st.integers(0, 500))

@@ -92,7 +92,7 @@ def judge_days(days: Days, say: bool = True) -> tuple[list[Alert | Verdict], int
     return said, n, time.process_time() - began, len(kernel.snapshot())
 
 
-def truth(folder: Path, days: int, per_day: int, seed: int, share: float, write: Path | None) -> int:
+def truth(folder: Path, days: int, per_day: int, seed: int, share: float, write: Path | None, doc: Path | None = None) -> int:
     """0 if the goals are met on these days, 1 if not."""
     made = make_days(folder / "plant", days, per_day, seed, share)
     print(f"{days} day(s) of the reference plant from seed {seed}: {len(made.jobs)} permits, {len(made.truths)} injected truths")
@@ -103,6 +103,8 @@ def truth(folder: Path, days: int, per_day: int, seed: int, share: float, write:
     print(f"{n:,} entries in {seconds:.1f} s CPU ({1e6 * seconds / n:.1f} µs each, {days * 86_400 / seconds:,.0f} × real time); snapshot {size / 1e6:.2f} MB in the end")
     if write:
         publish(made, result, write)
+    if doc:
+        doc.write_text(inserted(doc.read_text(encoding="utf-8"), made, seed, result, n), encoding="utf-8")
     return 0 if good(result) else 1
 
 
@@ -113,6 +115,17 @@ def good(result: Score) -> bool:
     right, said = result.share(result.codes, False)
     decided = sum(result.outcomes[o] for o in ("consistent", "violation", "indeterminate"))
     return hits == of and right / max(1, said) >= 0.995 and result.outcomes["indeterminate"] / max(1, decided) <= 0.01
+
+
+MARKS = "<!-- score: begin -->", "<!-- score: end -->"
+
+
+def inserted(text: str, made: Days, seed: int, result: Score, n: int) -> str:
+    """The text with the score between its marks."""
+    before, _, rest = text.partition(MARKS[0])
+    _, _, after = rest.partition(MARKS[1])
+    table = [f"Seed {seed}, {made.days} days: {len(made.jobs):,} permits, {len(made.truths)} truths of {len({t.code for t in made.truths})} codes, {n:,} entries.", "", "```text", *lines(result), "```"]
+    return f"{before}{MARKS[0]}\n" + "\n".join(table) + f"\n{MARKS[1]}{after}"
 
 
 def publish(days: Days, result: Score, folder: Path) -> None:

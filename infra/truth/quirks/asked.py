@@ -53,7 +53,7 @@ def unanswered(days: Days, job: Job) -> bool:
     at, name = job.requested, f"{job.permit}w"
     if at + 9 * HOUR > days.end:
         return False
-    _ask(days, at, name, "22", days.outside("R").id, at + 9 * HOUR)
+    _ask(days, at, name, "22", days.outside("F").id, at + 9 * HOUR)
     days.truth("X-APPR-LATE", name, at + 8 * HOUR)
     return True
 
