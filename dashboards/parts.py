@@ -55,8 +55,8 @@ def tile(label: str, ident: str, value: Any, mark: str = "", level: str = "") ->
 
 
 def alert_item(a: Alert, lang: str, zone: str) -> html.Li:
-    """One alert in a feed, leading to its permit or its evidence."""
-    href = f"/permit/{quote(a.permit)}?lang={lang}" if a.permit else (f"/evidence?ref={quote(a.evidence[0])}&lang={lang}" if a.evidence else "#")
+    """One alert in a feed, leading to its page."""
+    href = f"/alert?id={quote(a.id)}&lang={lang}"
     return html.Li(html.A([html.Span(f"{SYMBOL[a.priority]} P{a.priority}", className=f"pri p{a.priority}"), html.Span(clock(a.raised, zone), className="t"), html.Span(a.point or a.subject, className="ar"),
                            html.Span(a.text[lang], className="m")], href=href), className=f"al p{a.priority} {a.state}", **{"data-id": a.id})  # type: ignore[arg-type]
 

@@ -13,15 +13,17 @@ from typing import Any
 
 import dash
 import httpx
+import msgspec
 import uvicorn
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, RedirectResponse, Response, StreamingResponse
 
 from dashboards import pages, parts
+from dashboards.answer import Answer, give
 from dashboards.board import alert_row
 from dashboards.figures import heatmap, matrix, plant_map
 from dashboards.live import Live
-from dashboards.pages import crew, evidence, me, permit, risk, shop, wall
+from dashboards.pages import alert, crew, evidence, me, permit, risk, shop, wall
 from dashboards.theme import tokens_css
 
 TOPICS = ("alerts", "jobs", "pulse", "heat")
@@ -73,7 +75,7 @@ def _dash(server: FastAPI) -> Any:
     app = dash.Dash("dashboards", server=server, use_pages=True, pages_folder="", update_title=None, use_async=True, suppress_callback_exceptions=True, title="PermitWatch", assets_folder=str(files("dashboards").joinpath("assets")), enable_mcp=False,
                     meta_tags=[{"name": "viewport", "content": "width=device-width, initial-scale=1"}])  # fmt: skip
     app.backend.websocket_capability = False
-    for name, page, path in (("wall", wall, "/wall"), ("me", me, "/me"), ("evidence", evidence, "/evidence")):
+    for name, page, path in (("wall", wall, "/wall"), ("me", me, "/me"), ("evidence", evidence, "/evidence"), ("alert", alert, "/alert")):
         dash.register_page(name, path=path, layout=page.layout)
     for name, page, template in (("shop", shop, "/shop/<shop_id>"), ("crew", crew, "/crew/<crew_id>"), ("permit", permit, "/permit/<permit_id>"), ("risk", risk, "/risk/<area_id>")):
         dash.register_page(name, path_template=template, layout=page.layout)
@@ -106,6 +108,18 @@ def _routes(server: FastAPI, live: Live) -> None:
     @server.get("/api/alerts")
     async def alerts() -> JSONResponse:
         return JSONResponse([alert_row(a) for a in live.board.standing()])
+
+    @server.post("/api/answer")
+    async def answer(request: Request, lang: str = "zh") -> JSONResponse:
+        """A person's step about an alert; only from our own pages."""
+        if request.headers.get("sec-fetch-site", "same-origin") != "same-origin" or request.headers.get("content-type") != "application/json":
+            return JSONResponse({"said": "only from our own pages, as JSON"}, 403)
+        try:
+            step = msgspec.json.decode(await request.body(), type=Answer)
+        except msgspec.DecodeError as wrong:
+            return JSONResponse({"said": str(wrong)}, 400)
+        status, said = await give(step, live.board, "en" if lang == "en" else "zh")
+        return JSONResponse({"said": said}, status)
 
     @server.get("/api/figure/{name}")
     async def figure(name: str, theme: str = "light", lang: str = "zh") -> Response:

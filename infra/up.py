@@ -151,7 +151,7 @@ class System:
         known = dict(line.split("=", 1) for line in tokens.read_text().splitlines() if "=" in line)
         return known | {
             "PERMITWATCH_KAFKA": f"127.0.0.1:{self.ports.kafka}", "PERMITWATCH_SQL": f"http://default@127.0.0.1:{self.ports.sql}",
-            "PERMITWATCH_SHADOW_PACK": self.shadow, "PERMITWATCH_RECEIVERS": str(self.receivers()), "PERMITWATCH_DECIDE": f"127.0.0.1:{self.ports.decide}", "PERMITWATCH_DATA": str(self.data), "PERMITWATCH_HOST": self.host,
+            "PERMITWATCH_SHADOW_PACK": self.shadow, "PERMITWATCH_RECEIVERS": str(self.receivers()), "PERMITWATCH_DECIDE": f"127.0.0.1:{self.ports.decide}", "PERMITWATCH_DOOR": f"http://127.0.0.1:{self.ports.ingest}", "PERMITWATCH_DATA": str(self.data), "PERMITWATCH_HOST": self.host,
         } | os.environ  # fmt: skip
 
     # ---- start --------------------------------------------------------------------------------------------------

@@ -63,8 +63,10 @@ class Kernel:
         self._index["verdict"] = VERDICT
         self.standing: dict[str, dict[str, int]] = {}
         self.moved: set[str] = set()
+        """Permits whose worst alert has changed since their verdict was drawn."""
         for alert in self.open():
             self._stand(alert)
+        self.moved.clear()
         self.heap = [(at, *self._parse(key)) for key, at in self.memory.armed.items()]
         heapq.heapify(self.heap)
 

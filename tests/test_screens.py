@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import shutil
 import signal
+from pathlib import Path
 
+import httpx
 import pytest
+
+from dashboards.answer import Answer, wrong_with
+from infra.plant.story import read_story
+from infra.plant.tell import tell
 
 playwright = pytest.importorskip("playwright.sync_api")
 pytestmark = [pytest.mark.browser, pytest.mark.broker, pytest.mark.timeout(240)]
+SCENARIOS = Path(__file__).parent / "scenarios"
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
 
 
@@ -91,6 +98,49 @@ def test_a_phone_shows_three_things_at_most(page):
     items = page.locator("#todos li")
     assert 1 <= items.count() <= 3
     assert all(items.nth(i).bounding_box()["height"] >= 44 for i in range(items.count()))
+
+
+@pytest.mark.seed("000-06")
+def test_an_alert_is_answered_on_its_page(page, system, wait, store):
+    """From the feed to the alert's page: refused without a name, taken with one, seen by everybody when the kernel has heard it."""
+    open_ = "SELECT id FROM alerts WHERE site = 'P1286' AND state = 'raised' AND priority > 1 ORDER BY known DESC LIMIT 1"
+    alert = wait("an open alert", lambda: store.rows(open_), 120, system)[0]["id"]
+    _live(page, f"/alert?id={alert}&lang=en")
+    assert "[1]" in page.locator(".head small").inner_text()
+    page.locator("button[data-action=acknowledge]").click()
+    page.wait_for_selector("#answer.bad")
+    assert "who you are" in page.locator("#answer").inner_text()
+    page.locator("#by").fill("U7")
+    page.locator("button[data-action=shelve]").click()
+    page.wait_for_function("document.getElementById('answer').textContent.includes('reason')")
+    page.locator("button[data-action=acknowledge]").click()
+    wait("the acknowledgement", lambda: store.rows("SELECT 1 FROM alert_revisions WHERE id = {id:String} AND state = 'acknowledged' AND JSONExtractString(body, 'by') = 'U7'", {"id": alert}), 30, system)
+    page.wait_for_selector("#alert-state:has-text('acknowledged')", timeout=20_000)
+    page.wait_for_selector("html[data-live=live]", state="attached", timeout=20_000)
+    assert page.locator("#by").input_value() == "U7"
+    assert page.locator("button[data-action=acknowledge]").count() == 0
+    assert page.foreign == []
+
+
+def test_an_answer_from_elsewhere_is_refused(system):
+    base = f"http://127.0.0.1:{system.ports.dashboards}/api/answer?lang=en"
+    step = {"alert": "X", "action": "close", "by": "U7"}
+    assert httpx.post(base, json=step, headers={"sec-fetch-site": "cross-site"}).status_code == 403
+    assert httpx.post(base, content="{}", headers={"content-type": "application/json"}).status_code == 400
+    assert (said := httpx.post(base, json=step)).status_code == 422 and "not found" in said.json()["said"]
+
+
+@pytest.mark.parametrize(
+    ("step", "word"),
+    [
+        ({"action": "verify", "by": "U7"}, "no longer applies"), ({"action": "acknowledge", "by": "<b>"}, "letters"), ({"action": "shelve", "by": "U7", "note": " ", "minutes": 5}, "reason"),
+        ({"action": "shelve", "by": "U7", "note": "scaffold", "minutes": 481}, "480"), ({"action": "shelve", "by": "U7", "note": "scaffold", "minutes": 480}, ""), ({"action": "acknowledge", "by": "U7"}, ""),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_with_an_answer_is_said(step, word):
+    alert = next(a for r in tell(read_story(SCENARIOS / "S26_lel_12_methane.toml")).alerts.values() for a in r if a.state == "raised")
+    said = wrong_with(Answer(alert=alert.id, **step), alert, "en")
+    assert word in said and bool(said) == bool(word)
 
 
 def test_hostile_text_is_text(page, system):

@@ -13,11 +13,23 @@
 
   function item(a) {
     const li = el("li", `al p${a.priority} ${a.state}`), link = el("a");
-    link.href = a.permit ? `/permit/${encodeURIComponent(a.permit)}?lang=${lang()}` : "#";
+    link.href = `/alert?id=${encodeURIComponent(a.id)}&lang=${lang()}`;
     link.append(el("span", `pri p${a.priority}`, `${SYM[a.priority]} P${a.priority}`), el("span", "t", hms(a.raised)), el("span", "ar", a.point || a.permit), el("span", "m", a.text[lang()]));
     li.append(link); li.dataset.id = a.id; li.dataset.known = a.known; return li;
   }
+  async function answer(button) {
+    const page = $("alert"), said = $("answer"), value = id => ($(id) ? $(id).value.trim() : "");
+    localStorage.setItem("by", value("by")); button.disabled = true;
+    try {
+      const r = await fetch(`/api/answer?lang=${lang()}`, {method: "POST", headers: {"Content-Type": "application/json"},
+        body: JSON.stringify({alert: page.dataset.alert, action: button.dataset.action, by: value("by"), note: value("note"), minutes: Number(value("minutes")) || 0})});
+      said.textContent = (await r.json()).said; said.className = r.ok ? "ok" : "bad";
+    } catch (_) { said.textContent = words().offline; said.className = "bad"; }
+    button.disabled = false;
+  }
   function onAlert(a) {
+    const page = $("alert");
+    if (page && page.dataset.alert === a.id && Number(page.dataset.revision) < a.revision) location.reload();
     const feed = $("feed"); if (!feed) return;
     const old = [...feed.children].find(li => li.dataset.id === a.id);
     const open = ["raised", "acknowledged", "in_progress", "shelved"].includes(a.state);
@@ -100,6 +112,8 @@
     if (!kind()) return setTimeout(go, 50);
     try { window.__words = await (await fetch(`/api/words?lang=${lang()}`)).json(); } catch (_) { window.__words = {}; }
     lastRx = performance.now(); open(); setInterval(tick, 250);
+    document.addEventListener("click", e => { const b = e.target.closest("button.do"); if (b) answer(b); });
+    if ($("by")) $("by").value = localStorage.getItem("by") || "";
     document.addEventListener("keydown", e => { if (e.key === "f" && !e.target.closest("input")) document.documentElement.requestFullscreen(); if (e.key === "l") document.querySelector("header nav a:nth-child(2)").click(); });
   }
   document.readyState === "loading" ? addEventListener("DOMContentLoaded", go) : go();

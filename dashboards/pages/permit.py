@@ -67,7 +67,7 @@ def _fact(f: dict[str, Any], lang: str, zone: str) -> html.Tr:
 
 def _alert(a: dict[str, Any], lang: str, zone: str) -> html.Li:
     refs = [html.A(f"[{i + 1}]", href=f"/evidence?ref={quote(r)}&lang={lang}", title=r) for i, r in enumerate(a["evidence"])]
-    return html.Li([html.Span(f"P{a['priority']} {a['code']}", className=f"pri p{a['priority']}"), html.Span(f"{clock(_ms(a['start']), zone)} {ui('state.' + a['state'], lang)}", className="t"), html.Span([a[lang], " "], className="m"),
+    return html.Li([html.A(f"P{a['priority']} {a['code']}", href=f"/alert?id={quote(a['id'])}&lang={lang}", className=f"pri p{a['priority']}"), html.Span(f"{clock(_ms(a['start']), zone)} {ui('state.' + a['state'], lang)}", className="t"), html.Span([a[lang], " "], className="m"),
                     html.Small([f"{a['edition']} {a['clause']} ({a['confidence']}) ", *refs])], className=f"al p{a['priority']} {a['state']}")  # fmt: skip
 
 
