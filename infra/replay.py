@@ -60,7 +60,7 @@ def _what_if(bodies: Iterator[bytes], name: str, span: tuple[int, int], permits_
     was, would, n, hours = compare(bodies, pack, span, permits_only)
     print(f"{n} entries, {hours:.2f} h of plant time, judged twice in {time.perf_counter() - began:.1f} s")
     if permits_only:
-        print("only permits, people and the site; left out, since they speak of streams that were not told: " + ", ".join(sorted({RULES[i].code for i in SILENCE})))
+        print("only permits, people and the site; left out, since they speak of streams that were not told: verdicts, " + ", ".join(sorted({RULES[i].code for i in SILENCE if i >= 0})))
     print("\n".join(report(was, would, pack, hours)))
     return 0 if was.standing().keys() == would.standing().keys() else 1
 

@@ -35,7 +35,8 @@ VERDICT: Final = -1
 NONE: Final[tuple[Output, ...]] = ()
 KEYS: Final = tuple(f"{r.code}/{r.subject}" for r in RULES)
 PERMIT_RULES: Final = tuple(i for i, r in enumerate(RULES) if r.subject == "permit")
-SILENCE: Final = frozenset(i for i, r in enumerate(RULES) if r.silence)
+SILENCE: Final = frozenset({VERDICT, *(i for i, r in enumerate(RULES) if r.silence)})
+"""What cannot be judged without streams: the rules that speak of what was not heard, and verdicts, which rest on gas, video and the guardian."""
 BROKEN: Final = Rule("SYS-RULE", "site", 2, frozenset(), lambda known, subject: Judged(), "our rule", OURS, "C")
 
 
@@ -56,7 +57,7 @@ class Kernel:
     def __init__(self, site: str, memory: Memory | None = None, left_out: frozenset[int] = frozenset()) -> None:
         self.memory = memory or Memory(Site(site))
         self.left_out = left_out
-        """Rules (their places in the book) that are not asked, since what they ask for is not told."""
+        """Rules (their places in the book; VERDICT: verdicts) that are not asked, since what they ask for is not told."""
         self.known = Known(self.memory.site)
         self.fold = Fold(self.known)
         self._index = {key: i for i, key in enumerate(KEYS)}
@@ -269,6 +270,8 @@ class Kernel:
         """The verdicts of these permits and of those whose worst alert is another than before."""
         permits |= self.moved
         self.moved.clear()
+        if VERDICT in self.left_out:
+            return []
         return [said for permit in sorted(permits & self.memory.site.works.keys()) for said in self._conclude(permit, moment)]
 
     def _conclude(self, permit: str, moment: int) -> list[Output]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import itertools
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from infra.plant.story import read_story
 from infra.plant.tell import tell, timeline
 from infra.rules import AQ2, AQ3, by_code, catalogue, conform, diff, explain, shown_by
 from infra.truth.bench import good, judge_days, make_days
+from infra.truth.days import Truth
 from infra.truth.judged import score_other
 from infra.truth.score import score, wilson
 from streams.alerts import debounce
@@ -294,11 +296,11 @@ def test_a_month_holds_every_code_of_the_book(tmp_path):
     """Each rule has a quirk that breaks it, and a month of the seed in the docs holds it; SYS-RULE alone is our own fault and not the plant's."""
     days = make_days(tmp_path, 30, 60, 2, 0.5)
     assert {r.code for r in RULES} - {t.code for t in days.truths} == set()
+    published = Path("docs/permitbench-truth.jsonl").read_text(encoding="utf-8").splitlines()
+    assert [msgspec.convert(json.loads(line), Truth) for line in published] == days.truths
 
 
 def test_scoring_counts_what_is_missed_and_what_is_false():
-    from infra.truth.days import Truth
-
     alerts = [a for r in tell(read_story(SCENARIOS / "S26_lel_12_methane.toml")).alerts.values() for a in r]
     start = next(a for a in alerts if a.code == "X-GAS-LIM").raised
     right = score([Truth("X-GAS-LIM", "HW-1", start, also=("X-GAS-RISE",))], alerts, 1)

@@ -105,6 +105,7 @@ def truth(folder: Path, days: int, per_day: int, seed: int, share: float, write:
         publish(made, result, write)
     if doc:
         doc.write_text(inserted(doc.read_text(encoding="utf-8"), made, seed, result, n), encoding="utf-8")
+        _write_truth(made, doc.with_name(f"{doc.stem}-truth.jsonl"))
     return 0 if good(result) else 1
 
 
@@ -135,5 +136,9 @@ def publish(days: Days, result: Score, folder: Path) -> None:
         for entry in entries(days):
             envelope = Envelope(entry.site, entry.source, entry.seq, entry.seen, msgspec.Raw(encode(entry.event)), Lane.LIVE, virtual=True)
             f.write(b'{"topic":"%s","message":%s}\n' % (entry.topic.encode(), encode(envelope)))
-    (folder / "truth.jsonl").write_text("".join(json.dumps(msgspec.to_builtins(t)) + "\n" for t in days.truths), encoding="utf-8")
+    _write_truth(days, folder / "truth.jsonl")
     (folder / "score.txt").write_text("\n".join(lines(result)) + "\n", encoding="utf-8")
+
+
+def _write_truth(days: Days, file: Path) -> None:
+    file.write_text("".join(json.dumps(msgspec.to_builtins(t)) + "\n" for t in days.truths), encoding="utf-8")
