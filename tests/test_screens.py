@@ -112,7 +112,7 @@ def test_an_alert_is_answered_on_its_page(page, system, wait, store):
     assert "who you are" in page.locator("#answer").inner_text()
     page.locator("#by").fill("U7")
     page.locator("button[data-action=shelve]").click()
-    page.wait_for_function("document.getElementById('answer').textContent.includes('reason')")
+    page.wait_for_selector("#answer:has-text('reason')")
     page.locator("button[data-action=acknowledge]").click()
     wait("the acknowledgement", lambda: store.rows("SELECT 1 FROM alert_revisions WHERE id = {id:String} AND state = 'acknowledged' AND JSONExtractString(body, 'by') = 'U7'", {"id": alert}), 30, system)
     page.wait_for_selector("#alert-state:has-text('acknowledged')", timeout=20_000)
