@@ -30,6 +30,8 @@ async def layout(id: str = "", lang: str = "zh", theme: str = "light", **_: Any)
         rows = []
     if alert is None:
         return message(ui("not_found" if not rows else "alert_old", lang, what=id), lang, theme, path)
+    if not rows or rows[0]["revision"] < alert.revision:  # the archive is a second behind
+        rows = [{"known": dt.datetime.fromtimestamp(alert.known / 1000, dt.UTC), "state": alert.state, "priority": alert.priority, "by": alert.by, **alert.text}, *rows]
     zone = here.plant.timezone if here.plant else "Asia/Shanghai"
     body = html.Main([_head(alert, lang, zone), _form(alert, lang), html.Div([html.H2(ui("history", lang)), html.Table(html.Tbody([_row(r, lang, zone) for r in rows]))], className="panel")],
                      className="permit alert", id="alert", **{"data-alert": id, "data-revision": str(alert.revision)})  # type: ignore[arg-type] # fmt: skip
@@ -60,4 +62,4 @@ def _form(a: Alert, lang: str) -> html.Div:
 
 def _row(r: dict[str, Any], lang: str, zone: str) -> html.Tr:
     at = r["known"] if r["known"].tzinfo else r["known"].replace(tzinfo=dt.UTC)
-    return html.Tr([html.Td(clock(int(at.timestamp() * 1000), zone, day=True)), html.Td(f"P{r['priority']}"), html.Td(ui(f"state.{r['state']}", lang)), html.Td(r["by"]), html.Td(r[lang])])
+    return html.Tr([html.Td(clock(int(at.timestamp() * 1000), zone, day=True), className="t"), html.Td(f"P{r['priority']}"), html.Td(ui(f"state.{r['state']}", lang)), html.Td(r["by"]), html.Td(r[lang])])
