@@ -10,8 +10,8 @@ LONG = 28 * 24 * HOUR
 """How much longer what counts over weeks is kept: photos, violations, closed hazards."""
 
 
-def forget(site: Site, horizon: int) -> None:
-    """Lets go of what ended before the horizon (ms)."""
+def forget(site: Site, horizon: int, long: bool = True) -> None:
+    """Lets go of what ended before the horizon (ms). `long`: also of what is kept for weeks, which is much and need not be looked at every few hours."""
     _telemetry(site, horizon)
     for person in site.people.values():
         _person(person, horizon)
@@ -19,6 +19,8 @@ def forget(site: Site, horizon: int) -> None:
     for signed in site.signed.values():
         signed[:] = [row for row in signed if row[0] >= horizon]
     _facts(site, horizon)
+    if long:
+        _kept_long(site, horizon - LONG)
 
 
 def _telemetry(site: Site, horizon: int) -> None:
@@ -79,15 +81,18 @@ def _facts(site: Site, horizon: int) -> None:
 
     site.warnings = [f for f in site.warnings if ended(f) >= horizon]
     site.specials = [f for f in site.specials if ended(f) >= horizon]
-    site.probes = [f for f in site.probes if f.event.at >= horizon - LONG][-5000:]
     site.registries = site.registries[-8:]
     site.productions = {k: v for k, v in site.productions.items() if ended(v[-1]) >= horizon}
     site.activities = {k: v for k, v in site.activities.items() if not (isinstance(v[-1].event, Activity) and v[-1].event.phase == "end" and v[-1].event.at < horizon)}
-    site.hazards = {k: v for k, v in site.hazards.items() if not (isinstance(v[-1].event, Hazard) and v[-1].event.state == "closed" and v[-1].event.at < horizon - LONG)}
-    site.photos = {k: v for k, v in site.photos.items() if v[-1].event.at >= horizon - LONG}
     site.actions = {k: kept for k, v in site.actions.items() if (kept := [f for f in v if f.event.at >= horizon])}
     site.done = {k: v for k, v in site.done.items() if v[-1].event.at >= horizon}
     for devices in (site.devices, site.equipment, site.contractors):
         for facts in devices.values():
             del facts[:-8]
-    site.analysts = {k: v for k, v in site.analysts.items() if v[-1].event.at >= horizon - LONG}
+
+
+def _kept_long(site: Site, horizon: int) -> None:
+    site.probes = [f for f in site.probes if f.event.at >= horizon][-5000:]
+    site.hazards = {k: v for k, v in site.hazards.items() if not (isinstance(v[-1].event, Hazard) and v[-1].event.state == "closed" and v[-1].event.at < horizon)}
+    site.photos = {k: v for k, v in site.photos.items() if v[-1].event.at >= horizon}
+    site.analysts = {k: v for k, v in site.analysts.items() if v[-1].event.at >= horizon}

@@ -27,7 +27,8 @@ from streams.times import HOUR, SECOND, Stamp
 from streams.work import Hole, Site, Work
 
 KEEP: Final = 48 * HOUR
-FORGET: Final = 4 * HOUR
+FORGET: Final = 6 * HOUR
+DAY: Final = 24 * HOUR
 BLIND: Final = 5 * SECOND
 ASIDE: Final = frozenset({"near", "asked", "post", "prepared", "evidence", "weather", "process", "site"})
 """Causes that a permit's verdict does not ask: what they change comes to it as alerts."""
@@ -139,7 +140,7 @@ class Kernel:
         if tick.at <= site.now:
             return []
         if tick.at // FORGET != site.now // FORGET:
-            self._forget(tick.at - KEEP)
+            self._forget(tick.at - KEEP, tick.at // DAY != site.now // DAY)
         dirty: Dirty = set()
         if site.now and (tick.at - site.now - tick.idle > BLIND or tick.behind > BLIND):
             site.blind.add(min(site.now, tick.at - tick.behind), tick.at)
@@ -338,12 +339,12 @@ class Kernel:
         if armed is None or armed > at:
             self._arm(i, name, key, at)
 
-    def _forget(self, horizon: int) -> None:
+    def _forget(self, horizon: int, long: bool) -> None:
         """Lets go of what ended two days ago and no known permit's work asks for, so that memory is bounded by open permits, devices and people."""
         for permit in [p for p in self.memory.site.works if self._is_over(p, horizon)]:
             self._drop(permit)
         started = [s.at for permit in self.memory.site.works if (s := self.known.course(permit).started)]
-        forget(self.memory.site, min([horizon, *(at - HOUR for at in started)]))
+        forget(self.memory.site, min([horizon, *(at - HOUR for at in started)]), long)
 
     def _is_over(self, permit: str, horizon: int) -> bool:
         course = self.known.course(permit)
