@@ -30,11 +30,12 @@ def type_name(code: str, lang: str) -> str:
 
 def shell(title: str, lang: str, theme: str, path: str, body: Any, kind: str = "") -> html.Div:
     """The frame of a page: title, plant clock, state of the connection, language, theme."""
+    path += "&" if "?" in path else "?"
     other, dark = ("en" if lang == "zh" else "zh"), ("light" if theme == "dark" else "dark")
     bar = html.Header([
         html.Strong(title, className="title"),
-        html.Nav([html.A(ui("wall", lang), href=f"/wall?lang={lang}&theme={theme}"), html.A("EN" if lang == "zh" else "中文", href=f"{path}?lang={other}&theme={theme}"),
-                  html.A("◐", href=f"{path}?lang={lang}&theme={dark}", title="theme")]),
+        html.Nav([html.A(ui("wall", lang), href=f"/wall?lang={lang}&theme={theme}"), html.A("EN" if lang == "zh" else "中文", href=f"{path}lang={other}&theme={theme}"),
+                  html.A("◐", href=f"{path}lang={lang}&theme={dark}", title="theme")]),
         html.Span("—", id="clock", className="clock"),
         html.Span([html.I(className="dot"), html.Span("…", id="conn-state"), " · ", ui("age", lang), " ", html.B("—", id="conn-age")], id="conn", className="conn", role="status"),
     ])  # fmt: skip

@@ -10,11 +10,11 @@ LONG = 28 * 24 * HOUR
 """How much longer what counts over weeks is kept: photos, violations, closed hazards."""
 
 
-def forget(site: Site, horizon: int, long: bool = True) -> None:
-    """Lets go of what ended before the horizon (ms). `long`: also of what is kept for weeks, which is much and need not be looked at every few hours."""
+def forget(site: Site, horizon: int, scans: int, long: bool = True) -> None:
+    """Lets go of what ended before the horizon (ms), and of scans before `scans`: who came in must not be remembered longer than the permit because of which he came. `long`: also of what is kept for weeks, which is much and need not be looked at every few hours."""
     _telemetry(site, horizon)
     for person in site.people.values():
-        _person(person, horizon)
+        _person(person, horizon, scans)
     site.visitors = {door: kept for door, workers in site.visitors.items() if (kept := [w for w in workers if w in site.people and site.people[w].scans])}
     for signed in site.signed.values():
         signed[:] = [row for row in signed if row[0] >= horizon]
@@ -58,10 +58,10 @@ def _telemetry(site: Site, horizon: int) -> None:
         comer.late.forget(horizon)
 
 
-def _person(person: Person, horizon: int) -> None:
-    for facts in (person.scans, person.tag):
-        if facts and facts[0].event.at < horizon:
-            facts[:] = [f for f in facts if f.event.at >= horizon]
+def _person(person: Person, horizon: int, scans: int) -> None:
+    for facts, since in ((person.scans, scans), (person.tag, horizon)):
+        if facts and facts[0].event.at < since:
+            facts[:] = [f for f in facts if f.event.at >= since]
     person.places = [p for p in person.places if p[0] >= horizon]
     if person.records:
         person.records = [f for f in person.records if f.event.at >= horizon - 4 * LONG or (isinstance(f.event, Record) and f.event.what == "practice")][-200:]

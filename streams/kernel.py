@@ -17,6 +17,7 @@ from streams.forget import forget
 from streams.outputs import Alert, Output, Verdict
 from streams.rules import BY_CAUSE, RULES
 from streams.rules.access import LATELY, decide
+from streams.rules.limits import CONFINED
 from streams.rules.quality import OURS
 from streams.rules.rule import Finding, Judged, Known, Rule, Subject, wake_at
 from streams.rules.verdict import barriers, checks, light, next_look, outcome, times
@@ -30,7 +31,7 @@ KEEP: Final = 48 * HOUR
 FORGET: Final = 6 * HOUR
 DAY: Final = 24 * HOUR
 BLIND: Final = 5 * SECOND
-ASIDE: Final = frozenset({"near", "asked", "post", "prepared", "evidence", "weather", "process", "site"})
+ASIDE: Final = frozenset({"near", "asked", "dark", "post", "prepared", "evidence", "weather", "process", "site"})
 """Causes that a permit's verdict does not ask: what they change comes to it as alerts."""
 VERDICT: Final = -1
 NONE: Final[tuple[Output, ...]] = ()
@@ -133,7 +134,7 @@ class Kernel:
         """We were blind for a while: what looked like silence of a device may have been ours."""
         site = self.memory.site
         dirty.add(("site", site.site, "dark"))
-        dirty.update(("permit", permit, "dark") for permit in site.works if self.known.course(permit).started)
+        dirty.update(("permit", permit, "dark") for permit in site.works if self.known.course(permit).at_work(site.now))
 
     def _tick(self, tick: Tick) -> list[Output]:
         site = self.memory.site
@@ -343,13 +344,17 @@ class Kernel:
         """Lets go of what ended two days ago and no known permit's work asks for, so that memory is bounded by open permits, devices and people."""
         for permit in [p for p in self.memory.site.works if self._is_over(p, horizon)]:
             self._drop(permit)
-        started = [s.at for permit in self.memory.site.works if (s := self.known.course(permit).started)]
-        forget(self.memory.site, min([horizon, *(at - HOUR for at in started)]), long)
+        courses = [c for permit in self.memory.site.works if (c := self.known.course(permit)).started and c.request]
+        started = [max(c.started.at, c.request.valid_from - LATELY) - HOUR for c in courses if c.started and c.request]
+        confined = [at for at, c in zip(started, courses, strict=True) if c.type == CONFINED]
+        forget(self.memory.site, min([horizon, *started]), min([horizon, *confined]), long)
 
     def _is_over(self, permit: str, horizon: int) -> bool:
         course = self.known.course(permit)
         if course.accepted:
             return max(course.accepted.at, course.valid_to or 0) < horizon - LATELY
+        if course.request is None:
+            return max((f.event.at for facts in self.memory.site.works[permit].facts.values() for f in facts), default=0) < horizon
         return course.valid_to is not None and course.valid_to < horizon - (0 if course.ended else 28 * 24 * HOUR)
 
     def _drop(self, permit: str) -> None:

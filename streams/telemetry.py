@@ -127,6 +127,8 @@ class Telemetry:
                 dirty.add(("channel", channel.tag, "process"))
                 for point in self.known.atlas.points_of_tag.get(channel.tag, ()):
                     dirty.update(("permit", permit, "process") for permit in self.known.site.at_point.get(point, ()))
+                if channel.kind == "isolation":
+                    dirty.update(("permit", permit, "process") for permit, work in self.known.site.works.items() if work.isolations)
 
     def _sampled(self, ref: str, at: int, values: list[float | None], plan: Plan) -> None:
         site, atlas = self.known.site, self.known.atlas

@@ -211,10 +211,11 @@ def judge_gap(known: Known, permit: str) -> Judged:
 
 def _next_gap(known: Known, course: Course) -> int | None:
     """When a channel could have been silent for too long; a frame after a silence asks by itself."""
-    limit, now, start = known.terms().ms["stream_gap"], known.now, course.started.at if course.started else 0
+    limit, now = known.terms().ms["stream_gap"], known.now
+    start = max((lo for lo, _ in course.working(now)), default=now)
     dues: list[int | None] = []
     for tag in gas_tags(known, course):
-        quiet = [now - (b - a - known.site.dark(a, b)) + limit + 1 for a, b in unseen(known.site, tag, max(start, now - 2 * limit), now) if b >= now]
+        quiet = [now - (b - a - known.site.dark(a, b)) + limit + 1 for a, b in unseen(known.site, tag, start, now) if b >= now]
         dues.append(next((due if due > now else None for due in quiet), now + limit))
     return wake_at(*dues)
 
@@ -326,5 +327,5 @@ RULES = (
     Rule("X-GAS-LIM", "permit", 1, STREAM, judge_limit, "5.3.2, 6.4; AQ 3064.2 5.9.3", GB, "A", "", ("S26", "S27", "S29", "S64", "S70"), prompt=True),
     Rule("X-GAS-LIM", "area", 1, frozenset({"gas", "device"}), judge_area, "level 1", "GB/T 50493-2019", "B", "", ("S74",), prompt=True),
     Rule("X-GAS-RISE", "permit", 2, STREAM, judge_rise, "5.3.2 (half of the limit: our figure)", GB, "C", "", ("S26", "S27"), prompt=True),
-    Rule("X-GAS-GAP", "permit", 2, STREAM, judge_gap, "5.3.1 d), 6.5; AQ 3064.2 5.9.4", GB, "A", "", ("S31",), silence=True),
+    Rule("X-GAS-GAP", "permit", 2, STREAM | {"dark"}, judge_gap, "5.3.1 d), 6.5; AQ 3064.2 5.9.4", GB, "A", "", ("S31",), silence=True),
 )

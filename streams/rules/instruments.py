@@ -79,8 +79,10 @@ def _in_unit(known: Known, result: GasResult, channel: Channel) -> float | None:
 def judge_frozen(known: Known, tag: str) -> Judged:
     """DQ-FROZEN: the same reading to three decimals for half an hour, or exactly zero for hours while a neighbour moves."""
     channel, series = known.atlas.channels.get(tag), known.site.series.get(tag)
-    if channel is None or series is None or channel.kind not in GASES or not series.constant.last:
+    if channel is None or series is None or channel.kind not in GASES:
         return NOTHING
+    if not series.constant.last:
+        return Judged(wake=known.now + 5 * MINUTE)
     same, terms = series.constant, known.terms()
     since = same.other or known.site.began
     fine = round(same.value * 1000) % 10 != 0

@@ -158,7 +158,7 @@ def judge_chain(known: Known, site: str) -> Judged:
 
 RULES = (
     Rule("DQ-SILENT", "channel", 3, frozenset({"gas"}), judge_channel, "a blind sensor is a safety alert: our rule", OURS, "C", "", ("S62",), silence=True),
-    Rule("DQ-SILENT", "permit", 2, frozenset({"permit", "guard"}), judge_tag, "AQ 3064.3 7.2.1 (upload 30/min)", "AQ 3064.3-2025", "A", "", ("S19",), silence=True),
+    Rule("DQ-SILENT", "permit", 2, frozenset({"permit", "guard", "seen", "clock", "dark"}), judge_tag, "AQ 3064.3 7.2.1 (upload 30/min)", "AQ 3064.3-2025", "A", "", ("S19",), silence=True),
     Rule("DQ-UNBOUND", "permit", 3, frozenset({"permit"}), judge_unbound, "our rule", OURS, "C", "", ("U01",)),
     Rule("DQ-CLOCK", "device", 3, frozenset({"clock"}), judge_clock, "our figure", OURS, "C", "", ("S09",)),
     Rule("DQ-SEQ", "series", 3, frozenset({"holes"}), judge_holes, "our rule", OURS, "C", "", ("R-SEQ",)),

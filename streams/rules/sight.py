@@ -28,7 +28,7 @@ def _seen(behaviour: str, code: str) -> Callable[[Known, str], Judged]:
         found, wakes = [], []
         for first, last, ref in zip(sights.first, sights.last, sights.ref, strict=True):
             if last - first < LASTS.get(code, 0):
-                wakes.append(known.now + SECOND if last + 10 * SECOND > known.now else None)
+                wakes.append(known.now + SECOND if last + sights.join >= known.now else None)
                 continue
             job = next((c for c in known.at(point) if c.started and c.started.at <= first and (c.finished is None or c.finished.at >= first)), None)
             numbers = {"point": point, "since": known.clock(first), "permit": job.permit if job else "—"}

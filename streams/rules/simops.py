@@ -12,7 +12,7 @@ from streams.plant import Point
 from streams.rules.gas import GB, SUSPEND
 from streams.rules.limits import BLINDING, CONFINED, HEIGHT, HOT, LIFTING, POWER
 from streams.rules.permit import OURS
-from streams.rules.rule import NOTHING, Cause, Finding, Judged, Known, Rule
+from streams.rules.rule import NOTHING, Cause, Finding, Judged, Known, Rule, wake_at
 
 CAUSES: frozenset[Cause] = frozenset({"permit", "near", "seen"})
 ASKED: frozenset[Cause] = frozenset({"permit", "asked"})
@@ -232,7 +232,7 @@ def judge_production(known: Known, permit: str) -> Judged:
     equipment = (course.request.equipment if course.request else "") or (course.point.equipment if course.point else "")
     if span is None or not equipment:
         return NOTHING
-    found = []
+    found, wakes = [], []
     for order, facts in sorted(known.site.productions.items()):
         plan = facts[-1].event
         if not isinstance(plan, Production) or plan.equipment != equipment or plan.cancelled:
@@ -240,10 +240,11 @@ def judge_production(known: Known, permit: str) -> Judged:
         declared = span[1] if span[1] is not None else max(course.valid_to or 0, known.now)
         if plan.since < declared and plan.until > span[0]:
             start, end = max(span[0], plan.at), _earlier(span[1], plan.until if known.now >= plan.until else None)
+            wakes.append(plan.until if known.now < plan.until else None)
             if end is None or end > start:
                 numbers = {"permit": permit, "order": order, "equipment": equipment, "since": known.clock(plan.since), "until": known.clock(plan.until)}
                 found.append(Finding(start, (facts[-1].ref, course.request_ref), end, numbers=numbers, permit=permit, point=course.point_id))
-    return Judged(tuple(found))
+    return Judged(tuple(found), wake_at(*wakes))
 
 
 RULES = (

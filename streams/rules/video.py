@@ -130,7 +130,7 @@ def _next_told(known: Known, course: Course, seen: Film, most: int) -> int | Non
     """When what indexes have not told yet could be too much of an hour, or has been told to the end; what is already too much goes on until a camera says otherwise."""
     now, delay = known.now, known.site.policy.index_delay * SECOND
     if not seen.unknown:
-        return None
+        return now + delay + 1 if course.at_work(now) else None
     last = course.finished.at + delay + 1 if course.finished else None
     a = seen.unknown[0][0]
     lost = sum(max(0, d - max(c, a - HOUR)) for c, d in seen.missing)
@@ -145,7 +145,7 @@ def _next_off(known: Known, course: Course, seen: Film, most: int) -> int | None
     if not course.at_work(now):
         return None
     names = course.point.cameras if course.point else []
-    off = [c for n in names if (c := known.site.cameras.get(n)) and any(b + JOIN_BEAT >= now for _, b in c.off)]
+    off = [c for n in names if (c := known.site.cameras.get(n)) and any(b - known.site.offset(n)[0] + JOIN_BEAT >= now for _, b in c.off)]
     if not off:
         return None
     gap = next((a for a, b in seen.missing if b >= now), None)
