@@ -13,6 +13,7 @@ from msgspec import Struct
 from dashboards.board import Board
 from streams.life import LONGEST_SHELF
 from streams.outputs import Alert
+from streams.rules import RULES
 from streams.texts import ui
 
 OFFERED = {
@@ -20,6 +21,8 @@ OFFERED = {
     "cleared": ("verify", "close"), "verified": ("close",),
 }  # fmt: skip
 """What may follow a state."""
+FLEETING = frozenset(r.code for r in RULES if r.fleeting)
+TOKEN = "PERMITWATCH_TOKEN_OPERATOR"
 NAME = re.compile(r"[\w.-]{1,40}")
 MINUTE = 60_000
 
@@ -34,16 +37,20 @@ class Answer(Struct, forbid_unknown_fields=True):
     minutes: int = 0
 
 
-def offered(state: str) -> tuple[str, ...]:
-    """The steps that a person may take from a state."""
-    return OFFERED.get(state, ())
+def offered(alert: Alert) -> tuple[str, ...]:
+    """The steps that a person may take; none where this process was given no right to answer, or where the kernel has let go of what is over."""
+    if not os.environ.get(TOKEN) or (alert.end is not None and alert.code in FLEETING):
+        return ()
+    return OFFERED.get(alert.state, ())
 
 
 def wrong_with(answer: Answer, alert: Alert | None, lang: str) -> str:
     """What is wrong with an answer, in words; empty if nothing is."""
     if alert is None:
         return ui("not_found", lang, what=answer.alert)
-    if answer.action not in offered(alert.state):
+    if not os.environ.get(TOKEN):
+        return ui("answer.off", lang)
+    if answer.action not in offered(alert):
         return ui("answer.late", lang, state=ui(f"state.{alert.state}", lang))
     if not NAME.fullmatch(answer.by):
         return ui("answer.who", lang)
@@ -62,7 +69,7 @@ async def give(answer: Answer, board: Board, lang: str) -> tuple[int, str]:
     event: dict[str, Any] = {"at": now, "alert": answer.alert, "action": answer.action, "by": answer.by, "note": answer.note.strip()}
     if answer.action == "shelve":
         event["until"] = now + answer.minutes * MINUTE
-    door, token = os.environ.get("PERMITWATCH_DOOR", "http://127.0.0.1:8090"), os.environ.get("PERMITWATCH_TOKEN_OPERATOR", "")
+    door, token = os.environ.get("PERMITWATCH_DOOR", "http://127.0.0.1:8090"), os.environ[TOKEN]
     try:
         async with httpx.AsyncClient(timeout=5, trust_env=False) as client:
             said = await client.post(f"{door}/events/action", json=event, headers={"authorization": f"Bearer {token}"})

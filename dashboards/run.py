@@ -28,6 +28,7 @@ from dashboards.theme import tokens_css
 
 TOPICS = ("alerts", "jobs", "pulse", "heat")
 COOKIE = "permitwatch"
+LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
 def application(live: Live, token: str = "") -> FastAPI:
@@ -50,6 +51,8 @@ def application(live: Live, token: str = "") -> FastAPI:
 
     @server.middleware("http")
     async def guard(request: Request, go: Any) -> Response:
+        if not token and request.url.hostname not in LOOPBACK:
+            return JSONResponse({"error": "without a screen token only this machine itself is served"}, 403)
         if token and request.url.path != "/healthz" and not hmac.compare_digest(request.cookies.get(COOKIE, ""), token):
             if hmac.compare_digest(request.query_params.get("token", ""), token):
                 entered = RedirectResponse(str(request.url.remove_query_params("token")))

@@ -109,10 +109,19 @@ def _forgotten(told: Told, current: list[Finding], horizon: int, moment: int) ->
 
 def _end(told: Told, first: int, last: int, moment: int) -> list[Alert]:
     """Alerts that are over without a word about when; the next time is another alert."""
-    out = [msgspec.structs.replace(old, state="closed" if old.state == "closed" else "cleared", revision=old.revision + 1, known=moment, end=max(old.start, moment), announce=False) for old in told.alerts[first:last]]
+    out = [_over(old, moment) for old in told.alerts[first:last]]
     told.gone += len(out)
     del told.alerts[first:last]
     return out
+
+
+def _over(old: Alert, moment: int) -> Alert:
+    return msgspec.structs.replace(old, state="closed" if old.state == "closed" else "cleared", revision=old.revision + 1, known=moment, end=max(old.start, moment), announce=False)
+
+
+def ended(told: Told, moment: int) -> list[Alert]:
+    """The last word about alerts that are let go while they stand."""
+    return [_over(old, moment) for old in told.alerts if old.end is None]
 
 
 def _priority(rule: Rule, finding: Finding, setting: Setting) -> int:

@@ -132,8 +132,10 @@ class Course:
         return "issued" if self.issued else "requested"
 
     def over_by(self, now: int) -> int:
-        """The end of work as far as it is known: Te, or now."""
-        return self.finished.at if self.finished else now
+        """The end of work as far as it is known: Te, the end of the permit, or now."""
+        if self.finished:
+            return self.finished.at
+        return now if self.over_at is None else min(now, self.over_at)
 
     def working(self, now: int) -> Iterator[tuple[int, int]]:
         """The spans of work itself, from Ts to Te or now, without the recorded interruptions."""

@@ -251,6 +251,7 @@ class Fold:
         match event:
             case e.Scan():
                 changed, cause = remember(person.scans, fact), "scan"
+                dirty.update(("permit", c.permit, "scan") for c in self._behind(event) if c.type != CONFINED)
                 for permit in list(self._entered(event)):
                     before = self.known.courses.pop(permit).started
                     dirty.add(("permit", permit, "scan" if self.known.course(permit).started == before else "seen"))
@@ -288,11 +289,12 @@ class Fold:
             del active[:-8]
 
     def _entered(self, event: e.Scan) -> Iterator[str]:
+        return (course.permit for course in self._behind(event) if course.type == CONFINED and course.request)
+
+    def _behind(self, event: e.Scan) -> Iterator[Course]:
+        """The courses of the permits at the work points behind a door."""
         door = self.known.atlas.doors.get(event.door)
-        for point in door.points if door else ():
-            for course in self.known.at(point):
-                if course.type == CONFINED and course.request:
-                    yield course.permit
+        return (course for point in (door.points if door else ()) for course in self.known.at(point))
 
     def _contractor(self, fact: Fact, event: e.Contractor, dirty: Dirty) -> None:
         if remember(self.known.site.contractors.setdefault(event.contractor, []), fact):
@@ -403,6 +405,10 @@ class Fold:
         if before != pack:
             insort(packs, Force(since, ref, pack), key=lambda f: (f.since, f.ref))
             self.known.packs_changed()
+
+    def judge_by_another_pack(self, dirty: Dirty) -> None:
+        """A pack comes into force: limits are prepared anew, and every rule looks again."""
+        self._all(dirty)
 
     def _all(self, dirty: Dirty) -> None:
         site = self.known.site

@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
-from streams.alerts import Told, commands, open_alerts, settle, stands
+from streams.alerts import Told, commands, ended, open_alerts, settle, stands
 from streams.events import Action, Entry, Requested, SourceSaid, Step, Tick
 from streams.fold import Fold
 from streams.forget import forget
@@ -140,8 +140,9 @@ class Kernel:
         site = self.memory.site
         if tick.at <= site.now:
             return []
+        over: list[Output] = []
         if tick.at // FORGET != site.now // FORGET:
-            self._forget(tick.at - KEEP, tick.at // DAY != site.now // DAY)
+            over = self._forget(tick.at, tick.at // DAY != site.now // DAY)
         dirty: Dirty = set()
         if site.now and (tick.at - site.now - tick.idle > BLIND or tick.behind > BLIND):
             site.blind.add(min(site.now, tick.at - tick.behind), tick.at)
@@ -150,16 +151,22 @@ class Kernel:
         if beat and tick.at - beat.heard.last[-1] > 3 * BLIND:
             site.blind.add(beat.heard.last[-1], tick.at)
             self._darkened(dirty)
-        site.now, site.virtual = tick.at, tick.virtual
+        before, site.now, site.virtual = site.now, tick.at, tick.virtual
+        if len(site.packs) > 1 and any(before < force.since <= tick.at for force in site.packs):
+            self.fold.judge_by_another_pack(dirty)
         out = self._judge_all(dirty, tick.at) if dirty else []
-        return out + self._due(tick.at)
+        return over + out + self._due(tick.at)
 
     def advance(self, to: int) -> list[Output]:
         """Tells the seconds up to `to` (ms) in which something is due, as a clock that missed none would have: for facts that are judged again."""
         out: list[Output] = []
-        while (due := self._next_due()) is not None and (at := -(-due // SECOND) * SECOND) <= to:
+        while (due := wake_at(self._next_due(), self._next_pack())) is not None and (at := -(-due // SECOND) * SECOND) <= to:
             out += self._tick(Tick(at=at, idle=at, virtual=True))
         return out + self._tick(Tick(at=to // SECOND * SECOND, idle=to, virtual=True))
+
+    def _next_pack(self) -> int | None:
+        packs = self.memory.site.packs
+        return min((force.since for force in packs if force.since > self.memory.site.now), default=None) if len(packs) > 1 else None
 
     def _next_due(self) -> int | None:
         while self.heap and self.memory.armed.get(self._key(*self.heap[0][1:])) != self.heap[0][0]:
@@ -340,14 +347,15 @@ class Kernel:
         if armed is None or armed > at:
             self._arm(i, name, key, at)
 
-    def _forget(self, horizon: int, long: bool) -> None:
+    def _forget(self, now: int, long: bool) -> list[Output]:
         """Lets go of what ended two days ago and no known permit's work asks for, so that memory is bounded by open permits, devices and people."""
-        for permit in [p for p in self.memory.site.works if self._is_over(p, horizon)]:
-            self._drop(permit)
+        horizon = now - KEEP
+        over = [alert for permit in [p for p in self.memory.site.works if self._is_over(p, horizon)] for alert in self._drop(permit, now)]
         courses = [c for permit in self.memory.site.works if (c := self.known.course(permit)).started and c.request]
         started = [max(c.started.at, c.request.valid_from - LATELY) - HOUR for c in courses if c.started and c.request]
         confined = [at for at, c in zip(started, courses, strict=True) if c.type == CONFINED]
         forget(self.memory.site, min([horizon, *started]), min([horizon, *confined]), long)
+        return list(over)
 
     def _is_over(self, permit: str, horizon: int) -> bool:
         course = self.known.course(permit)
@@ -357,7 +365,8 @@ class Kernel:
             return max((f.event.at for facts in self.memory.site.works[permit].facts.values() for f in facts), default=0) < horizon
         return course.valid_to is not None and course.valid_to < horizon - (0 if course.ended else 28 * 24 * HOUR)
 
-    def _drop(self, permit: str) -> None:
+    def _drop(self, permit: str, now: int) -> list[Alert]:
+        """Forgets a permit; what still stood about it is over."""
         site = self.memory.site
         for table, names in ((site.at_point, list(site.at_point)), (site.named, _names(site.works[permit])), (site.watched, _names(site.works[permit]))):
             for name in names:
@@ -370,9 +379,12 @@ class Kernel:
         self.known.fixed.pop(permit, None)
         self.memory.verdicts.pop(permit, None)
         self.standing.pop(permit, None)
-        for i in (*range(len(RULES)), VERDICT):
+        over: list[Alert] = []
+        for i in (*PERMIT_RULES, VERDICT):
             self.memory.armed.pop(self._key(i, permit), None)
-            self.memory.told.pop(self._key(i, permit), None)
+            if told := self.memory.told.pop(self._key(i, permit), None):
+                over += ended(told, now)
+        return over
 
     # ---- questions ----------------------------------------------------------------------------------------------
 

@@ -114,6 +114,7 @@ SCREENS: Final[dict[str, tuple[str, str]]] = {
     "alert_old": ("{what} 已结束超过一小时,见作业票或分析库", "{what} ended more than an hour ago; see its permit or the analysts' tables"),
     "answer": ("处置", "answer"), "answer.by": ("工号", "your ID"), "answer.note": ("说明", "note"), "answer.minutes": ("搁置分钟", "minutes to shelve"),
     "answer.none": ("此状态下没有需要做的事", "nothing is to be done in this state"), "answer.taken": ("已受理,几秒内可见", "taken; it shows within seconds"),
+    "answer.off": ("此屏幕未获授权处置(未设置 PERMITWATCH_TOKEN_OPERATOR)", "this screen may not answer: PERMITWATCH_TOKEN_OPERATOR is not set"),
     "answer.late": ("报警现在的状态是“{state}”,此操作已不适用", "the alert is “{state}” by now; this step no longer applies"), "answer.who": ("请填写工号(字母、数字、点、横线,最多 40 个)", "say who you are: letters, digits, dots and dashes, 40 at most"),
     "answer.reason": ("搁置必须写明原因", "shelving needs a reason"), "answer.shelf": ("搁置 1 到 {most} 分钟", "shelve for 1 to {most} minutes"),
     "answer.door": ("接入服务没有应答,未受理;请用电话报告", "the door does not answer; not taken. Report by phone"), "answer.refused": ("接入服务拒绝:", "the door refused:"),

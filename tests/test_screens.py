@@ -126,6 +126,7 @@ def test_an_answer_from_elsewhere_is_refused(system):
     base = f"http://127.0.0.1:{system.ports.dashboards}/api/answer?lang=en"
     step = {"alert": "X", "action": "close", "by": "U7"}
     assert httpx.post(base, json=step, headers={"sec-fetch-site": "cross-site"}).status_code == 403
+    assert httpx.post(base, json=step, headers={"host": "evil.example"}).status_code == 403
     assert httpx.post(base, content="{}", headers={"content-type": "application/json"}).status_code == 400
     assert (said := httpx.post(base, json=step)).status_code == 422 and "not found" in said.json()["said"]
 
@@ -137,10 +138,13 @@ def test_an_answer_from_elsewhere_is_refused(system):
         ({"action": "shelve", "by": "U7", "note": "scaffold", "minutes": 481}, "480"), ({"action": "shelve", "by": "U7", "note": "scaffold", "minutes": 480}, ""), ({"action": "acknowledge", "by": "U7"}, ""),
     ],
 )  # fmt: skip
-def test_what_is_wrong_with_an_answer_is_said(step, word):
+def test_what_is_wrong_with_an_answer_is_said(step, word, monkeypatch):
+    monkeypatch.setenv("PERMITWATCH_TOKEN_OPERATOR", "x")
     alert = next(a for r in tell(read_story(SCENARIOS / "S26_lel_12_methane.toml")).alerts.values() for a in r if a.state == "raised")
     said = wrong_with(Answer(alert=alert.id, **step), alert, "en")
     assert word in said and bool(said) == bool(word)
+    monkeypatch.delenv("PERMITWATCH_TOKEN_OPERATOR")
+    assert "may not answer" in wrong_with(Answer(alert=alert.id, **step), alert, "en")
 
 
 def test_hostile_text_is_text(page, system):

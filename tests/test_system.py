@@ -123,7 +123,7 @@ def test_what_if_of_permits_alone_leaves_out_streams_and_what_speaks_of_silence(
     assert replay("clickhouse", "", f"http://default@127.0.0.1:{system.ports.sql}", None, None, "", None, str(file), permits_only=True) == 1
     out = capsys.readouterr().out.splitlines()
     stays, comes, goes, _ = map(int, next(line.split()[1:] for line in out if line.split()[:1] == ["GAS-STALE"]))
-    assert stays > 0 and goes < stays < comes
+    assert comes > goes and stays + comes > 10
     assert not [line for line in out if line.split()[:1] in (["DQ-SILENT"], ["X-T4"], ["X-UNWATCHED"])]
     assert any("left out" in line and "DQ-SILENT" in line for line in out)
 

@@ -50,10 +50,10 @@ def _head(a: Alert, lang: str, zone: str) -> html.Section:
 
 
 def _form(a: Alert, lang: str) -> html.Div:
-    buttons = [html.Button(ui(f"do.{action}", lang), className="do", **{"data-action": action}) for action in offered(a.state)]  # type: ignore[arg-type]
+    buttons = [html.Button(ui(f"do.{action}", lang), className="do", **{"data-action": action}) for action in offered(a)]  # type: ignore[arg-type]
     if not buttons:
         return html.Div(html.P(ui("answer.none", lang)), className="panel")
-    shelf = [html.Label([ui("answer.minutes", lang), html.Datalist([html.Option(value=str(m)) for m in SHELF], id="minutes-list"), dcc.Input(id="minutes", value="60", inputMode="numeric", list="minutes-list")])] if "shelve" in offered(a.state) else []
+    shelf = [html.Label([ui("answer.minutes", lang), html.Datalist([html.Option(value=str(m)) for m in SHELF], id="minutes-list"), dcc.Input(id="minutes", value="60", inputMode="numeric", list="minutes-list")])] if "shelve" in offered(a) else []
     return html.Div([
         html.H2(ui("answer", lang)), html.Label([ui("answer.by", lang), dcc.Input(id="by", maxLength=40)]), html.Label([ui("answer.note", lang), dcc.Input(id="note", maxLength=200)]), *shelf,
         html.Div(buttons, className="dos"), html.P("", id="answer", role="status"),

@@ -16,6 +16,8 @@ from streams.work import Fact
 
 LATELY = 12 * HOUR
 """Whoever comes so long after the end of a permit does not come because of it."""
+REMEMBERED = 48 * HOUR
+"""How long after a scan the permits that could justify it are surely remembered."""
 OPEN = frozenset({"requested", "issued", "active", "suspended"})
 
 
@@ -140,7 +142,7 @@ def judge_no_permit(known: Known, worker: str) -> Judged:
     for fact, scan in _entries(known, worker):
         door = known.atlas.doors.get(scan.door)
         at = known.site.stamp(fact).at
-        if door is None or not door.points or permits_of(known, worker, door.points, at):
+        if door is None or not door.points or at < known.now - REMEMBERED or permits_of(known, worker, door.points, at):
             continue
         numbers = {"worker": worker, "door": scan.door, "at": known.clock(at)}
         found.append(Finding(at, (fact.ref,), _left(known, worker, at), numbers=numbers, point=door.points[0], requests=(("access.deny", worker),)))

@@ -124,17 +124,19 @@ def record_gaps(course: Course, now: int, every: int) -> Iterator[tuple[Stamp, i
     marks = [(t.at, t.ref) for t in course.tests if t.at.at > start]
     earlier = [t for t in course.tests if t.at.at <= start]
     marks.insert(0, (earlier[-1].at, earlier[-1].ref) if earlier else (course.started, course.started_ref))
-    end = course.over_by(now)
+    rest = course.pauses[-1].since.at if course.pauses and course.pauses[-1].until is None else None
+    stop = min((m for m in (course.finished.at if course.finished else course.over_at, rest) if m is not None), default=None)
+    end = now if stop is None else min(now, stop)
     for (at, ref), after in zip(marks, [*marks[1:], None], strict=True):
         until = after[0].lo if after else end
         if until > at.hi + every or (at.grain and until >= at.hi + every):
-            yield at, after[0].at if after else (course.finished.at if course.finished else None), ref
+            yield at, after[0].at if after else stop, ref
 
 
 def judge_record(known: Known, permit: str) -> Judged:
     """GAS-2H: in a confined space a reading is written down every two hours; the continuous stream does not replace it."""
     course = known.course(permit)
-    if course.type != CONFINED or course.started is None or (not course.at_work(known.now) and not course.finished):
+    if course.type != CONFINED or course.started is None:
         return NOTHING
     every = known.terms().ms["record_every"]
     found = tuple(
@@ -142,7 +144,7 @@ def judge_record(known: Known, permit: str) -> Judged:
         for at, end, ref in record_gaps(course, known.now, every)
     )
     due = max([t.at.hi for t in course.tests], default=course.started.hi) + every + 1
-    return Judged(found, None if course.finished or due <= known.now else due)
+    return Judged(found, None if course.finished or course.over_at is not None or due <= known.now else due)
 
 
 # ---- the continuous stream ------------------------------------------------------------------------------------------
