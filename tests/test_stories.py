@@ -5,13 +5,14 @@ from __future__ import annotations
 import tomllib
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from infra.plant.story import StoryError, read_story
 from infra.plant.tell import judge, tell, timeline
-from streams.events import Entry, Tick
+from streams.events import CameraBeat, Entry, Tick
 from streams.kernel import Kernel
-from streams.outputs import Output
+from streams.outputs import Alert, Output
 
 STORIES = sorted((Path(__file__).parent / "scenarios").glob("*.toml"))
 
@@ -52,6 +53,21 @@ def test_telling_only_the_seconds_in_which_something_is_due_says_the_same(path):
             every += all_told.step(said)
             due += [*due_told.advance(at - 1), *due_told.step(said)]
     assert every == due + due_told.advance(story.end)
+
+
+def test_a_camera_whose_clock_is_ahead_and_that_falls_silent_is_missed(scenarios):
+    """Filmed up to three seconds from now, nothing is open yet; the recorder that then says nothing more is told when its index has had its ten minutes."""
+    story = read_story(next(p for p in scenarios if p.stem == "S07_video_after_start"))
+    quiet, kernel, said = story.ms("09:10:00"), Kernel("story"), []
+    for n, (at, one) in enumerate(timeline(story)):
+        if isinstance(one, Entry) and isinstance(one.event, CameraBeat):
+            if one.event.at > quiet:
+                continue
+            one = msgspec.structs.replace(one, event=msgspec.structs.replace(one.event, at=one.event.at + 3000, recording=True))
+        if isinstance(one, Tick | Entry):
+            said += kernel.step(Entry("story", "clock", n, at, "site.events", one) if isinstance(one, Tick) else one)
+    raised = [a.raised for a in said if isinstance(a, Alert) and a.code == "X-T4" and a.revision == 1]
+    assert len(raised) == 1 and quiet + 610_000 <= raised[0] <= quiet + 640_000
 
 
 @pytest.mark.seed("S63")

@@ -329,5 +329,5 @@ RULES = (
     Rule("X-GAS-LIM", "permit", 1, STREAM, judge_limit, "5.3.2, 6.4; AQ 3064.2 5.9.3", GB, "A", "", ("S26", "S27", "S29", "S64", "S70"), prompt=True),
     Rule("X-GAS-LIM", "area", 1, frozenset({"gas", "device"}), judge_area, "level 1", "GB/T 50493-2019", "B", "", ("S74",), prompt=True),
     Rule("X-GAS-RISE", "permit", 2, STREAM, judge_rise, "5.3.2 (half of the limit: our figure)", GB, "C", "", ("S26", "S27"), prompt=True),
-    Rule("X-GAS-GAP", "permit", 2, STREAM | {"dark"}, judge_gap, "5.3.1 d), 6.5; AQ 3064.2 5.9.4", GB, "A", "", ("S31",), silence=True),
+    Rule("X-GAS-GAP", "permit", 2, STREAM | {"dark"}, judge_gap, "5.3.1 d), 6.5; AQ 3064.2 5.9.4", GB, "A", "", ("S31", "R-GAP"), silence=True),
 )
