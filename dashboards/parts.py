@@ -62,6 +62,16 @@ def alert_item(a: Alert, lang: str, zone: str) -> html.Li:
                            html.Span(a.text[lang], className="m")], href=href), className=f"al p{a.priority} {a.state}", **{"data-id": a.id})  # type: ignore[arg-type]
 
 
+def evidence_links(refs: list[str], lang: str) -> list[html.A]:
+    """[1] [2] …, each leading to its raw message."""
+    return [html.A(f"[{i + 1}]", href=f"/evidence?ref={quote(r)}&lang={lang}", title=r) for i, r in enumerate(refs)]
+
+
+def to_ms(at: dt.datetime) -> int:
+    """ClickHouse's times come without a zone and are UTC."""
+    return int((at if at.tzinfo else at.replace(tzinfo=dt.UTC)).timestamp() * 1000)
+
+
 def graph(ident: str, figure: Any) -> dcc.Graph:
     return dcc.Graph(id=ident, figure=figure, className="g", config=GRAPH)
 

@@ -166,18 +166,20 @@ def read_course(site: Site, work: Work) -> Course:
     gone = work.first("cancelled") or work.first("rejected")
     issued, started = work.first("issued"), work.first("started")
     declared = site.stamp(started) if started else None
-    stamp, ref = _start(site, request, declared, started.ref if started else "", gone.event.at if gone else None)
     finished, accepted = work.last("finished"), work.first("accepted")
-    begun = [m for m in (site.stamp(issued).at if issued else None, stamp.at if stamp else None) if m is not None]
-    ends = [m for m in (site.stamp(finished).at if finished else None, site.stamp(accepted).at if accepted else (gone.event.at if gone else None)) if m is not None]
+    approval, end, acceptance = (site.stamp(fact) if fact else None for fact in (issued, finished, accepted))
+    cancelled = gone.event.at if gone else None
+    stamp, ref = _start(site, request, declared, started.ref if started else "", cancelled)
+    begun = [m.at for m in (approval, stamp) if m]
+    ends = [m for m in (end.at if end else None, acceptance.at if acceptance else cancelled) if m is not None]
     return Course(
         permit=work.permit, request=request, request_ref=asked.ref if asked else "", type=request.type if request else "",
         family=family(request.type) if request else "", span=(min(begun), min(ends, default=None)) if begun and request else None,
         point=point, point_id=point_id,
-        issued=site.stamp(issued) if issued else None, issued_ref=issued.ref if issued else "",
+        issued=approval, issued_ref=issued.ref if issued else "",
         declared_start=declared, started=stamp, started_ref=ref,
-        finished=site.stamp(finished) if finished else None, accepted=site.stamp(accepted) if accepted else None,
-        ended=gone is not None, cancelled=gone.event.at if gone else None,
+        finished=end, accepted=acceptance,
+        ended=gone is not None, cancelled=cancelled,
         tests=_tests(site, work), pauses=_pauses(site, work), posts=_posts(site, request, work),
     )  # fmt: skip
 

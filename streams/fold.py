@@ -387,14 +387,14 @@ class Fold:
 
     def _pack(self, fact: Fact, event: e.PackSaid, dirty: Dirty) -> None:
         self._force(event.effective, fact.ref, event.pack)
-        self._all(dirty)
+        self.ask_all(dirty)
 
     def _plant(self, fact: Fact, event: e.PlantSaid, dirty: Dirty) -> None:
         site, plant = self.known.site, event.plant
         site.plant, site.plant_ref = plant, fact.ref
         site.began = site.began or event.at
         self._force(event.at, fact.ref, plant_terms(plant).pack)
-        self._all(dirty)
+        self.ask_all(dirty)
 
     def _force(self, since: int, ref: str, pack: Pack) -> None:
         """A pack in force from a moment; the same pack said again changes nothing."""
@@ -406,11 +406,8 @@ class Fold:
             insort(packs, Force(since, ref, pack), key=lambda f: (f.since, f.ref))
             self.known.packs_changed()
 
-    def judge_by_another_pack(self, dirty: Dirty) -> None:
-        """A pack comes into force: limits are prepared anew, and every rule looks again."""
-        self._all(dirty)
-
-    def _all(self, dirty: Dirty) -> None:
+    def ask_all(self, dirty: Dirty) -> None:
+        """Another plant or another pack: limits are prepared anew, and every rule looks again."""
         site = self.known.site
         self.telemetry.plans.clear()
         self.known.courses.clear()

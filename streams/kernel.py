@@ -153,7 +153,7 @@ class Kernel:
             self._darkened(dirty)
         before, site.now, site.virtual = site.now, tick.at, tick.virtual
         if len(site.packs) > 1 and any(before < force.since <= tick.at for force in site.packs):
-            self.fold.judge_by_another_pack(dirty)
+            self.fold.ask_all(dirty)
         out = self._judge_all(dirty, tick.at) if dirty else []
         return over + out + self._due(tick.at)
 

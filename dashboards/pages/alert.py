@@ -10,7 +10,7 @@ from dash import dcc, html
 
 from dashboards.answer import offered
 from dashboards.pages import clean, live
-from dashboards.parts import SYMBOL, clock, message, shell
+from dashboards.parts import SYMBOL, clock, evidence_links, message, shell, to_ms
 from sql.store import StoreError
 from streams.outputs import Alert
 from streams.texts import ui
@@ -39,13 +39,12 @@ async def layout(id: str = "", lang: str = "zh", theme: str = "light", **_: Any)
 
 
 def _head(a: Alert, lang: str, zone: str) -> html.Section:
-    refs = [html.A(f"[{i + 1}]", href=f"/evidence?ref={quote(r)}&lang={lang}", title=r) for i, r in enumerate(a.evidence)]
     link = [html.P(html.A(f"{ui('permit', lang)} {a.permit}", href=f"/permit/{quote(a.permit)}?lang={lang}"))] if a.permit else []
     return html.Section([
         html.Div([html.Span(f"{SYMBOL[a.priority]} P{a.priority} ", className=f"pri p{a.priority}"), html.Span(ui(f"state.{a.state}", lang), id="alert-state")], className="st"),
         html.P(a.text[lang], className="say"), html.P(a.advice[lang]), *link,
         html.P([f"{clock(a.start, zone, day=True)} · {ui('owner', lang)} {ui(f'owner.{a.owner}', lang)} · {ui('deadline', lang)} {clock(a.deadline, zone, day=True)}"], className="t"),
-        html.Small([f"{a.edition} {a.clause} ({a.confidence}) · {a.pack} ", *refs]),
+        html.Small([f"{a.edition} {a.clause} ({a.confidence}) · {a.pack} ", *evidence_links(a.evidence, lang)]),
     ], className="panel head")  # fmt: skip
 
 
@@ -61,5 +60,4 @@ def _form(a: Alert, lang: str) -> html.Div:
 
 
 def _row(r: dict[str, Any], lang: str, zone: str) -> html.Tr:
-    at = r["known"] if r["known"].tzinfo else r["known"].replace(tzinfo=dt.UTC)
-    return html.Tr([html.Td(clock(int(at.timestamp() * 1000), zone, day=True), className="t"), html.Td(f"P{r['priority']}"), html.Td(ui(f"state.{r['state']}", lang)), html.Td(r["by"]), html.Td(r[lang])])
+    return html.Tr([html.Td(clock(to_ms(r["known"]), zone, day=True), className="t"), html.Td(f"P{r['priority']}"), html.Td(ui(f"state.{r['state']}", lang)), html.Td(r["by"]), html.Td(r[lang])])

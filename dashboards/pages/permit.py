@@ -11,7 +11,7 @@ from dash import html
 
 from dashboards.figures import three_times
 from dashboards.pages import clean, live
-from dashboards.parts import LIGHT, barriers, clock, graph, message, shell, type_name
+from dashboards.parts import LIGHT, barriers, clock, evidence_links, graph, message, shell, to_ms, type_name
 from sql.store import StoreError
 from streams.atlas import atlas_of
 from streams.outputs import Verdict
@@ -56,24 +56,20 @@ async def _history(v: Verdict, plant: Plant, theme: str, lang: str) -> tuple[lis
         film = await here.ask("video_of_cameras", site=v.site, cameras=list(point.cameras) if point else [], since=_utc(since), until=_utc(until))
     except StoreError:
         return [], [], None, ui("store_away", lang)
-    readings = [{"tag": r["tag"], "t": _ms(r["t"]), "value": r["value"]} for r in rows]
-    figure = three_times(v, plant, readings, limits, [(_ms(r["since"]), _ms(r["until"])) for r in film], now, theme, lang)
+    readings = [{"tag": r["tag"], "t": to_ms(r["t"]), "value": r["value"]} for r in rows]
+    figure = three_times(v, plant, readings, limits, [(to_ms(r["since"]), to_ms(r["until"])) for r in film], now, theme, lang)
     return [_fact(f, lang, plant.timezone) for f in facts], [_alert(a, lang, plant.timezone) for a in alerts], figure, ""
 
 
 def _fact(f: dict[str, Any], lang: str, zone: str) -> html.Tr:
-    return html.Tr([html.Td(clock(_ms(f["at"]), zone, day=True)), html.Td(f["kind"]), html.Td(html.Code(f["body"][:160])), html.Td(html.A(ui("raw", lang), href=f"/evidence?ref={quote(f['ref'])}&lang={lang}"))])
+    return html.Tr([html.Td(clock(to_ms(f["at"]), zone, day=True)), html.Td(f["kind"]), html.Td(html.Code(f["body"][:160])), html.Td(html.A(ui("raw", lang), href=f"/evidence?ref={quote(f['ref'])}&lang={lang}"))])
 
 
 def _alert(a: dict[str, Any], lang: str, zone: str) -> html.Li:
-    refs = [html.A(f"[{i + 1}]", href=f"/evidence?ref={quote(r)}&lang={lang}", title=r) for i, r in enumerate(a["evidence"])]
-    return html.Li([html.A(f"P{a['priority']} {a['code']}", href=f"/alert?id={quote(a['id'])}&lang={lang}", className=f"pri p{a['priority']}"), html.Span(f"{clock(_ms(a['start']), zone)} {ui('state.' + a['state'], lang)}", className="t"), html.Span([a[lang], " "], className="m"),
-                    html.Small([f"{a['edition']} {a['clause']} ({a['confidence']}) ", *refs])], className=f"al p{a['priority']} {a['state']}")  # fmt: skip
+    return html.Li([html.A(f"P{a['priority']} {a['code']}", href=f"/alert?id={quote(a['id'])}&lang={lang}", className=f"pri p{a['priority']}"), html.Span(f"{clock(to_ms(a['start']), zone)} {ui('state.' + a['state'], lang)}", className="t"), html.Span([a[lang], " "], className="m"),
+                    html.Small([f"{a['edition']} {a['clause']} ({a['confidence']}) ", *evidence_links(a["evidence"], lang)])], className=f"al p{a['priority']} {a['state']}")  # fmt: skip
 
 
 def _utc(ms: int) -> dt.datetime:
     return dt.datetime.fromtimestamp(ms / 1000, dt.UTC).replace(tzinfo=None)
 
-
-def _ms(at: dt.datetime) -> int:
-    return int((at if at.tzinfo else at.replace(tzinfo=dt.UTC)).timestamp() * 1000)

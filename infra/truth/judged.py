@@ -10,12 +10,9 @@ import msgspec
 from msgspec import Struct, ValidationError
 
 from infra.truth.days import Truth
-from infra.truth.score import Score, lines, score
+from infra.truth.score import PRIORITY, Score, lines, score
 from streams.outputs import Alert
-from streams.rules import RULES
 from streams.times import HOUR
-
-PRIORITY = {r.code: r.priority for r in reversed(RULES)}
 
 
 class JudgedError(Exception):

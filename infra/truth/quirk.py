@@ -19,5 +19,11 @@ def mid(days: Days, job: Job) -> int:
     return (job.started + int((job.finished - job.started) * (0.3 + 0.3 * days.rng.random()))) // SECOND * SECOND
 
 
+def on_beat(days: Days, at: int) -> int:
+    """The last sampling moment of telemetry not after a moment."""
+    first = days.start + 5 * SECOND
+    return (at - first) // BEAT * BEAT + first
+
+
 def say(days: Days, at: int, permit: str, step: str, **more: object) -> None:
     days.say(at, "ptw", Step(at=at, u=0, permit=permit, step=step, **more))  # type: ignore[arg-type]

@@ -14,7 +14,7 @@ from streams.rules.guardian import absences, current, present
 from streams.rules.limits import CONFINED
 from streams.rules.permit import approved_first
 from streams.rules.rule import Known, minutes
-from streams.rules.video import PHASE, asks_full, covers
+from streams.rules.video import PHASE, asks_full, cameras, covers
 from streams.texts import both
 from streams.times import MINUTE, SECOND, Stamp, Truth, before, every
 
@@ -126,10 +126,9 @@ def _guard(known: Known, course: Course) -> str:
 
 
 def _filming(known: Known, course: Course) -> str:
-    names = course.point.cameras if course.point else []
-    cameras = [(known.site.offset(n)[0], known.site.cameras[n]) for n in names if n in known.site.cameras]
-    since = [max((b - off for _, b in c.on), default=0) for off, c in cameras]
-    until = [max((b - off for _, b in c.off), default=0) for off, c in cameras]
+    heard = [(known.site.offset(n)[0], c) for n, c in cameras(known, course)]
+    since = [max((b - off for _, b in c.on), default=0) for off, c in heard]
+    until = [max((b - off for _, b in c.off), default=0) for off, c in heard]
     if any(on >= known.now - FRESH and on >= off for on, off in zip(since, until, strict=True)):
         return "ok"
     return "bad" if until and all(off >= known.now - FRESH for off in until) else "unknown"
@@ -193,8 +192,8 @@ def _fading(known: Known, course: Course) -> Iterator[int]:
     """When what a barrier rests on is no longer fresh. What makes it fresh again asks by itself."""
     now = known.now
     yield from (b + FRESH + 1 for _, b in present(known, course)[-1:])
-    cameras = [(known.site.offset(n)[0], known.site.cameras[n]) for n in (course.point.cameras if course.point else []) if n in known.site.cameras]
-    for offset, camera in cameras:
+    for name, camera in cameras(known, course):
+        offset = known.site.offset(name)[0]
         yield from (b - offset + FRESH + 1 for b in camera.on.last[-1:])
         if camera.off and camera.off.last[-1] - offset >= now - FRESH:
             yield now + 10 * SECOND

@@ -33,6 +33,12 @@ class Film:
         return until >= end or (until == self.told and any(a == until for a, _ in self.unknown))
 
 
+def cameras(known: Known, course: Course) -> list[tuple[str, Camera]]:
+    """The cameras of the work point that were ever heard of, by name."""
+    names = course.point.cameras if course.point else []
+    return [(n, known.site.cameras[n]) for n in names if n in known.site.cameras]
+
+
 def _filmed(known: Known, name: str, camera: Camera) -> list[tuple[int, int]]:
     offset, _ = known.site.offset(name)
     return [(a - offset, b - offset) for a, b in (*camera.on, *camera.clips)]
@@ -50,14 +56,13 @@ def _off(known: Known, name: str, camera: Camera) -> list[tuple[int, int]]:
 
 def film(known: Known, course: Course, start: int, end: int) -> Film:
     """What the cameras of the work point say of [start, end]. An index that is 10 min old has said all it will say."""
-    names = course.point.cameras if course.point else []
-    cameras = [(n, known.site.cameras[n]) for n in names if n in known.site.cameras]
-    open_ = without([s for n, c in cameras for s in _filmed(known, n, c)], start, end)
+    heard = cameras(known, course)
+    open_ = without([s for n, c in heard for s in _filmed(known, n, c)], start, end)
     told = max(start, min(end, known.now - known.site.policy.index_delay * SECOND))
     if not open_:
         return Film([], [], told)
-    silent: list[tuple[int, int]] = [(start, end)] if all(c.off for _, c in cameras) and cameras else []
-    for name, camera in cameras if silent else ():
+    silent: list[tuple[int, int]] = [(start, end)] if all(c.off for _, c in heard) and heard else []
+    for name, camera in heard if silent else ():
         silent = both_of(silent, _off(known, name, camera))
     missing = merge(both_of(open_, merge([*silent, (start, told)])))
     return Film(missing, [(a, b) for lo, hi in open_ for a, b in without(missing, lo, hi)], told)
@@ -144,9 +149,7 @@ def _next_off(known: Known, course: Course, seen: Film, most: int) -> int | None
     now = known.now
     if not course.at_work(now):
         return None
-    names = course.point.cameras if course.point else []
-    off = [c for n in names if (c := known.site.cameras.get(n)) and any(b - known.site.offset(n)[0] + JOIN_BEAT >= now for _, b in c.off)]
-    if not off:
+    if not any(b - known.site.offset(n)[0] + JOIN_BEAT >= now for n, c in cameras(known, course) for _, b in c.off):
         return None
     gap = next((a for a, b in seen.missing if b >= now), None)
     if gap is None or now > gap + most + JOIN_BEAT:
@@ -170,7 +173,7 @@ def _judge_phases(known: Known, course: Course) -> Judged:
 
 
 def _evidence(known: Known, course: Course) -> tuple[str, ...]:
-    refs = [known.site.cameras[n].ref for n in (course.point.cameras if course.point else []) if n in known.site.cameras]
+    refs = [c.ref for _, c in cameras(known, course)]
     return tuple(r for r in (*refs, course.started_ref) if r)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from infra.truth.days import BEAT, Days, Job
-from infra.truth.quirk import SLOW, Quirk, mid
+from infra.truth.quirk import SLOW, Quirk, mid, on_beat
 from streams.events import Activity, Detection, Frame, Isolation, Production
 from streams.rules.limits import CONFINED, HOT
 from streams.times import HOUR, MINUTE, SECOND
@@ -85,7 +85,7 @@ def fan(days: Days, job: Job) -> bool:
     """Nothing is heard of the fan of a confined space for four minutes."""
     if job.type != CONFINED or not job.point.fans or job.finished - job.started < 25 * MINUTE:
         return False
-    at = (mid(days, job) - days.start - 5 * SECOND) // BEAT * BEAT + days.start + 5 * SECOND
+    at = on_beat(days, mid(days, job))
     job.stopped.append((at, at + 4 * MINUTE))
     days.truth("X-VENT-OFF", job.permit, at - BEAT + MINUTE, BEAT + SLOW)
     return True

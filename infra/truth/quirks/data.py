@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from infra.truth.days import BEAT, PASS, Days, Job
-from infra.truth.quirk import SLOW, Quirk, mid
+from infra.truth.quirk import SLOW, Quirk, mid, on_beat
 from streams.events import ChainSaid, ClockSaid, DeviceSaid, Frame, GasTest, Scan
 from streams.rules.limits import HOT, NEEDS_GAS
 from streams.times import HOUR, MINUTE, SECOND
@@ -14,7 +14,7 @@ from streams.times import HOUR, MINUTE, SECOND
 def silent(days: Days, job: Job) -> bool:
     if job.type not in ("02", "03"):
         return False
-    at = (mid(days, job) - days.start - 5 * SECOND) // BEAT * BEAT + days.start + 5 * SECOND
+    at = on_beat(days, mid(days, job))
     days.levels.setdefault(job.tag, []).append((at, at + 14 * MINUTE, None, 0.0))
     days.truth("DQ-SILENT", job.tag, at - BEAT + 10 * MINUTE, BEAT + SLOW)
     return True

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from infra.truth.days import BEAT, PASS, Days, Job
-from infra.truth.quirk import SLOW, Quirk, mid, say
+from infra.truth.quirk import SLOW, Quirk, mid, on_beat, say
 from streams.events import GasResult, GasTest
 from streams.rules.limits import CONFINED, HOT, NEEDS_GAS, SPECIAL
 from streams.times import HOUR, MINUTE, SECOND
@@ -77,7 +77,7 @@ def gas_record(days: Days, job: Job) -> bool:
 def gas_gap(days: Days, job: Job) -> bool:
     if job.type not in (SPECIAL, CONFINED):
         return False
-    at = (mid(days, job) - days.start - 5 * SECOND) // BEAT * BEAT + days.start + 5 * SECOND
+    at = on_beat(days, mid(days, job))
     days.levels.setdefault(job.tag, []).append((at, at + 3 * MINUTE, None, 0.0))
     days.truth("X-GAS-GAP", job.permit, at - BEAT + 60 * SECOND, BEAT + SLOW)
     return True

@@ -25,38 +25,19 @@ def _new_worker(days: Days, job: Job, trade: str, valid_to: str) -> str:
     return worker
 
 
-def cert_none(days: Days, job: Job) -> bool:
-    if not _asked(days, job):
-        return False
-    _new_worker(days, job, "", "")
-    days.truth("CERT-NONE", job.permit, job.issued)
-    return True
+def _certificate(code: str, trade: str = "", left: int | None = None, warns: bool = False) -> Quirk:
+    """A new hand whose certificate (of the trade asked for, unless `trade` says another) has so many days left; None: he has none."""
 
+    def spoil(days: Days, job: Job) -> bool:
+        asked = _asked(days, job)
+        if not asked:
+            return False
+        last = datetime.fromtimestamp(job.started / 1000, days.zone).date() + timedelta(days=left or 0)
+        worker = _new_worker(days, job, "" if left is None else trade or asked, str(last))
+        days.truth(code, job.permit, job.issued, also=(f"X-CERT-WARN@{worker}",) if warns else ())
+        return True
 
-def cert_mismatch(days: Days, job: Job) -> bool:
-    if not _asked(days, job):
-        return False
-    _new_worker(days, job, "plumbing", "2031-01-01")
-    days.truth("CERT-MISM", job.permit, job.issued)
-    return True
-
-
-def cert_expired(days: Days, job: Job) -> bool:
-    if not _asked(days, job):
-        return False
-    day = datetime.fromtimestamp(job.started / 1000, days.zone).date()
-    _new_worker(days, job, _asked(days, job), str(day - timedelta(days=3)))
-    days.truth("CERT-EXP", job.permit, job.issued)
-    return True
-
-
-def cert_short(days: Days, job: Job) -> bool:
-    if not _asked(days, job):
-        return False
-    day = datetime.fromtimestamp(job.started / 1000, days.zone).date()
-    _new_worker(days, job, _asked(days, job), str(day + timedelta(days=21)))
-    days.truth("X-CERT-SHORT", job.permit, job.issued, also=(f"X-CERT-WARN@{job.workers[0]}",))
-    return True
+    return spoil
 
 
 def leaver(days: Days, job: Job) -> bool:
@@ -169,7 +150,8 @@ def drift(days: Days, job: Job) -> bool:
 
 
 QUIRKS: dict[str, Quirk] = {
-    "cert_none": cert_none, "cert_mismatch": cert_mismatch, "cert_expired": cert_expired, "cert_short": cert_short, "leaver": leaver,
+    "cert_none": _certificate("CERT-NONE"), "cert_mismatch": _certificate("CERT-MISM", "plumbing", 5 * 365), "cert_expired": _certificate("CERT-EXP", left=-3),
+    "cert_short": _certificate("X-CERT-SHORT", left=21, warns=True), "leaver": leaver,
     "badge_no_permit": badge_no_permit, "not_signed_out": not_signed_out, "sos": sos, "still": still, "contractor_red": contractor_red,
     "contradiction": contradiction, "cert_warning": cert_warning, "dormant": dormant, "tired": tired, "unpractised": unpractised, "drift": drift,
 }  # fmt: skip

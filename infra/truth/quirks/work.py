@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from infra.truth.days import BEAT, Days, Job
-from infra.truth.quirk import SLOW, Quirk, mid, say
+from infra.truth.quirk import SLOW, Quirk, mid, on_beat, say
 from streams.events import Detection
 from streams.rules.limits import HOT, NEEDS_GAS
 from streams.times import HOUR, MINUTE, SECOND
@@ -82,7 +82,7 @@ def unwatched(days: Days, job: Job) -> bool:
     """For ten minutes no gas, no video, no guardian's tag."""
     if job.type not in NEEDS_GAS or job.finished - job.started < 40 * MINUTE or not job.tag:
         return False
-    at = (job.started + 10 * MINUTE - days.start - 5 * SECOND) // BEAT * BEAT + days.start + 5 * SECOND
+    at = on_beat(days, job.started + 10 * MINUTE)
     span = (at, at + 10 * MINUTE)
     job.mute.append(span)
     job.dark.append(span)
