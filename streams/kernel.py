@@ -160,9 +160,14 @@ class Kernel:
     def advance(self, to: int) -> list[Output]:
         """Tells the seconds up to `to` (ms) in which something is due, as a clock that missed none would have: for facts that are judged again."""
         out: list[Output] = []
-        while (due := wake_at(self._next_due(), self._next_pack())) is not None and (at := -(-due // SECOND) * SECOND) <= to:
+        while (at := self._next_second()) <= to:
             out += self._tick(Tick(at=at, idle=at, virtual=True))
         return out + self._tick(Tick(at=to // SECOND * SECOND, idle=to, virtual=True))
+
+    def _next_second(self) -> int:
+        """The next second in which something is due: a rule, a pack, or memory that is to be let go."""
+        forgets = (self.memory.site.now // FORGET + 1) * FORGET
+        return -(-min(at for at in (self._next_due(), self._next_pack(), forgets) if at is not None) // SECOND) * SECOND
 
     def _next_pack(self) -> int | None:
         packs = self.memory.site.packs

@@ -13,6 +13,7 @@ from infra.plant.tell import judge, tell, timeline
 from streams.events import CameraBeat, Entry, Tick
 from streams.kernel import Kernel
 from streams.outputs import Alert, Output
+from streams.times import HOUR
 
 STORIES = sorted((Path(__file__).parent / "scenarios").glob("*.toml"))
 
@@ -53,6 +54,19 @@ def test_telling_only_the_seconds_in_which_something_is_due_says_the_same(path):
             every += all_told.step(said)
             due += [*due_told.advance(at - 1), *due_told.step(said)]
     assert every == due + due_told.advance(story.end)
+
+
+def test_what_is_let_go_is_let_go_at_the_same_second(scenarios):
+    """Three days after a story with a standing alert: a clock that leaves out what is idle forgets when the other does."""
+    story = read_story(next(p for p in scenarios if p.stem == "S55_voice_22s"))
+    every, due = Kernel("story"), Kernel("story")
+    for n, (at, said) in enumerate(timeline(story)):
+        if isinstance(said, Tick | Entry):
+            entry = Entry("story", "clock", n, at, "site.events", said) if isinstance(said, Tick) else said
+            assert every.step(entry) == due.step(entry)
+    told = [o for at in range(story.end, story.end + 75 * HOUR, 1000) for o in every.step(Entry("story", "clock", 0, at, "site.events", Tick(at=at, virtual=True)))]
+    assert told == due.advance(story.end + 75 * HOUR - 1000)
+    assert any(isinstance(o, Alert) and o.state == "cleared" for o in told)
 
 
 def test_a_camera_whose_clock_is_ahead_and_that_falls_silent_is_missed(scenarios):
