@@ -150,6 +150,10 @@ class Days:
     def truth(self, code: str, subject: str, at: int, within: int = 2 * SECOND, also: tuple[str, ...] = ()) -> None:
         self.truths.append(Truth(code, subject, at, within, also))
 
+    def reads(self, tag: str, since: int, until: int, first: float | None, last: float) -> None:
+        """A channel reads from `first` to `last` for a while; None: it reads BAD."""
+        self.levels.setdefault(tag, []).append((since, until, first, last))
+
     # ---- jobs ---------------------------------------------------------------------------------------------------
 
     def plan(self, per_day: int) -> None:

@@ -15,7 +15,7 @@ def silent(days: Days, job: Job) -> bool:
     if job.type not in ("02", "03"):
         return False
     at = on_beat(days, mid(days, job))
-    days.levels.setdefault(job.tag, []).append((at, at + 14 * MINUTE, None, 0.0))
+    days.reads(job.tag, at, at + 14 * MINUTE, None, 0.0)
     days.truth("DQ-SILENT", job.tag, at - BEAT + 10 * MINUTE, BEAT + SLOW)
     return True
 
@@ -25,7 +25,7 @@ def unit_flip(days: Days, job: Job) -> bool:
     if channel.kind != "combustible" or channel.high is None:
         return False
     at = mid(days, job)
-    days.levels.setdefault(job.tag, []).append((at, at + 2 * MINUTE, 450.0, 450.0))
+    days.reads(job.tag, at, at + 2 * MINUTE, 450.0, 450.0)
     days.truth("DQ-RANGE", job.tag, at, SLOW, (f"X-GAS-GAP@{job.permit}",))
     return True
 
@@ -71,7 +71,7 @@ def frozen(days: Days, job: Job) -> bool:
     if job.type not in HOT or not job.tag or days.atlas.channels[job.tag].kind != "combustible" or job.finished - job.started < 60 * MINUTE:
         return False
     at = job.started + 4 * MINUTE
-    days.levels.setdefault(job.tag, []).append((at, at + 45 * MINUTE, 1.234, 1.234))
+    days.reads(job.tag, at, at + 45 * MINUTE, 1.234, 1.234)
     days.truth("DQ-FROZEN", job.tag, at + 30 * MINUTE, 7 * MINUTE)
     return True
 

@@ -13,7 +13,7 @@ def gas_over(days: Days, job: Job) -> bool:
     if job.type not in HOT or days.atlas.channels[job.tag].kind != "combustible":
         return False
     at = mid(days, job)
-    days.levels.setdefault(job.tag, []).append((at, at + 3 * MINUTE, 16.0, 16.0))
+    days.reads(job.tag, at, at + 3 * MINUTE, 16.0, 16.0)
     days.truth("X-GAS-LIM", job.permit, at, SLOW, ("X-GAS-RISE",))
     return True
 
@@ -23,7 +23,7 @@ def gas_rise(days: Days, job: Job) -> bool:
     if job.type not in HOT or days.atlas.channels[job.tag].gas != "methane":
         return False
     at = mid(days, job)
-    days.levels.setdefault(job.tag, []).append((at, at + 3 * MINUTE, 6.5, 6.5))
+    days.reads(job.tag, at, at + 3 * MINUTE, 6.5, 6.5)
     days.truth("X-GAS-RISE", job.permit, at, SLOW)
     return True
 
@@ -78,7 +78,7 @@ def gas_gap(days: Days, job: Job) -> bool:
     if job.type not in (SPECIAL, CONFINED):
         return False
     at = on_beat(days, mid(days, job))
-    days.levels.setdefault(job.tag, []).append((at, at + 3 * MINUTE, None, 0.0))
+    days.reads(job.tag, at, at + 3 * MINUTE, None, 0.0)
     days.truth("X-GAS-GAP", job.permit, at - BEAT + 60 * SECOND, BEAT + SLOW)
     return True
 
@@ -88,7 +88,7 @@ def gas_typed(days: Days, job: Job) -> bool:
     if job.type not in HOT or job.sampled is None or days.atlas.channels[job.tag].kind != "combustible":
         return False
     gas, at = days.atlas.channels[job.tag].gas, job.sampled
-    days.levels.setdefault(job.tag, []).append((at - 4 * MINUTE, at + 3 * MINUTE, 4.6, 4.6))
+    days.reads(job.tag, at - 4 * MINUTE, at + 3 * MINUTE, 4.6, 4.6)
     job.sampled = None
     days.say(at, "ptw", GasTest(at=at, u=0, permit=job.permit, results=[GasResult(gas, 0.001, "%vol"), PASS[1]], method="manual", analyst="AN-1"))
     days.truth("X-GAS-MISMATCH", job.permit, at)

@@ -86,7 +86,7 @@ def unwatched(days: Days, job: Job) -> bool:
     span = (at, at + 10 * MINUTE)
     job.mute.append(span)
     job.dark.append(span)
-    days.levels.setdefault(job.tag, []).append((*span, None, 0.0))
+    days.reads(job.tag, *span, None, 0.0)
     days.truth("X-UNWATCHED", job.permit, at - BEAT + 5 * MINUTE, 2 * SLOW, ("X-T4", "DQ-SILENT", "X-GAS-GAP", f"DQ-SILENT@{job.tag}"))
     return True
 
