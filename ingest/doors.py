@@ -15,10 +15,13 @@ from aiohttp import web
 
 from ingest.outbox import Outbox
 from streams.events import Any_, Decided, Lane, encode
+from streams.intake import too_much
 from streams.outputs import schema
+from streams.plain import CLOSE, ON_LIVES, in_reason, plain, settled
+from streams.strict import faults, strange_fields
 from streams.topics import OF_KIND
 
-INSTANTS = frozenset({"at", "valid_from", "valid_to", "planned_start", "until"})
+INSTANTS = frozenset({"at", "valid_from", "valid_to", "planned_start", "until", "due", "recorded", "since", "effective"})
 DAY = re.compile(r"\d{4}-\d\d-\d\d")
 LARGEST = 8 << 20
 
@@ -61,16 +64,65 @@ def instant(value: Any, field: str) -> Any:
 
 def read_event(kind: str, row: Any) -> Any_:
     """A JSON object as an event of a kind; times may be ISO 8601 or ms."""
+    return read_row(kind, row, 1).event
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """A row that may go in: the event, its JSON as it was written (times in ms), its schema, and what of it is unknown or could not be read."""
+
+    event: Any_
+    raw: bytes
+    schema: int
+    strange: list[str]
+    odd: list[str]
+
+
+def _instant(value: Any, field: str, kind: str, schema: int) -> Any:
+    """As `instant`; of kinds on which lives hang an older sender's instant that cannot be read is unknown, unless it is the one without which nothing can be said."""
+    try:
+        return instant(value, field)
+    except msgspec.ValidationError:
+        if schema == 2 or field == "at" or kind not in ON_LIVES:
+            raise
+        return value
+
+
+def read_row(kind: str, row: Any, schema: int) -> Read:
+    """A row under its schema (2: closed words, known and required fields). Raises ValidationError with the JSON path and what to write."""
     if not isinstance(row, dict):
         raise msgspec.ValidationError("Expected `object` - at `$`")
-    timed = {k: instant(v, k) for k, v in row.items()}
-    return msgspec.convert(timed | {"kind": kind}, Any_)  # type: ignore[arg-type, no-any-return]
+    said = row.get("schema", schema)
+    if said not in (1, 2):
+        raise msgspec.ValidationError(f"schema {said!r} is not known: 1 or 2 - at `$.schema`")
+    timed = {k: _instant(v, k, kind, said) for k, v in row.items() if k != "schema"} | {"kind": kind}
+    raw, strange = encode(timed), strange_fields(kind, row)
+    if said == 2 and (wrong := faults(kind, timed)):
+        raise msgspec.ValidationError("; ".join(wrong[:8]))
+    try:
+        event, odd = msgspec.convert(timed, Any_), list[str]()  # type: ignore[arg-type]
+    except (msgspec.ValidationError, OverflowError) as wrong:
+        mended = settled(kind, timed) if kind in ON_LIVES else None
+        if mended is None:
+            raise msgspec.ValidationError(f"{wrong}") from None
+        event, odd = mended
+    if (much := too_much(event)) or (much := _out_of_time(event)):
+        raise msgspec.ValidationError(much[1])
+    return Read(event, raw, said, strange, sorted({*odd, *plain(event)[1]}))
+
+
+def _out_of_time(event: Any_) -> tuple[str, str] | None:
+    now = int(dt.datetime.now().timestamp() * 1000)
+    if in_reason(event.at, now, CLOSE) is None:
+        return "impossible time", f"at = {event.at} is no time of the last or the next 400 days. Write ms since 1970, or ISO 8601 with an offset"
+    return None
 
 
 async def take(request: web.Request) -> web.Response:
-    """POST /events/<kind>[?lane=backlog]: one event or a list of them. 202 when all are on disk; 422 with the JSON path if any is wrong, and then none is taken.
+    """POST /events/<kind>[?lane=backlog][&schema=2]: one event or a list of them. 202 when all are on disk; 422 with the JSON path if any is wrong, and then none is taken.
 
-    `lane=backlog` is for what a system kept while it was cut off: it delays nothing live, and its age is no finding.
+    `lane=backlog` is for what a system kept while it was cut off: it delays nothing live, and its age is no finding. `schema=2` (or `"schema": 2` in a row) holds
+    it to closed words; without it unknown fields are kept and named in the answer, and what could not be read is named too.
     """
     lane = Lane.BACKLOG if request.query.get("lane") == "backlog" else None
     source, kind, door = source_of(request), request.match_info["kind"], request.app[DOOR]
@@ -78,41 +130,58 @@ async def take(request: web.Request) -> web.Response:
         raise _error(web.HTTPNotFound, f"no kind {kind}. Known: {', '.join(k for k in OF_KIND if k != 'tick')}")
     try:
         body = msgspec.json.decode(await request.read())
-    except msgspec.DecodeError as wrong:
+    except (msgspec.DecodeError, RecursionError) as wrong:
         raise _error(web.HTTPUnprocessableEntity, f"not JSON: {wrong}") from None
     rows = body if isinstance(body, list) else [body]
     try:
-        events = [read_event(kind, row) for row in rows]
-    except msgspec.ValidationError as wrong:
+        read = [read_row(kind, row, 2 if request.query.get("schema") == "2" else 1) for row in rows]
+    except (msgspec.ValidationError, RecursionError, OverflowError) as wrong:
         raise _error(web.HTTPUnprocessableEntity, f"{wrong}. GET /schema has the JSON Schema") from None
     try:
-        await asyncio.gather(*(asyncio.wrap_future(door.outbox.accept(door.site, source, e, lane)) for e in events))
+        await asyncio.gather(*(asyncio.wrap_future(door.outbox.accept(door.site, source, r.event, lane, r.raw, r.schema)) for r in read))
     except OSError as wrong:
         raise _error(web.HTTPInsufficientStorage, f"{wrong}. Keep the events and send them again") from None
-    return web.json_response({"accepted": len(events)}, status=202)
+    return web.json_response(_taken(read), status=202)
+
+
+def _taken(read: list[Read]) -> dict[str, Any]:
+    """How many were taken, and of which fields the source should know that nobody reads them, or only as unknown."""
+    unknown, odd = sorted({f for r in read for f in r.strange}), sorted({f for r in read for f in r.odd})
+    return {"accepted": len(read)} | ({"unknown_fields": unknown} if unknown else {}) | ({"unread_fields": odd} if odd else {})
+
+
+ASKED = ("for", "worker", "door", "direction", "permit", "at", "u")
 
 
 async def decide(request: web.Request) -> web.Response:
-    """GET /decide?worker&door[&direction]: allow, deny or pending with reasons, from whoever holds the site's state; the answer is logged as an event."""
+    """GET /decide?for=entry|issue|start|resume|close|leave&worker&door&permit (POST with the request for=application): allow, deny or pending with reasons, from whoever holds the site's state; the answer is logged as an event."""
     source, door = source_of(request), request.app[DOOR]
-    query = {k: request.query[k] for k in ("worker", "door", "direction", "at", "u") if k in request.query}
-    if "worker" not in query or "door" not in query:
+    query = {k: request.query[k] for k in ASKED if k in request.query}
+    gate = query.get("for") or ("leave" if query.get("direction") == "out" else "entry")
+    if gate in ("entry", "leave") and not ("worker" in query and "door" in query):
         raise _error(web.HTTPBadRequest, "worker and door are needed: /decide?worker=W1&door=DOOR")
-    said = await _ask(door, query)
-    at = int(query.get("at", dt.datetime.now().timestamp() * 1000))
-    door.outbox.accept(door.site, source, Decided(at=at, worker=query["worker"], door=query["door"], direction=query.get("direction", "in"), answer=said["answer"], reasons=said["reasons"]))
+    if gate in ("issue", "start", "resume", "close") and "permit" not in query:
+        raise _error(web.HTTPBadRequest, f"permit is needed: /decide?for={gate}&permit=HW-1")
+    status, said = await _ask(door, query, await request.read())
+    if status != 200:
+        raise _error(web.HTTPBadRequest, str(said.get("error", "wrong question")))
+    at = query.get("at", "")
+    when = int(at) if at.isdigit() else int(dt.datetime.now().timestamp() * 1000)
+    door.outbox.accept(door.site, source, Decided(at=when, worker=query.get("worker", ""), door=query.get("door", ""), direction=query.get("direction", "in"), answer=said["answer"],
+                                                  reasons=said["reasons"], gate=gate, permit=query.get("permit", ""), mode=said.get("mode", "full")))  # fmt: skip
     return web.json_response(said)
 
 
-async def _ask(door: Door, query: dict[str, str]) -> dict[str, Any]:
+async def _ask(door: Door, query: dict[str, str], body: bytes) -> tuple[int, dict[str, Any]]:
     for address in door.deciders:
         try:
-            async with door.session.get(f"{address}/decide", params=query | {"site": door.site}) as response:
-                if response.status == 200:
-                    return dict(await response.json())
+            async with door.session.request("POST" if body else "GET", f"{address}/decide", params=query | {"site": door.site}, data=body or None) as response:
+                if response.status in (200, 400):
+                    return response.status, dict(await response.json())
         except (aiohttp.ClientError, TimeoutError, OSError):
             continue
-    return {"answer": "allow" if query.get("direction") == "out" else "pending", "reasons": ["SYS-DECIDER-AWAY"]}
+    leaving = query.get("for") == "leave" or query.get("direction") == "out"
+    return 200, {"answer": "allow" if leaving else "pending", "reasons": [] if leaving else ["SYS-DECIDER-AWAY"], "mode": "away"}
 
 
 async def health(request: web.Request) -> web.Response:
@@ -133,5 +202,5 @@ def _error(kind: type[web.HTTPException], said: str) -> web.HTTPException:
 def application(door: Door) -> web.Application:
     app = web.Application(client_max_size=LARGEST)
     app[DOOR] = door
-    app.add_routes([web.post("/events/{kind}", take), web.get("/decide", decide), web.get("/healthz", health), web.get("/schema", show_schema)])
+    app.add_routes([web.post("/events/{kind}", take), web.get("/decide", decide), web.post("/decide", decide), web.get("/healthz", health), web.get("/schema", show_schema)])
     return app

@@ -41,6 +41,8 @@ class Accepted:
     seen: int
     lane: Lane | None
     done: Future[None]
+    raw: bytes = b""
+    schema: int = 1
 
 
 class Outbox:
@@ -71,10 +73,10 @@ class Outbox:
 
     # ---- in -----------------------------------------------------------------------------------------------------
 
-    def accept(self, site: str, source: str, event: Any_, lane: Lane | None = None) -> Future[None]:
-        """Takes an event; the future is done when it is on disk."""
+    def accept(self, site: str, source: str, event: Any_, lane: Lane | None = None, raw: bytes = b"", schema: int = 1) -> Future[None]:
+        """Takes an event; the future is done when it is on disk. `raw`: the JSON as its sender wrote it, where that is to be kept."""
         done: Future[None] = Future()
-        self.incoming.put(Accepted(site, source, event, int(time.time() * 1000), lane, done))
+        self.incoming.put(Accepted(site, source, event, int(time.time() * 1000), lane, done, raw, schema))
         return done
 
     def put(self, site: str, source: str, event: Any_, lane: Lane | None = None) -> None:
@@ -134,7 +136,7 @@ class Outbox:
         topic, lane = OF_KIND[str(item.event.__struct_config__.tag)].name, self._lane(item)
         key = (item.source, topic, lane.value)
         seq = self.numbers[key] = self.numbers.get(key, 0) + 1
-        value = encode(Envelope(item.site, item.source, seq, item.seen, Raw(encode(item.event)), lane))
+        value = encode(Envelope(item.site, item.source, seq, item.seen, Raw(item.raw or encode(item.event)), lane, schema=item.schema))
         return int(lane is Lane.BACKLOG), topic, item.site, value
 
     # ---- out ----------------------------------------------------------------------------------------------------

@@ -9,40 +9,131 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from streams.life import LONGEST_SHELF, OPEN_STATES, OWNERS, Life, live, mine
+from streams.events import Action
+from streams.life import LONGEST_SHELF, OPEN_STATES, OWNERS, Life, live
+from streams.lives import life_of, number_of
+from streams.matching import Match, Numbered, key_of, match
 from streams.outputs import Alert, Command
 from streams.packs import Setting
 from streams.rules import BOOK
 from streams.rules.rule import RESPOND, Finding, Known, Rule, wake_at
 from streams.texts import both, sentence
 from streams.times import HOUR, MINUTE, SECOND
+from streams.work import Fact
 
 NOBODY: frozenset[str] = frozenset()
 
 
 class Told(Struct):
-    """What was last said of one rule and one subject: its alerts in order, and how many older ones were let go."""
+    """What was last said of one rule and one subject: its alerts, what tells each apart from its sisters, and how the numbers belong together."""
 
     alerts: list[Alert] = []
-    gone: int = 0
+    keys: list[str] = []
+    count: int = 0
+    """The last number given."""
+    one_with: dict[int, int] = {}
+    """number → the older one that it turned out to be."""
+    part_of: dict[int, int] = {}
+    """number → the one from which it was split off."""
+    was: dict[int, tuple[int, int | None]] = {}
+    """number → the interval of an alert that was taken back."""
+    asked: dict[int, list[Command]] = {}
+    """number → what was asked of other systems because of it."""
+
+
+def number(alert: Alert) -> int:
+    """n of an alert's id."""
+    return int(alert.id.rpartition(":")[2])
 
 
 def settle(known: Known, rule: Rule, subject: str, findings: tuple[Finding, ...], told: Told, moment: int, horizon: int) -> tuple[list[Alert], int | None]:
     """(the revisions that bring what was told in line with what was found, when to look again). `told` is changed accordingly."""
-    _let_go(told, horizon)
+    if told.alerts:
+        _let_go(told, horizon)
     setting = known.terms().setting(rule.code)
     steady, wake = debounce(sorted(findings, key=lambda f: f.start), setting, known.now)
     current = [f for f in steady if f.end is None or f.end >= horizon]
-    out, wakes = _forgotten(told, current, horizon, moment), [wake]
-    actions = known.site.actions.get(f"{rule.code}|{subject}", ())
-    for n, finding in enumerate(current):
-        old = told.alerts[n] if n < len(told.alerts) else None
-        after = current[n + 1].start if n + 1 < len(current) else None
-        fresh, look = _alert(known, rule, subject, finding, told.gone + n + 1, moment, old, setting, mine(actions, finding.start, after) if actions else [])
-        out += _revise(told, n, fresh)
+    found = match([_numbered(told, a, k) for a, k in zip(told.alerts, told.keys, strict=True) if number(a) not in told.one_with], current, rule.apart)
+    out, wakes, place = [], [wake], {number(a): i for i, a in enumerate(told.alerts)}
+    for one in found.matches:
+        said, look = _told(known, rule, subject, one, told, place, moment, setting)
+        out += said
         wakes.append(look)
-    out += _end(told, len(current), len(told.alerts), moment) if rule.fleeting else _retract(told, len(current), moment)
+    over = {n for n in found.left if _is_over(rule, told.alerts[place[n]], horizon)}
+    out += [r for n in found.left for r in (_ended_now(told.alerts[place[n]], moment) if n in over else _retract(told, place[n], moment))]
+    if over:
+        kept = [(a, k) for a, k in zip(told.alerts, told.keys, strict=True) if number(a) not in over]
+        told.alerts, told.keys = [a for a, _ in kept], [k for _, k in kept]
     return out, wake_at(*wakes)
+
+
+def _numbered(told: Told, alert: Alert, key: str) -> Numbered:
+    n = number(alert)
+    start, end = told.was.get(n, (alert.start, alert.end))
+    return Numbered(n, key, start, end, alert.state == "retracted")
+
+
+def _told(known: Known, rule: Rule, subject: str, one: Match, told: Told, place: dict[int, int], moment: int, setting: Setting) -> tuple[list[Alert], int | None]:
+    """What a finding makes of its alert: a new one, a revision, or none; those that are one with it are taken back."""
+    n = one.n
+    if n is None:
+        n = told.count = told.count + 1
+        if one.part_of is not None:
+            told.part_of[n] = one.part_of
+        return _first(known, rule, subject, one, n, told, moment, setting)
+    at = place[n]
+    out = [r for other in one.joined for r in _joined(told, place[other], n, moment)]
+    fresh, look = _alert(known, rule, subject, one.finding, n, moment, told.alerts[at], setting, actions_of(known, rule, subject, told, n))
+    told.keys[at] = key_of(one.finding, rule.apart)
+    return [*out, *_revise(told, at, fresh, bool(one.joined))], look
+
+
+def _first(known: Known, rule: Rule, subject: str, one: Match, n: int, told: Told, moment: int, setting: Setting) -> tuple[list[Alert], int | None]:
+    fresh, look = _alert(known, rule, subject, one.finding, n, moment, None, setting, actions_of(known, rule, subject, told, n))
+    if one.part_of is not None:
+        fresh = msgspec.structs.replace(fresh, announce=False, late=False, priority=next((a.priority for a in told.alerts if number(a) == one.part_of), fresh.priority))
+    elif one.earlier:
+        fresh = msgspec.structs.replace(fresh, announce=False, late=True)
+    told.alerts.append(fresh)
+    told.keys.append(key_of(one.finding, rule.apart))
+    return [fresh], look
+
+
+def actions_of(known: Known, rule: Rule, subject: str, told: Told, n: int) -> list[tuple[Fact, Action]]:
+    """What people did about an alert, by its number, about those that are one with it, and about the one that it was split off from."""
+    said = known.site.actions.get(f"{rule.code}|{subject}")
+    if not said:
+        return []
+    mine = {n, *(k for k, v in told.one_with.items() if _root(told, v) == n), *([told.part_of[n]] if n in told.part_of else [])}
+    return [(f, f.event) for f in said if isinstance(f.event, Action) and _n(f.event.alert) in mine]
+
+
+def _root(told: Told, n: int) -> int:
+    while n in told.one_with:
+        n = told.one_with[n]
+    return n
+
+
+def _n(ident: str) -> int:
+    last = ident.rpartition(":")[2]
+    return int(last) if last.isdigit() else 0
+
+
+def _joined(told: Told, at: int, n: int, moment: int) -> list[Alert]:
+    """Two intervals turned out to be one: the younger number is taken back."""
+    old = told.alerts[at]
+    told.one_with[number(old)] = n
+    told.asked.setdefault(n, []).extend(told.asked.pop(number(old), []))
+    return _retract(told, at, moment, {"zh": f"与第 {n} 次为同一次。", "en": f"One with number {n}."})
+
+
+def _is_over(rule: Rule, old: Alert, horizon: int) -> bool:
+    """What is not found any more is over where the rule sees only what is now or its facts are forgotten; else it never was."""
+    return rule.fleeting or (old.end is None and old.start < horizon)
+
+
+def _ended_now(old: Alert, moment: int) -> list[Alert]:
+    return [_over(old, moment)] if old.end is None else []
 
 
 def debounce(findings: list[Finding], setting: Setting, now: int) -> tuple[list[Finding], int | None]:
@@ -70,49 +161,36 @@ def debounce(findings: list[Finding], setting: Setting, now: int) -> tuple[list[
 
 
 def _let_go(told: Told, horizon: int) -> None:
-    while told.alerts and told.alerts[0].end is not None and told.alerts[0].end < horizon:
-        del told.alerts[0]
-        told.gone += 1
+    kept = [(a, k) for a, k in zip(told.alerts, told.keys, strict=True) if a.end is None or a.end >= horizon]
+    if len(kept) < len(told.alerts):
+        told.alerts, told.keys = [a for a, _ in kept], [k for _, k in kept]
+        left = {number(a) for a in told.alerts}
+        for table in (told.was, told.asked, told.one_with, told.part_of):
+            for n in [n for n in table if n not in left]:
+                del table[n]  # type: ignore[attr-defined]
 
 
-def _revise(told: Told, n: int, fresh: Alert) -> list[Alert]:
-    if n == len(told.alerts):
-        told.alerts.append(fresh)
-        return [fresh]
-    old = told.alerts[n]
+def _revise(told: Told, at: int, fresh: Alert, joined: bool) -> list[Alert]:
+    old = told.alerts[at]
     same = msgspec.structs.replace(fresh, revision=old.revision, raised=old.raised, known=old.known, announce=old.announce)
     if msgspec.structs.replace(same, evidence=old.evidence) == old:  # newer proof of the same is no news
         return []
     worse = fresh.priority < old.priority or OWNERS.index(fresh.owner) > OWNERS.index(old.owner)
-    announce = fresh.state in ("raised", "acknowledged", "in_progress") and not fresh.late and (worse or (old.state in ("suppressed", "retracted") and fresh.state == "raised"))
-    told.alerts[n] = msgspec.structs.replace(same, revision=old.revision + 1, known=fresh.known, announce=announce)
-    return [told.alerts[n]]
+    again = not joined and old.state in ("suppressed", "retracted") and fresh.state == "raised"
+    announce = fresh.state in ("raised", "acknowledged", "in_progress") and not fresh.late and (worse or again)
+    told.was.pop(number(old), None)
+    told.alerts[at] = msgspec.structs.replace(same, revision=old.revision + 1, known=fresh.known, announce=announce)
+    return [told.alerts[at]]
 
 
-def _retract(told: Told, n: int, moment: int) -> list[Alert]:
-    out = []
-    for i in range(n, len(told.alerts)):
-        old = told.alerts[i]
-        if old.state != "retracted":
-            told.alerts[i] = msgspec.structs.replace(old, state="retracted", revision=old.revision + 1, known=moment, end=old.start, announce=False)
-            out.append(told.alerts[i])
-    return out
-
-
-def _forgotten(told: Told, current: list[Finding], horizon: int, moment: int) -> list[Alert]:
-    """What began before the horizon, never ended, and is not found any more because its facts are not remembered, is over; it was not wrong."""
-    n = 0
-    while n < len(told.alerts) and told.alerts[n].end is None and told.alerts[n].start < horizon and not (current and current[0].start <= told.alerts[n].start):
-        n += 1
-    return _end(told, 0, n, moment)
-
-
-def _end(told: Told, first: int, last: int, moment: int) -> list[Alert]:
-    """Alerts that are over without a word about when; the next time is another alert."""
-    out = [_over(old, moment) for old in told.alerts[first:last]]
-    told.gone += len(out)
-    del told.alerts[first:last]
-    return out
+def _retract(told: Told, at: int, moment: int, because: dict[str, str] | None = None) -> list[Alert]:
+    old = told.alerts[at]
+    if old.state == "retracted":
+        return []
+    told.was[number(old)] = (old.start, old.end)
+    text = {lang: f"{old.text[lang]} {said}" for lang, said in because.items()} if because else old.text
+    told.alerts[at] = msgspec.structs.replace(old, state="retracted", revision=old.revision + 1, known=moment, end=old.start, announce=False, text=text)
+    return [told.alerts[at]]
 
 
 def _over(old: Alert, moment: int) -> Alert:
@@ -134,23 +212,36 @@ def _concerned(known: Known, finding: Finding) -> frozenset[str]:
     return frozenset(known.course(finding.permit).people) if finding.permit in known.site.works else NOBODY
 
 
+def _plainly(numbers: dict[str, Any]) -> dict[str, Any]:
+    """Numbers of permits as people know them, without the life."""
+    if not any("#" in v for v in numbers.values() if isinstance(v, str)):
+        return numbers
+    return {k: number_of(v) if k in ("permit", "other", "first") and isinstance(v, str) else v for k, v in numbers.items()}
+
+
 def _alert(known: Known, rule: Rule, subject: str, finding: Finding, n: int, moment: int, old: Alert | None, setting: Setting, done: list[Any]) -> tuple[Alert, int | None]:
     site, priority = known.site, _priority(rule, finding, setting)
     late = old.late if old else rule.prompt and moment - finding.start > known.terms().ms["late_fact"]
-    priority = max(2, priority) if late else priority
+    priority = max(2, priority) if rule.prompt and late and moment_of(old, moment) - finding.start > known.terms().ms["late_fact"] else priority
+    finding = replace(finding, numbers=_plainly(finding.numbers))
     raised, ended = old.raised if old else moment, finding.end is not None
     life = _life(known, finding, done, raised, ended, priority, late)
     area, shop = known.atlas.place(finding.point)
     alert = Alert(
         id=f"{rule.code}:{site.site}:{subject}:{n}", revision=1, site=site.site, code=rule.code, priority=priority, state=life.state,
         subject=subject, incident=f"{site.site}:{finding.incident or finding.permit or finding.point or subject}",
-        permit=finding.permit, point=finding.point, area=area or finding.area, start=finding.start, end=finding.end, raised=raised, known=moment,
+        permit=number_of(finding.permit), life=life_of(finding.permit), point=finding.point, area=area or finding.area, start=finding.start, end=finding.end, raised=raised, known=moment,
         deadline=life.deadline or raised + RESPOND[priority], aq=rule.aq if finding.aq is None else finding.aq, clause=rule.clause, edition=rule.edition,
         confidence=rule.confidence, pack=f"{known.terms(finding.start).pack.label} {BOOK}", text=_text(rule, finding, setting), advice=both(f"{rule.code}.advice"),
         numbers=finding.numbers | ({"shop": shop} if shop else {}), evidence=sorted(set(finding.evidence)), by=life.by, owner=life.owner,
         announce=life.state in ("raised", "cleared") and not late, late=late, hold=finding.hold, until=life.until, members=finding.members,
     )  # fmt: skip
     return alert, life.wake
+
+
+def moment_of(old: Alert | None, moment: int) -> int:
+    """When an alert was first known."""
+    return old.raised if old else moment
 
 
 def _life(known: Known, finding: Finding, done: list[Any], raised: int, ended: bool, priority: int, late: bool) -> Life:
@@ -172,11 +263,20 @@ ACTIONS = {"permit.suspend": HOUR, "permit.lock": HOUR, "permit.block": 24 * HOU
 
 def commands(known: Known, finding: Finding, alert: Alert) -> Iterator[Command]:
     """The requests that a newly raised or raised-in-priority alert asks of the systems that own the functions."""
-    for action, target in finding.requests:
+    for action, named in finding.requests:
+        target = number_of(named)
         yield Command(
             id=f"{alert.id}:{action}:{target}", site=alert.site, action=action, target=target, alert=alert.id, revision=alert.revision,  # type: ignore[arg-type]
             known=alert.known, expires=alert.known + ACTIONS[action], dry_run=known.site.policy.commands == "dry-run",
         )  # fmt: skip
+
+
+def withdrawn(told: Told, said: list[Alert]) -> Iterator[Command]:
+    """What was asked because of alerts that are taken back is asked no more."""
+    for alert in said:
+        if alert.state == "retracted":
+            for asked in told.asked.pop(number(alert), []):
+                yield msgspec.structs.replace(asked, revision=alert.revision, known=alert.known, withdrawn=True)
 
 
 def stands(alert: Alert) -> bool:

@@ -5,11 +5,25 @@ from __future__ import annotations
 import math
 from typing import Final
 
+from msgspec.structs import replace
+
 from streams.calendar import built_in
 from streams.plant import Area, Channel, Door, Plant, Point, Zone
+from streams.words import gas_of, unit_of
 
 REACH: Final = 60.0
 """Metres beyond which no distance rule looks."""
+
+
+BESIDE: Final = 30.0
+"""Metres within which one release is seen by two channels."""
+
+
+def spelled(channel: Channel) -> Channel:
+    """A channel with its gas and unit in our words, where they are known; a plant in an old log may have written others."""
+    gas = gas_of(channel.gas) or channel.gas
+    unit = unit_of(channel.unit, gas) or channel.unit
+    return channel if (gas, unit) == (channel.gas, channel.unit) else replace(channel, gas=gas, unit=unit)
 
 
 class Atlas:
@@ -19,7 +33,7 @@ class Atlas:
         self.plant = plant
         self.points: dict[str, Point] = {p.id: p for p in plant.points}
         self.alias: dict[str, str] = {a: p.id for p in plant.points for a in p.aliases}
-        self.channels: dict[str, Channel] = {c.tag: c for c in plant.channels}
+        self.channels: dict[str, Channel] = {c.tag: spelled(c) for c in plant.channels}
         self.doors: dict[str, Door] = {d.id: d for d in plant.doors}
         self.areas: dict[str, Area] = {a.id: a for a in plant.areas}
         self.points_of_tag: dict[str, list[str]] = {}
@@ -27,6 +41,7 @@ class Atlas:
         self.doors_of_point: dict[str, set[str]] = {}
         self._behind: dict[str, list[str]] = {}
         self._near: dict[str, list[str]] = {}
+        self._beside: dict[str, list[str]] = {}
         self.zones: dict[str, Zone] = {z.id: z for z in plant.zones}
         self._grid: dict[tuple[int, int], tuple[Zone, ...]] = _grid(plant.zones)
         self.calendar = plant.calendar or built_in()
@@ -51,6 +66,15 @@ class Atlas:
                 self.points_of_tag.setdefault(tag, []).append(point.id)
             for camera in point.cameras:
                 self.points_of_camera.setdefault(camera, []).append(point.id)
+
+    def beside(self, tag: str) -> list[str]:
+        """The other channels bound to work points within thirty metres of this one's."""
+        found = self._beside.get(tag)
+        if found is None:
+            here = [self.points[p] for p in self.points_of_tag.get(tag, ()) if p in self.points]
+            near = [p for p in self.plant.points if any(math.dist((p.x, p.y, p.z), (h.x, h.y, h.z)) <= BESIDE for h in here)]
+            found = self._beside[tag] = sorted({t for p in near for t in p.detectors if t != tag and t in self.channels})
+        return found
 
     def behind(self, door: str) -> list[str]:
         """The work points that a door leads to."""

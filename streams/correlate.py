@@ -5,18 +5,25 @@ from __future__ import annotations
 import logging
 import os
 import time
+import zlib
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import msgspec
 from aiohttp import web
 
 from streams.desk import Batch, Desk, Sending
-from streams.events import decode_entry, encode
+from streams.events import Entry, Requested, decode_entry, encode
+from streams.judging import Judging
 from streams.kernel import Kernel, restore
-from streams.outputs import Alert, Output, Verdict
+from streams.outputs import Alert, DeadLetter, Output, Verdict
 from streams.packs import Pack
+from streams.rules import RULES
+from streams.rules.gates import GATES, Answer, Question
+from streams.sentences import REASONS
 from streams.shadow import rebook
 from streams.times import Stamp
-from streams.topics import ALERTS, COMMANDS, SHADOW, SNAPSHOTS, TIMELINE, VERDICTS, Topic
+from streams.topics import ALERTS, COMMANDS, DEAD, SHADOW, SNAPSHOTS, TIMELINE, VERDICTS, Topic
 
 SNAPSHOT_EVERY = float(os.environ.get("PERMITWATCH_SNAPSHOT_EVERY", "30"))
 log = logging.getLogger("permitwatch")
@@ -35,7 +42,7 @@ class Correlate:
         """A pack in shadow: judged beside the one in force, in a group of its own; nobody is told."""
         self.name = "shadow" if book else "correlate"
         self.mark = "shadow|" if book else ""
-        self.kernels: dict[int, dict[str, Kernel]] = {}
+        self.kernels: dict[int, dict[str, Judging]] = {}
         self.next: dict[int, int] = {}
         self.saved: dict[int, int] = {}
         self.since = time.monotonic()
@@ -45,7 +52,7 @@ class Correlate:
         if self.decide_at is None:
             return
         app = web.Application()
-        app.add_routes([web.get("/decide", self.decide), web.get("/healthz", self.health)])
+        app.add_routes([web.get("/decide", self.decide), web.post("/decide", self.decide), web.get("/healthz", self.health)])
         runner = web.AppRunner(app, access_log=None)
         await runner.setup()
         await web.TCPSite(runner, *self.decide_at).start()
@@ -54,22 +61,32 @@ class Correlate:
         kernels = self.kernels.get(batch.partition)
         if kernels is None:
             kernels = self.kernels[batch.partition] = await self._recall(batch.partition, desk)
-        floor = {site: k.memory.next for site, k in kernels.items()}
+        floor = {site: k.kernel.memory.next for site, k in kernels.items()}
         out: list[Sending] = []
         for record in batch.records:
-            entry = decode_entry(record.value)
-            if record.offset < floor.get(entry.site, 0):
+            try:
+                entry = decode_entry(record.value)
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, TypeError) as wrong:
+                out.append(_dead(batch, record, f"the timeline's entry cannot be read: {wrong}"))
                 continue
-            kernel = kernels.get(entry.site)
-            if kernel is None:
-                kernel = kernels[entry.site] = Kernel(entry.site)
-            seen = rebook(entry, self.book) if self.book else entry
-            out += [self._line(o, batch.partition) for o in (kernel.step(seen) if seen else ()) if not self.book or isinstance(o, Alert)]
-            kernel.memory.next = record.offset + 1
+            if record.offset >= floor.get(entry.site, 0):
+                out += self._judged(kernels, entry, batch, record)
         await desk.send(out)
         self.next[batch.partition] = batch.next
 
-    async def _recall(self, partition: int, desk: Desk) -> dict[str, Kernel]:
+    def _judged(self, kernels: dict[str, Judging], entry: Entry, batch: Batch, record: Any) -> list[Sending]:
+        """What one entry makes the kernel say; what it cannot take becomes a dead letter with its bytes."""
+        judging = kernels.get(entry.site)
+        if judging is None:
+            judging = kernels[entry.site] = Judging(Kernel(entry.site))
+        letters: list[Sending] = []
+        judging.aside = lambda aside: letters.append(_dead(batch, record, aside.reason, aside.entry))
+        seen = rebook(entry, self.book) if self.book else entry
+        said = judging.step(seen) if seen else []
+        judging.kernel.memory.next = record.offset + 1
+        return [*(self._line(o, batch.partition) for o in said if not self.book or isinstance(o, Alert)), *letters]
+
+    async def _recall(self, partition: int, desk: Desk) -> dict[str, Judging]:
         """The sites of a partition as last saved."""
         latest = {r.key.decode(): r.value for r in await desk.read(SNAPSHOTS, partition) if r.value}
         kernels = {}
@@ -78,8 +95,8 @@ class Correlate:
             if key != f"{self.mark}{site}" or (not self.mark and "|" in key):
                 continue
             try:
-                kernels[site] = restore(raw)
-            except (msgspec.DecodeError, ValueError) as wrong:
+                kernels[site] = Judging(restore(raw))
+            except (msgspec.DecodeError, ValueError, zlib.error) as wrong:
                 log.warning("the snapshot of %s is of another version (%s); its timeline is folded anew", site, wrong)
         return kernels
 
@@ -92,10 +109,19 @@ class Correlate:
         for partition, next_ in list(self.next.items()):
             if self.saved.get(partition) == next_:
                 continue
-            await desk.send([(SNAPSHOTS, partition, f"{self.mark}{site}", k.snapshot()) for site, k in self.kernels.get(partition, {}).items()])
+            await desk.send([s for site, judging in self.kernels.get(partition, {}).items() for s in self._saved(partition, site, judging)])
             desk.done(TIMELINE.name, partition, next_)
             self.saved[partition] = next_
         self.since = time.monotonic()
+
+    def _saved(self, partition: int, site: str, judging: Judging) -> list[Sending]:
+        """A site's snapshot, and what had to be set aside so that it could be taken."""
+        letters: list[Sending] = []
+        judging.aside = lambda aside: letters.append(_letter(TIMELINE.name, partition, -1, aside.reason, encode(aside.entry), aside.entry))
+        next_ = judging.kernel.memory.next
+        raw, said = judging.stand()
+        judging.kernel.memory.next = next_
+        return [(SNAPSHOTS, partition, f"{self.mark}{site}", raw), *(self._line(o, partition) for o in said if not self.book), *letters]
 
     async def lost(self, partitions: set[tuple[str, int]]) -> None:
         for _, partition in partitions:
@@ -112,23 +138,60 @@ class Correlate:
     # ---- doors ------------------------------------------------------------------------------------------------------
 
     async def decide(self, request: web.Request) -> web.Response:
-        """GET /decide?site&worker&door[&direction=in][&at=ms][&u=ms] → {answer, reasons, behind}."""
+        """GET or POST /decide?site&for=entry|issue|start|resume|close|leave[&worker][&door][&permit][&at=ms][&u=ms]; for=application: POST the request → {answer, reasons, why, mode, names, behind_ms}."""
         q = request.query
-        kernel = next((ks[q["site"]] for ks in self.kernels.values() if q.get("site") in ks), None)
+        kernel = next((ks[q["site"]].kernel for ks in self.kernels.values() if q.get("site") in ks), None)
         if kernel is None:
-            return web.json_response({"answer": "pending", "reasons": ["SITE-NOT-HERE"]}, status=421)
+            return web.json_response({"answer": "pending", "reasons": ["SITE-NOT-HERE"], "why": why(("SITE-NOT-HERE",))}, status=421)
         now = int(time.time() * 1000)
-        at = Stamp(int(q.get("at", now)), int(q.get("u", 1000)))
-        answer, reasons = kernel.decide(q.get("worker", ""), q.get("door", ""), q.get("direction", "in"), at)
-        behind = 0 if kernel.memory.site.virtual else now - kernel.memory.site.now
-        if behind > 10_000 and answer == "allow":
-            answer, reasons = "pending", ["SYS-LAG"]
-        return web.json_response({"answer": answer, "reasons": reasons, "behind_ms": max(0, behind)})
+        try:
+            asked = _question(q, await request.read(), now)
+        except (ValueError, msgspec.ValidationError) as wrong:
+            return web.json_response({"error": f"{wrong}"}, status=400)
+        behind = 0 if kernel.memory.site.virtual else max(0, now - kernel.memory.site.now)
+        try:
+            said = kernel.decide(asked)
+        except Exception as wrong:  # a fault of ours must not open a door, nor end the judge
+            log.error("a question at a gate could not be answered (%s: %s): pending", type(wrong).__name__, wrong)
+            said = Answer("pending", ("SYS-LAG",), "broken")
+        if behind > 10_000 and asked.gate != "leave":
+            said = Answer("pending" if said.answer == "allow" else said.answer, (*said.reasons, "SYS-LAG"), "behind", said.names)
+        return web.json_response({"answer": said.answer, "reasons": list(said.reasons), "why": why(said.reasons), "mode": said.mode, "names": list(said.names), "behind_ms": behind})
 
     async def health(self, request: web.Request) -> web.Response:
         """GET /healthz → the sites here and how far behind each is, ms."""
         now = int(time.time() * 1000)
-        sites = {s: max(0, now - k.memory.site.now) for ks in self.kernels.values() for s, k in ks.items() if not k.memory.site.virtual}
-        return web.json_response({"sites": sites})
+        known = [(s, j.kernel.memory.site) for ks in self.kernels.values() for s, j in ks.items()]
+        return web.json_response({"sites": {s: max(0, now - site.now) for s, site in known if not site.virtual}})
+
+
+def _question(q: Mapping[str, str], body: bytes, now: int) -> Question:
+    """What is asked. Raises ValueError with what to write."""
+    gate = q.get("for") or ("leave" if q.get("direction") == "out" else "entry")
+    if gate not in GATES:
+        raise ValueError(f"for={gate}: no such gate. Known: {', '.join(GATES)}")
+    at, u = q.get("at", str(now)), q.get("u", "1000")
+    if not (at.isdigit() and u.isdigit() and len(at) < 16 and len(u) < 10):
+        raise ValueError("at and u are whole ms")
+    asked = msgspec.convert(msgspec.json.decode(body) | {"kind": "permit.requested"}, Requested) if body and gate == "application" else None
+    if gate == "application" and asked is None:
+        raise ValueError("for=application: POST the request as it would be sent")
+    return Question(gate, q.get("worker", ""), q.get("door", ""), q.get("permit", ""), Stamp(int(at), int(u)), asked)  # type: ignore[arg-type]
+
+
+def why(codes: Iterable[str]) -> list[dict[str, str]]:
+    """Each reason with its clause and a sentence in both languages."""
+    clauses = {r.code: f"{r.clause} ({r.edition})" for r in reversed(RULES)}
+    return [{"code": c, "clause": clauses.get(c, "rule of the site"), "zh": REASONS[c][0], "en": REASONS[c][1]} for c in codes if c in REASONS]
+
+
+def _dead(batch: Batch, record: Any, reason: str, entry: Entry | None = None) -> Sending:
+    return _letter(batch.topic, batch.partition, record.offset, reason, record.value or b"", entry)
+
+
+def _letter(topic: str, partition: int, offset: int, reason: str, raw: bytes, entry: Entry | None) -> Sending:
+    site, source = (entry.site, entry.source) if entry else ("", "")
+    letter = DeadLetter(topic, partition, offset, "cannot be judged", reason[:2000], int(time.time() * 1000), raw, site, source)
+    return DEAD, partition, site or "?", msgspec.json.encode(letter)
 
 

@@ -4,27 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import datetime
+from typing import Final
 from zoneinfo import ZoneInfo
 
+from msgspec.structs import replace
+
+from streams.analyses import Analysis, Record, analyses, record_of, required
 from streams.atlas import atlas_of
 from streams.events import DeviceSaid, GasTest, Guard, Requested, Step
-from streams.packs import Terms
+from streams.lives import name_of, ordered
+from streams.plain import UNTOLD
 from streams.plant import Point
-from streams.rules.limits import CONFINED, HOT, NEEDS_GAS, SPECIAL, family, test_passes
+from streams.rules.limits import CONFINED, HOT, NEEDS_GAS, POWER, SPECIAL, VALID, family
 from streams.times import HOUR, Stamp, Truth, before, exactly
+from streams.words import day_of
 from streams.work import Fact, Site, Work
-
-
-@dataclass(frozen=True, slots=True)
-class Test:
-    """A gas test: when sampled, whether it passed (None: cannot be told), its evidence."""
-
-    at: Stamp
-    passed: bool | None
-    ref: str
-    calibrated: bool = True
-    """False: its instrument's calibration had run out, so it does not count."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +29,17 @@ class Pause:
     since: Stamp
     until: Stamp | None
     ref: str
+    finish: bool = False
+    """It began with a finish, and work went on under the same approval."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stray:
+    """A start that no life allows: after it was sent back, called off, accepted, or past its validity."""
+
+    at: Stamp
+    ref: str
+    after: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,17 +70,26 @@ class Course:
     finished: Stamp | None
     accepted: Stamp | None
     ended: bool
-    tests: list[Test]
+    tests: list[Record]
     pauses: list[Pause]
     posts: list[Post] = field(default_factory=list)
     cancelled: int | None = None
     family: str = ""
     span: tuple[int, int | None] | None = None
     """From the final approval or the start, whichever came first, to the end of work (None: not yet)."""
+    analyses: list[Analysis] = field(default_factory=list)
+    strays: list[Stray] = field(default_factory=list)
+    needs_gas: bool = False
+    approval: Step | None = None
+    """The final approval that counts: the last before the start."""
+    validity: int | None = None
+    """The end of validity as declared; where it cannot be read, the longest of the type."""
+    gone_as: str = ""
+    """`rejected` or `cancelled`, where it was."""
 
     @property
     def valid_to(self) -> int | None:
-        return self.request.valid_to if self.request else None
+        return self.validity
 
     @property
     def planned(self) -> Stamp | None:
@@ -102,15 +117,11 @@ class Course:
         """From the first moment that work is allowed or seen to the last, as far as declared."""
         assert self.request is not None
         lo = min(self.request.valid_from, self.started.at if self.started else self.request.valid_from)
-        return lo, self.finished.at if self.finished else max(self.request.valid_to, lo)
+        return lo, self.finished.at if self.finished else max(self.validity or 0, lo)
 
     @property
     def special(self) -> bool:
         return self.type in (SPECIAL, CONFINED)
-
-    @property
-    def needs_gas(self) -> bool:
-        return self.type in NEEDS_GAS
 
     @property
     def needs_full_video(self) -> bool:
@@ -156,32 +167,121 @@ class Course:
 
 
 def read_course(site: Site, work: Work) -> Course:
-    """Reads a permit's facts as a course."""
+    """Reads the facts of one life of a permit as a course."""
     asked = work.last("permit.requested")
     request = asked.event if asked else None
     request = request if isinstance(request, Requested) else None
+    if request is not None and asked is not None and asked.ref in work.carried:
+        request = replace(request, at=max(request.at, work.began))
     point_id = request.point if request else ""
     point = atlas_of(site.plant).point(point_id)
     point_id = point.id if point else point_id
-    gone = work.first("cancelled") or work.first("rejected")
-    issued, started = work.first("issued"), work.first("started")
-    declared = site.stamp(started) if started else None
-    finished, accepted = work.last("finished"), work.first("accepted")
-    approval, end, acceptance = (site.stamp(fact) if fact else None for fact in (issued, finished, accepted))
-    cancelled = gone.event.at if gone else None
-    stamp, ref = _start(site, request, declared, started.ref if started else "", cancelled)
+    turns = _turns(site, work)
+    valid_to = _valid_to(site, request)
+    done = _walk(turns, valid_to)
+    declared, gone = done.started, done.gone
+    cancelled = gone[0].at if gone else None
+    stamp, ref = _start(site, request, declared[0] if declared else None, declared[1] if declared else "", cancelled)
+    issued = _approval(site, work, stamp)
+    approval = site.stamp(issued) if issued else None
     begun = [m.at for m in (approval, stamp) if m]
-    ends = [m for m in (end.at if end else None, acceptance.at if acceptance else cancelled) if m is not None]
+    ends = [m for m in (done.finished.at if done.finished else None, done.accepted.at if done.accepted else cancelled) if m is not None]
+    type_ = request.type if request else ""
+    records = _records(site, work, point)
     return Course(
-        permit=work.permit, request=request, request_ref=asked.ref if asked else "", type=request.type if request else "",
-        family=family(request.type) if request else "", span=(min(begun), min(ends, default=None)) if begun and request else None,
+        permit=work.permit, request=request, request_ref=asked.ref if asked else "", type=type_,
+        family=family(type_) if request else "", span=(min(begun), min(ends, default=None)) if begun and request else None,
         point=point, point_id=point_id,
-        issued=approval, issued_ref=issued.ref if issued else "",
-        declared_start=declared, started=stamp, started_ref=ref,
-        finished=end, accepted=acceptance,
-        ended=gone is not None, cancelled=cancelled,
-        tests=_tests(site, work), pauses=_pauses(site, work), posts=_posts(site, request, work),
+        issued=approval, issued_ref=issued.ref if issued else "", approval=issued.event if issued and isinstance(issued.event, Step) else None,
+        declared_start=declared[0] if declared else None, started=stamp, started_ref=ref,
+        finished=done.finished, accepted=done.accepted, ended=gone is not None, cancelled=cancelled, gone_as=gone[1] if gone else "",
+        tests=records, analyses=analyses(records, required(type_, point)), pauses=done.pauses, strays=done.strays, posts=_posts(site, request, work),
+        needs_gas=type_ in NEEDS_GAS or (type_ == POWER and point is not None and point.zone == "fire"), validity=valid_to,
     )  # fmt: skip
+
+
+def _valid_to(site: Site, request: Requested | None) -> int | None:
+    if request is None or request.valid_to != UNTOLD:
+        return request.valid_to if request else None
+    longest = VALID.get(request.type)
+    return request.valid_from + (site.terms().ms[longest] if longest else 8 * HOUR)
+
+
+def _turns(site: Site, work: Work) -> list[tuple[str, Stamp, str]]:
+    """(step, when, evidence) of what moves a life, in order; where a source's numbers decided against its stamps, no step comes before the one it followed."""
+    facts = [f for name in MOVES for f in work.all(name)]
+    if not work.turns:
+        return [(name_of(f), site.stamp(f), f.ref) for f in ordered(facts)]
+    place = {ref: i for i, ref in enumerate(work.turns)}
+    out: list[tuple[str, Stamp, str]] = []
+    for fact in sorted(facts, key=lambda f: place.get(f.ref, 0)):
+        at = site.stamp(fact)
+        if out and at.at < out[-1][1].at:
+            step = out[-1][1].at - at.at
+            at = Stamp(out[-1][1].at + step, step, 0, at.source, at.seq)
+        out.append((name_of(fact), at, fact.ref))
+    return out
+
+
+MOVES: Final = ("started", "suspended", "resumed", "finished", "accepted", "rejected", "cancelled")
+
+
+@dataclass
+class _Done:
+    """What a life's steps come to."""
+
+    started: tuple[Stamp, str] | None = None
+    finished: Stamp | None = None
+    finish_ref: str = ""
+    accepted: Stamp | None = None
+    gone: tuple[Stamp, str] | None = None
+    pauses: list[Pause] = field(default_factory=list)
+    strays: list[Stray] = field(default_factory=list)
+
+    def take(self, step: str, at: Stamp, ref: str, valid_to: int | None) -> None:
+        match step:
+            case "started" | "resumed":
+                self._start(step, at, ref, valid_to)
+            case "suspended" if self.started and not self._paused:
+                self.pauses.append(Pause(at, None, ref))
+            case "finished":
+                self.finished, self.finish_ref = at, ref
+            case "accepted" if self.accepted is None:
+                self.accepted = at
+            case "rejected" | "cancelled" if self.gone is None:
+                self.gone = at, step
+
+    @property
+    def _paused(self) -> bool:
+        return bool(self.pauses) and self.pauses[-1].until is None
+
+    def _start(self, step: str, at: Stamp, ref: str, valid_to: int | None) -> None:
+        if self.gone or self.accepted or (self.finished and valid_to is not None and at.at > valid_to):
+            if step == "started":
+                self.strays.append(Stray(at, ref, self.gone[1] if self.gone else "accepted" if self.accepted else "finished"))
+        elif self.finished and self.started:
+            self.pauses.append(Pause(self.finished, at, ref, finish=True))
+            self.finished = None
+        elif self._paused:
+            self.pauses[-1] = Pause(self.pauses[-1].since, at, self.pauses[-1].ref)
+        elif self.started is None and step == "started":
+            self.started = at, ref
+
+
+def _walk(turns: list[tuple[str, Stamp, str]], valid_to: int | None) -> _Done:
+    done = _Done()
+    for step, at, ref in turns:
+        done.take(step, at, ref, valid_to)
+    return done
+
+
+def _approval(site: Site, work: Work, started: Stamp | None) -> Fact | None:
+    """The last final approval before the start; not started: the last so far; none before it: the first."""
+    said = work.all("issued")
+    if not said or started is None:
+        return said[-1] if said else None
+    earlier = [f for f in said if site.stamp(f).at <= started.at]
+    return earlier[-1] if earlier else said[0]
 
 
 def _start(site: Site, request: Requested | None, declared: Stamp | None, ref: str, gone: int | None) -> tuple[Stamp | None, str]:
@@ -196,15 +296,16 @@ def _start(site: Site, request: Requested | None, declared: Stamp | None, ref: s
 
 
 def _seen(site: Site, request: Requested | None) -> Iterator[tuple[Stamp, str]]:
+    """Sure sights of the permit's own kind of work, and entries into its confined space."""
     if request is None:
         return
     point = atlas_of(site.plant).point(request.point)
-    place = point.id if point else request.point
-    for camera, sightings in sorted(site.sightings.get(place, {}).items()):
-        offset, residual = site.offset(camera)
+    place, until = point.id if point else request.point, _valid_to(site, request) or 0
+    for camera, sightings in sorted(site.sightings.get(place, {}).items()) if request.type in HOT else ():
         for first, _, evidence in sightings.sure():
-            at = Stamp(first - offset, residual)
-            if request.valid_from - HOUR <= at.at <= request.valid_to:
+            offset, error = site.offset(camera, first)
+            at = Stamp(first - offset, error + sightings.u)
+            if request.valid_from - HOUR <= at.at <= until:
                 yield at, evidence
                 break
     if request.type == CONFINED and site.plant:
@@ -216,50 +317,21 @@ def _seen(site: Site, request: Requested | None) -> Iterator[tuple[Stamp, str]]:
                     break
 
 
-def _tests(site: Site, work: Work) -> list[Test]:
-    return [_test(site, fact) for fact in work.all("permit.gas_test")]
-
-
-def _test(site: Site, fact: Fact) -> Test:
-    at = site.stamp(fact)
-    calibrated = _calibrated(site, fact)
-    return Test(at, _passed(fact, site.terms(at.at)) if calibrated else None, fact.ref, calibrated)
+def _records(site: Site, work: Work, point: Point | None) -> list[Record]:
+    facts = [(f, site.stamp(f)) for f in work.all("permit.gas_test")]
+    enriched = point is not None and point.enriched
+    return sorted((record_of(f, at, _calibrated(site, f), site.terms(at.at), enriched) for f, at in facts), key=lambda r: (r.at.at, r.ref))
 
 
 def _calibrated(site: Site, fact: Fact) -> bool:
     """Was the instrument's calibration in force on the local day of sampling? True where nothing is said of it."""
     test = fact.event
     said = site.devices.get(test.device) if isinstance(test, GasTest) and test.device else None
-    dates = [f.event.calibrated_to for f in said or () if isinstance(f.event, DeviceSaid) and f.event.calibrated_to]
-    if not dates:
+    days = [day for f in said or () if isinstance(f.event, DeviceSaid) and (day := day_of(f.event.calibrated_to))]
+    if not days:
         return True
     zone = ZoneInfo(site.plant.timezone) if site.plant else ZoneInfo("UTC")
-    return datetime.fromtimestamp(test.at / 1000, zone).date() <= date.fromisoformat(max(dates))
-
-
-def _passed(fact: Fact, terms: Terms) -> bool | None:
-    test = fact.event
-    if not isinstance(test, GasTest):
-        return None
-    if test.passed is False:
-        return False
-    judged = [test_passes(r.gas, r.value, r.unit, terms) for r in test.results]
-    if False in judged:
-        return False
-    return True if judged and None not in judged else (test.passed if test.passed else None)
-
-
-def _pauses(site: Site, work: Work) -> list[Pause]:
-    marks = sorted((f for name in ("suspended", "resumed") for f in work.all(name)), key=lambda f: f.order)
-    pauses: list[Pause] = []
-    for fact in marks:
-        step = fact.event.step if isinstance(fact.event, Step) else ""
-        open_ = pauses and pauses[-1].until is None
-        if step == "suspended" and not open_:
-            pauses.append(Pause(site.stamp(fact), None, fact.ref))
-        elif step == "resumed" and open_:
-            pauses[-1] = Pause(pauses[-1].since, site.stamp(fact), fact.ref)
-    return pauses
+    return datetime.fromtimestamp(test.at / 1000, zone).date() <= max(days)
 
 
 def _posts(site: Site, request: Requested | None, work: Work) -> list[Post]:

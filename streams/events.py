@@ -84,6 +84,10 @@ class Decided(Event, frozen=True, kw_only=True, tag="decided"):
     direction: str
     answer: Literal["allow", "deny", "pending"]
     reasons: list[str]
+    gate: str = "entry"
+    permit: str = ""
+    mode: str = "full"
+    """`full`, or what could not be looked at when it was answered; such an answer is judged again."""
 
 
 # ---- permit.events --------------------------------------------------------------------------------------------------
@@ -110,6 +114,11 @@ class Requested(Event, frozen=True, kw_only=True, tag="permit.requested"):
     needs: list[str] = []
     """Types (A.2) of the other special works that the job needs."""
     job: str = ""
+    testers: list[str] = []
+    approvers: list[str] = []
+    isolators: list[str] = []
+    isolations: list[str] = []
+    """Isolations on which the work rests, by their own ids."""
     template: str = ""
     risk: str = ""
     equipment: str = ""
@@ -148,12 +157,12 @@ STEPS = (
 
 
 class Step(Event, frozen=True, kw_only=True, tag="permit.step"):
-    """One step of a permit's life; `issued` is the final approval, `accepted` closes. x, y, z, acc: where it was signed."""
+    """One step of a permit's life; `issued` is the final approval, `accepted` closes. x, y, z, acc: where it was signed. `unknown`: a word that nobody knows."""
 
     permit: str
     step: Literal[
         "jsa", "isolated", "briefed", "measures", "approved", "rejected", "issued", "checked", "started",
-        "suspended", "resumed", "changed", "extended", "finished", "accepted", "cancelled",
+        "suspended", "resumed", "changed", "extended", "finished", "accepted", "cancelled", "unknown",
     ]  # fmt: skip
     by: str = ""
     node: str = ""
@@ -237,6 +246,8 @@ class Worker(Event, frozen=True, kw_only=True, tag="worker"):
     crew: str = ""
     employer: str = ""
     trades: list[str] = []
+    roles: list[str] = []
+    """rescue, fire …; believed of roster sources only."""
     contractor: bool = False
 
 
@@ -302,6 +313,9 @@ class OfficialWarning(Event, frozen=True, kw_only=True, tag="warning"):
     hazard: str
     colour: str
     until: int
+    id: str = ""
+    withdrawn: bool = False
+    """The warning of this id (else the latest of this hazard and colour from the same source) no longer stands."""
 
 
 # ---- site.events, alert.actions ------------------------------------------------------------------------------------
@@ -370,7 +384,7 @@ class DeviceSaid(Event, frozen=True, kw_only=True, tag="device"):
 
     device: str
     calibrated_to: str = ""
-    mode: Literal["", "normal", "bump", "service"] = ""
+    mode: Literal["", "normal", "bump", "service", "calibration"] = ""
 
 
 class EquipmentSaid(Event, frozen=True, kw_only=True, tag="equipment"):
@@ -458,6 +472,8 @@ class Envelope(Struct, frozen=True, omit_defaults=True):
     lane: Lane = Lane.LIVE
     virtual: bool = False
     """A player drives this site's clock."""
+    schema: int = 1
+    """2: held to closed words, known and required fields."""
 
 
 class Entry(Struct, frozen=True, omit_defaults=True):
@@ -473,6 +489,8 @@ class Entry(Struct, frozen=True, omit_defaults=True):
     partition: int = 0
     offset: int = -1
     virtual: bool = False
+    odd: list[str] = []
+    """Fields of it that could not be read, or only by their spelling."""
 
     @property
     def ref(self) -> str:

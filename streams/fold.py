@@ -6,17 +6,20 @@ from bisect import insort
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import msgspec
+
 from streams import events as e
 from streams.course import Course
 from streams.events import Any_, Entry, Requested
+from streams.lives import OVER, TURNING, begun, name_of, number_of, parted, subject_of, with_what_was_said
 from streams.packs import Pack
 from streams.plant import plant_terms
-from streams.rules.limits import CONFINED
+from streams.rules.limits import CONFINED, family
 from streams.rules.rule import Cause, Known
 from streams.spans import Spans
 from streams.telemetry import Dirty, Telemetry
 from streams.times import MINUTE
-from streams.work import JOIN_SIGHT, Fact, Force, Work, fact_of, new_comer, new_sightings, new_winds, remember
+from streams.work import JOIN_SIGHT, Fact, Force, Ticket, Work, fact_of, new_comer, new_sightings, new_winds, relied_on, remember
 
 WORK_SEEN = frozenset({"welding", "cutting", "grinding", "flame", "hot_work"})
 """Behaviours that are hot work when a camera sees them."""
@@ -47,15 +50,15 @@ class Fold:
             e.Record: self._person, e.TagSaid: self._person, e.ClockSaid: self._clock, e.DeviceSaid: self._device, e.EquipmentSaid: self._equipment,
             e.Activity: self._activity, e.Production: self._production, e.Hazard: self._hazard, e.Contractor: self._contractor, e.Registry: self._registry,
             e.Weather: self._weather, e.OfficialWarning: self._warning, e.SpecialTime: self._special, e.PackSaid: self._pack, e.ChainSaid: self._chain,
-            e.Probe: self._probe, e.Action: self._action, e.Done: self._done, e.PlantSaid: self._plant,
+            e.Probe: self._probe, e.Decided: self._decided, e.Action: self._action, e.Done: self._done, e.PlantSaid: self._plant,
         }  # fmt: skip
 
-    def take(self, entry: Entry) -> Dirty:
-        """Takes one event in; returns what it may have changed."""
+    def take(self, entry: Entry, ahead: bool = False) -> Dirty:
+        """Takes one event in; returns what it may have changed. `ahead`: it came from the future."""
         event, dirty = entry.event, Dirty()
         kind = type(event)
         if kind is e.Frame:
-            self.telemetry.frame(entry, event, dirty)  # type: ignore[arg-type]
+            self.telemetry.frame(entry, event, dirty, ahead)  # type: ignore[arg-type]
         elif kind is e.Positions:
             self.telemetry.positions(entry.ref, event, dirty)  # type: ignore[arg-type]
         elif kind is e.CameraBeat:
@@ -70,61 +73,152 @@ class Fold:
             self._lateness(entry, event, dirty)
         return dirty
 
+    def corrected(self, source: str) -> Dirty:
+        """The facts by which a source's clock was found to tell local time, corrected like those to come."""
+        site, dirty = self.known.site, Dirty()
+        lead = site.leads[source]
+        for ref in lead.refs:
+            for fact, event in [(f, f.event) for f in self._named(ref)]:
+                seen = fact.seen
+                self._untake(ref)
+                at = next((seen + ahead - lead.shift for r, ahead in zip(lead.refs, lead.leads, strict=True) if r == ref), event.at)
+                kept = Fact(ref, fact.source, fact.seq, seen, msgspec.structs.replace(event, at=at, u=lead.u))
+                if take := self.single.get(type(event)):
+                    take(kept, kept.event, dirty)
+        lead.refs = []
+        return dirty
+
+    def _named(self, ref: str) -> list[Fact]:
+        site = self.known.site
+        lists = [t.facts for t in site.tickets.values()] + [facts for p in site.people.values() for facts in (p.scans, p.tag)]
+        return [f for facts in lists for f in facts if f.ref == ref][:1]
+
+    def _untake(self, ref: str) -> None:
+        """Takes a fact out again."""
+        site = self.known.site
+        for ticket in site.tickets.values():
+            ticket.facts = [f for f in ticket.facts if f.ref != ref]
+        for work in site.works.values():
+            work.facts = {name: kept for name, facts in work.facts.items() if (kept := [f for f in facts if f.ref != ref])}
+        for person in site.people.values():
+            person.scans, person.tag = [f for f in person.scans if f.ref != ref], [f for f in person.tag if f.ref != ref]
+        self.known.courses.clear()
+
     # ---- permits ------------------------------------------------------------------------------------------------
 
     def _permit(self, fact: Fact, event: e.Requested | e.GasTest | e.Step | e.Guard, dirty: Dirty) -> None:
         site = self.known.site
-        work = site.work(event.permit)
-        name = PERMIT_EVENTS.get(type(event)) or event.step  # type: ignore[union-attr]
-        if not work.add(name, fact):
+        number, name = number_of(event.permit), PERMIT_EVENTS.get(type(event)) or event.step  # type: ignore[union-attr]
+        ticket = site.tickets.setdefault(number, Ticket())
+        if not remember(ticket.facts, fact):
             self._again(fact, dirty)
             return
         if isinstance(event, e.Step) and event.by and event.by in site.people:
             self._used(event.by, event.at)
             dirty.add(("worker", event.by, "scan"))
-        if isinstance(event, e.Step) and event.step in PREPARED:
-            dirty.add(("permit", event.permit, "prepared"))
+        for life in self._settled(number, ticket, name, fact, dirty):
+            self._said(subject_of(number, life), name, fact, event, dirty)
+
+    def _settled(self, number: str, ticket: Ticket, name: str, fact: Fact, dirty: Dirty) -> list[int]:
+        """The lives in which a fact counts; where it makes, moves or ends one, all are read anew."""
+        ticket.over = ticket.over or name in OVER
+        if name in TURNING and not ticket.bent:
+            ticket.bent = any(f.source == fact.source and (f.seq < fact.seq) != (f.order < fact.order) and f.event.at != fact.event.at and name_of(f) in TURNING for f in ticket.facts)
+        if not ticket.over and not ticket.bent:
+            self.known.site.work(number).add(name, fact)
+            return [1]
+        return self._part(number, ticket, fact, dirty)
+
+    def _part(self, number: str, ticket: Ticket, fact: Fact, dirty: Dirty) -> list[int]:
+        lives, before, changed = parted(ticket.facts), dict[str, list[Fact]](), list[int]()
+        ticket.lives = max(lives)
+        for life, own in sorted(lives.items()):
+            mine, carried = with_what_was_said(own, before)
+            before = mine
+            if life <= ticket.gone:
+                continue
+            work = self.known.site.work(subject_of(number, life))
+            turns = [f.ref for f in own if name_of(f) in TURNING] if ticket.bent else []
+            if (work.facts, work.carried, work.turns) != (mine, carried, turns):
+                work.facts, work.carried, work.turns, work.began = mine, carried, turns, begun(own) if life > 1 else 0
+                changed.append(life)
+        self._gone_lives(number, ticket.lives, dirty)
+        return changed
+
+    def _gone_lives(self, number: str, lives: int, dirty: Dirty) -> None:
+        """A late fact may show that a life never was."""
+        site, life = self.known.site, lives + 1
+        while (subject := subject_of(number, life)) in site.works:
+            site.works[subject].facts = {}
+            self.known.courses.pop(subject, None)
+            dirty.update(("permit", subject, cause) for cause in ("permit", "prepared", "tested"))
+            life += 1
+
+    def _said(self, subject: str, name: str, fact: Fact, event: e.Requested | e.GasTest | e.Step | e.Guard, dirty: Dirty) -> None:
+        """What a fact changes in one life of its permit."""
+        site, work = self.known.site, self.known.site.works[subject]
+        if name in PREPARED and not work.began:
+            dirty.add(("permit", subject, "prepared"))
             return
-        self.known.courses.pop(event.permit, None)
+        self.known.courses.pop(subject, None)
         match event:
-            case Requested():
-                self._place(event)
             case e.GasTest():
                 self._compare(fact, event, work)
                 self._typed(fact, event, dirty)
             case e.Step(step="issued") if event.by:
-                insort(site.signed.setdefault(event.by, []), (event.at, event.permit, fact.ref))
+                row = (event.at, subject, fact.ref)
+                signed = site.signed.setdefault(event.by, [])
+                if all(r[2] != fact.ref for r in signed):
+                    insort(signed, row)
                 dirty.add(("worker", event.by, "evidence"))
+        if work.all("permit.requested") and (isinstance(event, Requested) or work.began):
+            self._place(work)
         self._watch(work)
-        self._permit_changed(event, dirty)
+        self._permit_changed(subject, event, dirty)
+        if work.began:
+            dirty.update(("permit", subject, cause) for cause in ("prepared", "tested", "guard"))
 
-    def _permit_changed(self, event: e.Requested | e.GasTest | e.Step | e.Guard, dirty: Dirty) -> None:
+    def _permit_changed(self, permit: str, event: e.Requested | e.GasTest | e.Step | e.Guard, dirty: Dirty) -> None:
         """A gas test and a guardian's turn concern the rules about them; every other fact all rules of its permit, and some of its neighbours'."""
         if isinstance(event, e.GasTest):
-            dirty.add(("permit", event.permit, "tested"))
+            dirty.add(("permit", permit, "tested"))
             return
         if isinstance(event, e.Guard):
-            dirty.add(("permit", event.permit, "guard"))
-            self._posts_changed(event.permit, dirty)
+            dirty.add(("permit", permit, "guard"))
+            self._posts_changed(permit, dirty)
             return
-        site, course = self.known.site, self.known.course(event.permit)
-        dirty.update({("permit", event.permit, "permit"), ("point", course.point_id, "permit")})
+        site, course = self.known.site, self.known.course(permit)
+        dirty.update({("permit", permit, "permit"), ("point", course.point_id, "permit")})
         if course.point_id in site.sights:
             dirty.add(("point", course.point_id, "evidence"))
         if course.request is None:
             return
         dirty.update(("worker", w, "permit") for w in course.people if (p := site.people.get(w)) and (p.scans or p.records))
-        self._posts_changed(event.permit, dirty)
+        self._posts_changed(permit, dirty)
         if isinstance(event, Requested) or (isinstance(event, e.Step) and event.step in TURNS):
             if course.point:
                 dirty.update(("channel", tag, "gas") for tag in course.point.detectors)
             since = 0 if isinstance(event, Requested) else _earliest(course)
             causes: tuple[Cause, ...] = ("near", "asked") if isinstance(event, Requested) or event.step in CLOSING else ("near",)
-            for point in self.known.atlas.near(course.point_id) or [course.point_id]:
-                dirty.update(("permit", other, cause) for other in site.at_point.get(point, ()) if not self._over_before(other, since) for cause in causes)
-            dirty.update(("permit", other, cause) for other in course.request.linked if other in site.works for cause in ("near", "asked"))
+            dirty.update(("permit", other, cause) for other in self._concerned(course, causes) if not self._over_before(other, since) for cause in causes)
+            dirty.add(("permit", permit, "asked"))
+            dirty.update(("permit", other, cause) for linked in course.request.linked if (other := site.latest(linked)) in site.works for cause in ("near", "asked"))
             if course.request.contractor:
                 dirty.add(("contractor", course.request.contractor, "permit"))
+
+    def _concerned(self, course: Course, causes: tuple[Cause, ...]) -> Iterator[str]:
+        """The permits nearby that may be judged differently because of this one: of two that conflict the later one says so; a duplicate is told of the later request."""
+        families = INTERPLAY.get(course.family, EVERY) | ({course.family} if "asked" in causes else frozenset())
+        begun = course.span[0] if course.span else None
+        for point in self.known.atlas.near(course.point_id) or [course.point_id]:
+            there = self.known.by_family.get(point, {})
+            for name in sorted(families & there.keys()):
+                for other in there[name]:
+                    theirs = self.known.course(other)
+                    later = theirs.span is not None and begun is not None and (theirs.span[0], other) > (begun, course.permit)
+                    asked = "asked" in causes and theirs.request is not None and course.request is not None and theirs.request.at >= course.request.at
+                    if other != course.permit and (later or asked):
+                        yield other
 
     def _over_before(self, permit: str, since: int) -> bool:
         over = self.known.course(permit).over_at
@@ -132,12 +226,14 @@ class Fold:
 
     def _posts_changed(self, permit: str, dirty: Dirty) -> None:
         """Whoever guards here and elsewhere may be at two posts at once, here and there."""
-        for post in self.known.course(permit).posts:
-            dirty.update(("permit", other, "post") for other in self.known.site.watched.get(post.worker, ()))
+        here = self.known.course(permit)
+        for post in here.posts:
+            others = [(other, self.known.course(other)) for other in self.known.site.watched.get(post.worker, ())]
+            dirty.update(("permit", other, "post") for other, c in others if c.started is not None and (c.point_id != here.point_id or other == permit))
 
     def _compare(self, fact: Fact, event: e.GasTest, work: Work) -> None:
         """Keeps what the bound detectors read around the sampling time."""
-        point, minute = self.known.course(event.permit).point, event.at // MINUTE
+        point, minute = self.known.course(work.permit).point, event.at // MINUTE
         for tag in point.detectors if point else ():
             series = self.known.site.series.get(tag)
             near = [v for m in (minute - 1, minute, minute + 1) if series and m in series.trace for t, v in (series.trace[m],) if abs(t - event.at) <= MINUTE * 3 // 2]
@@ -152,25 +248,29 @@ class Fold:
         del typed[:-20]
         dirty.add(("worker", event.analyst, "evidence"))
 
-    def _place(self, event: Requested) -> None:
+    def _place(self, work: Work) -> None:
         """A permit stands at the point of its last request."""
         site = self.known.site
-        last = site.works[event.permit].last("permit.requested")
-        name = last.event.point if last and isinstance(last.event, Requested) else event.point
-        known = self.known.atlas.point(name)
-        for point in [p for p, permits in site.at_point.items() if event.permit in permits]:
-            site.at_point[point].remove(event.permit)
+        asked = work.last("permit.requested")
+        event = asked.event if asked else None
+        assert isinstance(event, Requested)
+        known = self.known.atlas.point(event.point)
+        here = known.id if known else event.point
+        for point in [p for p, permits in site.at_point.items() if p != here and work.permit in permits]:
+            site.at_point[point].remove(work.permit)
+            self.known.left(point, work.permit)
             if not site.at_point[point]:
                 del site.at_point[point]
-        _list(site.at_point, known.id if known else name, event.permit)
-        for worker in {*event.workers, *event.guardians}:
-            _list(site.named, worker, event.permit)
+        _list(site.at_point, known.id if known else event.point, work.permit)
+        self.known.stands_at(known.id if known else event.point, work.permit, family(event.type))
+        self.known.placed += 1
+        for worker in {*event.workers, *event.guardians, *event.testers, *event.approvers, *event.isolators, event.responsible} - {""}:
+            _list(site.named, worker, work.permit)
 
     def _watch(self, work: Work) -> None:
         """Those whose position matters for this permit: its guardians and its signer."""
         site, course = self.known.site, self.known.course(work.permit)
-        issued = work.first("issued")
-        signer = {issued.event.by} if issued and issued.event.by else set()  # type: ignore[union-attr]
+        signer = {course.approval.by} - {""} if course.approval else set()
         for worker in sorted({p.worker for p in course.posts} | signer):
             if _list(site.watched, worker, work.permit):
                 self._look_back(work.permit, worker)
@@ -182,8 +282,13 @@ class Fold:
                 self.telemetry.fix(permit, worker, event, event.workers.index(worker), ref, dirty)
 
     def _isolation(self, fact: Fact, event: e.Isolation, dirty: Dirty) -> None:
-        if remember(self.known.site.work(event.permit).isolations, fact):
-            dirty.update({("permit", event.permit, "permit"), ("permit", event.permit, "process")})
+        site, permit = self.known.site, self.known.site.latest(event.permit)
+        site.tickets.setdefault(number_of(permit), Ticket())
+        if remember(site.isolations.setdefault(event.isolation, []), fact):
+            site.work(permit)
+            if event.state in ("applied", "verified"):
+                _list(site.relied, number_of(permit), event.isolation)
+            dirty.update(("permit", other, cause) for other in site.works for cause in ("permit", "process") if event.isolation in relied_on(site, other))
 
     # ---- cameras and evidence -----------------------------------------------------------------------------------
 
@@ -198,12 +303,24 @@ class Fold:
             point = known.id if known else name
             if event.behaviour in WORK_SEEN:
                 cameras = site.sightings.setdefault(point, {})
-                if cameras.setdefault(event.camera, new_sightings()).add(event.at, event.confidence, entry.ref):
+                seen = cameras.setdefault(event.camera, new_sightings())
+                wider = (event.u or 0) > seen.u
+                seen.u = max(seen.u, event.u or 0)
+                if seen.add(event.at, event.confidence, entry.ref) or wider:
                     self._seen_changed(point, dirty)
+                else:
+                    self._goes_on(point, dirty)
             elif event.behaviour in ALARMING:
                 sights = site.sights.setdefault(point, {}).setdefault(event.behaviour, Spans(JOIN_SIGHT))
-                if sights.add(event.at - site.offset(event.camera)[0], event.confidence, entry.ref):
+                if sights.add(site.true(event.camera, event.at), event.confidence, entry.ref):
                     dirty.add(("point", point, "evidence"))
+
+    def _goes_on(self, point: str, dirty: Dirty) -> None:
+        """Work that is still seen is news where a permit's work was paused or is over."""
+        for permit in self.known.site.at_point.get(point, ()):
+            course = self.known.course(permit)
+            if course.ended or course.finished or (course.pauses and course.pauses[-1].until is None):
+                dirty.add(("permit", permit, "seen"))
 
     def _seen_changed(self, point: str, dirty: Dirty) -> None:
         dirty.add(("point", point, "seen"))
@@ -227,12 +344,14 @@ class Fold:
             camera.ref = fact.ref
         if event.medium == "video" and camera.clips.add(event.at, event.until):
             self._points_changed(event.camera, dirty)
-        if event.permit and remember(site.work(event.permit).clips, fact):
-            dirty.add(("permit", event.permit, "evidence"))
+        permit = site.latest(event.permit)
+        if event.permit and remember(site.work(permit).clips, fact):
+            site.tickets.setdefault(number_of(permit), Ticket())
+            dirty.add(("permit", permit, "evidence"))
         if event.sha256 and event.medium == "photo":
             same = site.photos.setdefault(event.sha256, [])
             if remember(same, fact) and len(same) > 1:
-                dirty.update(("permit", f.event.permit, "evidence") for f in same if f.event.permit)  # type: ignore[union-attr]
+                dirty.update(("permit", site.latest(f.event.permit), "evidence") for f in same if f.event.permit)  # type: ignore[union-attr]
 
     def _points_changed(self, camera: str, dirty: Dirty) -> None:
         for point in self.known.atlas.points_of_camera.get(camera, ()):
@@ -243,6 +362,16 @@ class Fold:
         if remember(self.known.site.probes, fact):
             dirty.add(("site", self.known.site.site, "evidence"))
 
+    def _decided(self, fact: Fact, event: e.Decided, dirty: Dirty) -> None:
+        site = self.known.site
+        if event.mode == "full" and "X-RESCUE" not in event.reasons:
+            return
+        if remember(site.decisions, fact):
+            del site.decisions[:-500]
+            dirty.add(("site", site.site, "asked"))
+            if event.worker:
+                dirty.add(("worker", event.worker, "asked"))
+
     # ---- people -------------------------------------------------------------------------------------------------
 
     def _person(self, fact: Fact, event: Any_, dirty: Dirty) -> None:
@@ -251,7 +380,7 @@ class Fold:
         match event:
             case e.Scan():
                 changed, cause = remember(person.scans, fact), "scan"
-                dirty.update(("permit", c.permit, "scan") for c in self._behind(event) if c.type != CONFINED)
+                dirty.update(("permit", c.permit, "scan") for c in self._behind(event))
                 for permit in list(self._entered(event)):
                     before = self.known.courses.pop(permit).started
                     dirty.add(("permit", permit, "scan" if self.known.course(permit).started == before else "seen"))
@@ -320,10 +449,10 @@ class Fold:
 
     def _rests_on(self, permit: str, device: str) -> bool:
         """Does a permit's course or its gas rest on a device's clock? The entries of a confined space on the doors'."""
-        course, work = self.known.course(permit), self.known.work(permit)
+        site, course, work = self.known.site, self.known.course(permit), self.known.work(permit)
         if course.type == CONFINED or (course.point and device in course.point.detectors):
             return True
-        return any(f.source == device or getattr(f.event, "device", "") == device for facts in (*work.facts.values(), work.clips, work.isolations) for f in facts)
+        return any(f.source == device or getattr(f.event, "device", "") == device for facts in (*work.facts.values(), work.clips, *(site.isolations[i] for i in site.relied.get(number_of(permit), ()))) for f in facts)
 
     def _device(self, fact: Fact, event: e.DeviceSaid, dirty: Dirty) -> None:
         site = self.known.site
@@ -424,7 +553,7 @@ class Fold:
 
     def _lateness(self, entry: Entry, event: Any_, dirty: Dirty) -> None:
         late = self.known.terms().ms["late_fact"]
-        if entry.seen - event.at > late:
+        if entry.seen - event.at - (event.u or 0) > late:
             comer = self.known.site.comers.setdefault(entry.source, new_comer())
             if comer.late.add(entry.seen, float(entry.seen - event.at), entry.ref):
                 dirty.add(("source", entry.source, "late"))
@@ -438,6 +567,15 @@ class Fold:
         comer.ref = fact.ref
         if len(comer.repeats) >= self.known.terms()["repeats"]:
             dirty.add(("source", fact.source, "late"))
+
+
+EVERY: frozenset[str] = frozenset({"hot", "confined", "height", "lifting", "power", "blinding", "excavation", "road", ""})
+INTERPLAY: dict[str, frozenset[str]] = {
+    "hot": frozenset({"hot", "blinding", "height", "lifting", "power", "confined"}), "blinding": frozenset({"hot", "blinding", "height", "lifting", "power"}),
+    "power": EVERY, "height": EVERY, "lifting": EVERY, "confined": frozenset({"height", "lifting", "power", "hot"}), "excavation": frozenset({"height", "lifting", "power"}),
+    "road": frozenset({"height", "lifting", "power"}),
+}  # fmt: skip
+"""Families of work that may conflict (`domain.md` 3.7)."""
 
 
 def _earliest(course: Course) -> int:

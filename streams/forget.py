@@ -82,6 +82,7 @@ def _facts(site: Site, horizon: int) -> None:
     site.warnings = [f for f in site.warnings if ended(f) >= horizon]
     site.specials = [f for f in site.specials if ended(f) >= horizon]
     site.registries = site.registries[-8:]
+    site.decisions = [f for f in site.decisions if f.event.at >= horizon]
     site.productions = {k: v for k, v in site.productions.items() if ended(v[-1]) >= horizon}
     site.activities = {k: v for k, v in site.activities.items() if not (isinstance(v[-1].event, Activity) and v[-1].event.phase == "end" and v[-1].event.at < horizon)}
     site.actions = {k: kept for k, v in site.actions.items() if (kept := [f for f in v if f.event.at >= horizon])}

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Final
 
 import msgspec
+from msgspec.structs import replace
 
 from streams.events import Any_, Entry, Envelope, Frame, Positions, Tick, decode_envelope, decode_event
-from streams.topics import DAY, OF_KIND
+from streams.plain import CLOSE, DAY, in_reason, mend
+from streams.strict import faults
+from streams.topics import OF_KIND
 
-OLDEST: Final = 400 * DAY
-AHEAD: Final = DAY
 LONGEST: Final = 16_384
 LARGEST: Final = 1 << 20
 COLUMNS: Final = 500
+DEEPEST: Final = 64
+EXACT: Final = 1 << 53
+"""Whole numbers beyond this are not the same in every system that reads them."""
+EARLIEST: Final = 946_684_800_000
+LATEST: Final = 7_258_118_400_000
+"""2000 and 2200: no gateway's clock says less or more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,31 +40,59 @@ class Intake:
 
     def take(self, raw: bytes, topic: str, partition: int = 0, offset: int = -1) -> Entry | Refusal:
         """One raw message. Never raises."""
+        if raw is None:
+            return Refusal("empty", "the message has no value. Send the envelope as JSON")
         if len(raw) > LARGEST and topic != "site.events":
             return Refusal("too large", f"{len(raw)} bytes, at most {LARGEST}. Send less in one message")
+        if _deep(raw):
+            return Refusal("undecodable", f"nested deeper than {DEEPEST}. Send flat JSON as in the published JSON Schema")
         try:
             envelope = decode_envelope(raw)
-        except (msgspec.DecodeError, UnicodeDecodeError) as wrong:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as wrong:
             return Refusal("undecodable", f"the envelope cannot be read: {wrong}. See the published JSON Schema")
-        try:
-            event = decode_event(envelope.event)
-        except (msgspec.DecodeError, UnicodeDecodeError) as wrong:
-            return self._refuse(envelope, "wrong event", f"{wrong}. See the published JSON Schema")
+        read = self._read(envelope)
+        if isinstance(read, Refusal):
+            return read
+        event, odd = read
+        if not isinstance(event, Tick) and abs(event.at - envelope.seen) > CLOSE and (at := in_reason(event.at, envelope.seen, CLOSE)):
+            event, odd = replace(event, at=at), [*odd, "at"]
         refusal = self._wrong(envelope, event, topic)
         if refusal:
             return refusal
-        return Entry(envelope.site, envelope.source, envelope.seq, envelope.seen, topic, event, envelope.lane, partition, offset, envelope.virtual)
+        return Entry(envelope.site, envelope.source, envelope.seq, envelope.seen, topic, event, envelope.lane, partition, offset, envelope.virtual, odd)
+
+    def _read(self, envelope: Envelope) -> tuple[Any_, list[str]] | Refusal:
+        """The event, and the fields of it that could not be read; under schema 2 nothing is read leniently."""
+        if envelope.schema >= 2:
+            return self._strict(envelope)
+        try:
+            return decode_event(envelope.event), []
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as wrong:
+            mended = mend(bytes(envelope.event))
+            return mended if mended else self._refuse(envelope, "wrong event", f"{wrong}. See the published JSON Schema")
+
+    def _strict(self, envelope: Envelope) -> tuple[Any_, list[str]] | Refusal:
+        try:
+            event = decode_event(envelope.event)
+            wrong = faults(str(event.__struct_config__.tag), msgspec.json.decode(envelope.event))
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as bad:
+            return self._refuse(envelope, "wrong event", f"{bad}. See the published JSON Schema")
+        return self._refuse(envelope, "wrong event", "; ".join(wrong[:8])) if wrong else (event, [])
 
     def _wrong(self, envelope: Envelope, event: Any_, topic: str) -> Refusal | None:
         kind = event.__struct_config__.tag
         if not envelope.site or not envelope.source:
             return self._refuse(envelope, "unnamed", "site and source must be named")
+        if not (EARLIEST <= envelope.seen <= LATEST) or not 0 <= envelope.seq < EXACT:
+            return self._refuse(envelope, "impossible time", f"seen = {envelope.seen}, seq = {envelope.seq}: seen is ms since 1970, seq counts from 1. Set the gateway's clock")
         if OF_KIND[str(kind)].name != topic and not (isinstance(event, Tick) and event.virtual):
             return self._refuse(envelope, "wrong topic", f"{kind} belongs to {OF_KIND[str(kind)].name}, not to {topic}")
         if not isinstance(event, Tick) and (late := _out_of_time(event.at, envelope.seen)):
             return self._refuse(envelope, "impossible time", late)
-        if long := _too_long(event):
-            return self._refuse(envelope, "too long", long)
+        if isinstance(event, Tick) and not EARLIEST <= event.at <= LATEST:
+            return self._refuse(envelope, "impossible time", f"at = {event.at} ms is no time of a clock")
+        if odd := too_much(event):
+            return self._refuse(envelope, *odd)
         if isinstance(event, Frame | Positions) and (ragged := _ragged(event)):
             return self._refuse(envelope, "ragged frame", ragged)
         return None
@@ -66,20 +102,38 @@ class Intake:
         return Refusal(reason, detail, envelope.site, envelope.source)
 
 
+def _deep(raw: bytes) -> bool:
+    """Could it be nested too deep to be read? Brackets that open, whatever is between them, are counted first: almost no message has so many."""
+    if raw.count(b"{") + raw.count(b"[") <= DEEPEST:
+        return False
+    depth = most = 0
+    for byte in raw:
+        depth += (byte in b"{[") - (byte in b"}]")
+        most = max(most, depth)
+    return most > DEEPEST
+
+
 def _out_of_time(at: int, seen: int) -> str:
-    if at < seen - OLDEST:
-        return f"at = {at} ms is more than 400 days before it was seen ({seen} ms). Set the device's clock"
-    if at > seen + AHEAD:
-        return f"at = {at} ms is more than a day after it was seen ({seen} ms). Set the device's clock"
+    if at < seen - CLOSE:
+        return f"at = {at} ms is more than {CLOSE // DAY} days before it was seen ({seen} ms). Set the device's clock"
+    if at > seen + CLOSE:
+        return f"at = {at} ms is more than {CLOSE // DAY} days after it was seen ({seen} ms). Set the device's clock"
     return ""
 
 
-def _too_long(event: Any_) -> str:
+def too_much(event: Any_) -> tuple[str, str] | None:
+    """(reason, sentence) where a text is too long or a number cannot be meant, in any field that is not a column."""
     for name in event.__struct_fields__:
         value = getattr(event, name)
         if isinstance(value, str) and len(value) > LONGEST:
-            return f"{name} has {len(value)} characters, at most {LONGEST}. Send a reference instead"
-    return ""
+            return "too long", f"{name} has {len(value)} characters, at most {LONGEST}. Send a reference instead"
+        if isinstance(value, int | float) and not -EXACT <= value <= EXACT:
+            return "impossible number", f"{name} = {value} cannot be meant. Write a number within ± 2^53"
+        if isinstance(value, list) and len(value) > LONGEST:
+            return "too long", f"{name} has {len(value)} entries, at most {LONGEST}. Send several messages"
+    if event.u is not None and event.u < 0:
+        return "impossible number", f"u = {event.u}: an uncertainty is not negative"
+    return ("impossible number", f"grain = {event.grain}: 0 to an hour, in ms") if not 0 <= event.grain <= 3_600_000 else None
 
 
 def _ragged(event: Frame | Positions) -> str:
@@ -87,4 +141,8 @@ def _ragged(event: Frame | Positions) -> str:
     lengths = [len(c) for c in columns]  # type: ignore[arg-type]
     if len(set(lengths)) > 1:
         return f"columns of different length: {lengths}. Every column needs one value per name"
-    return f"{lengths[0]} columns, at most {COLUMNS}. Send several frames" if lengths[0] > COLUMNS else ""
+    if lengths[0] > COLUMNS:
+        return f"{lengths[0]} columns, at most {COLUMNS}. Send several frames"
+    if isinstance(event, Positions) and not all(math.isfinite(v) and abs(v) < 1e9 for c in (event.x, event.y, event.z, event.acc) for v in c):
+        return "a place is no number. Send metres"
+    return ""

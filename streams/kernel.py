@@ -10,13 +10,16 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
-from streams.alerts import Told, commands, ended, open_alerts, settle, stands
+from streams.alerts import Told, commands, ended, number, open_alerts, settle, stands, withdrawn
 from streams.events import Action, Entry, Requested, SourceSaid, Step, Tick
 from streams.fold import Fold
 from streams.forget import forget
+from streams.lives import life_of, number_of, subject_of
 from streams.outputs import Alert, Output, Verdict
-from streams.rules import BY_CAUSE, RULES
-from streams.rules.access import LATELY, decide
+from streams.plain import plain
+from streams.rules import BOOK, BY_CAUSE, RULES
+from streams.rules.access import LATELY
+from streams.rules.gates import Answer, Question, decide
 from streams.rules.limits import CONFINED
 from streams.rules.quality import OURS
 from streams.rules.rule import Finding, Judged, Known, Rule, Subject, wake_at
@@ -24,8 +27,9 @@ from streams.rules.verdict import barriers, checks, light, next_look, outcome, t
 from streams.spans import Numbers
 from streams.telemetry import Dirty
 from streams.texts import both
-from streams.times import HOUR, SECOND, Stamp
-from streams.work import Hole, Site, Work
+from streams.times import HOUR, SECOND
+from streams.timing import timed
+from streams.work import Hole, Site, Work, say
 
 KEEP: Final = 48 * HOUR
 FORGET: Final = 6 * HOUR
@@ -42,10 +46,15 @@ SILENCE: Final = frozenset({VERDICT, *(i for i, r in enumerate(RULES) if r.silen
 BROKEN: Final = Rule("SYS-RULE", "site", 2, frozenset(), lambda known, subject: Judged(), "our rule", OURS, "C")
 
 
+VERSION: Final = f"{BOOK}/2"
+"""A snapshot of another version is set aside, and its timeline folded anew."""
+
+
 class Memory(Struct):
     """What a snapshot holds: the site, what was told, the verdicts, and when which rule wants to look again."""
 
     site: Site
+    version: str = VERSION
     told: dict[str, Told] = {}
     verdicts: dict[str, Verdict] = {}
     armed: dict[str, int] = {}
@@ -67,8 +76,10 @@ class Kernel:
         self.standing: dict[str, dict[str, int]] = {}
         self.moved: set[str] = set()
         """Permits whose worst alert has changed since their verdict was drawn."""
-        for alert in self.open():
-            self._stand(alert)
+        for told in self.memory.told.values():
+            for alert in (a for a in told.alerts if stands(a)):
+                self._stand(alert)
+                self._alarm(alert, told)
         self.moved.clear()
         self.heap = [(at, *self._parse(key)) for key, at in self.memory.armed.items()]
         heapq.heapify(self.heap)
@@ -85,14 +96,41 @@ class Kernel:
             return []
         if isinstance(entry.event, SourceSaid) and entry.event.name == "ingest" and site.now:
             self._heard(entry.event, dirty)
-        dirty |= self.fold.take(entry)
         moment = max(site.now, entry.seen)
+        self._read(entry, moment, dirty)
         if isinstance(entry.event, Action):
             return self._acted(entry.event.alert, moment)
         out = self._judge_all(dirty, moment) if dirty else []
         if isinstance(entry.event, Step) and entry.event.step in ("started", "resumed"):
-            self._look_again(entry.event.permit, max(site.now, entry.event.at) + SECOND)
+            self._look_again(site.latest(entry.event.permit), max(site.now, min(entry.event.at, entry.seen)) + SECOND)
         return out
+
+    def _read(self, entry: Entry, moment: int, dirty: Dirty) -> None:
+        """An entry in our words and by true time, folded."""
+        event, odd = plain(entry.event)
+        fields = [*entry.odd, *odd]
+        if fields:
+            self._word(entry, fields, moment, dirty)
+        read, ahead = timed(self.known, entry if event is entry.event else msgspec.structs.replace(entry, event=event), dirty)
+        dirty |= self.fold.take(read, ahead)
+        for source in self.known.again:
+            dirty |= self.fold.corrected(source)
+        self.known.again.clear()
+
+    def _word(self, entry: Entry, fields: list[str], moment: int, dirty: Dirty) -> None:
+        days = self.memory.site.words.setdefault(entry.source, [])
+        if say(days, self.known.day(moment).toordinal(), moment, entry.ref, [f"{entry.event.__struct_config__.tag}.{name}" for name in fields]):
+            dirty.add(("source", entry.source, "words"))
+
+    def set_aside(self, entry: Entry, reason: str) -> list[Output]:
+        """Says that an entry could not be judged; nothing of it is kept but that."""
+        site, dirty = self.memory.site, Dirty()
+        self._count(entry, dirty)
+        moment = max(site.now, entry.seen) if abs(entry.seen) < 1 << 53 else site.now
+        day = self.known.day(moment).toordinal()
+        if say(site.asides.setdefault(entry.source, []), day, moment, entry.ref, [f"{entry.event.__struct_config__.tag}: {reason}"[:200]]):
+            dirty.add(("source", entry.source, "words"))
+        return self._judge_all(dirty, moment) if dirty else []
 
     def _look_again(self, permit: str, at: int) -> None:
         """Work that has just begun has no length yet: its rules look once more a second later."""
@@ -233,44 +271,64 @@ class Kernel:
                     self._arm(i, name, key, judged.wake)
                 return NONE
             told = self.memory.told[key] = Told()
-        before = {a.id: (a.priority, a.state) for a in told.alerts}
-        said, look = settle(self.known, rule, name, judged.findings, told, moment, self.memory.site.now - KEEP)
+        before = {a.id: a.priority for a in told.alerts}
+        said, look = settle(self.known, rule, name, judged.findings, told, moment, memory.site.now - KEEP)
         self._arm(i, name, key, wake_at(judged.wake, look))
+        if not said and not touched:
+            return NONE
+        gone = list(withdrawn(told, said))
         said = [self._within_incident(a, told) for a in said]
         for alert in said:
             self._stand(alert)
         if any(a.end is None and (touched or a.revision == 1) and stands(a) for a in (told.alerts if touched else said)):
             self._no_later(i, name, moment + SECOND)
-        out: list[Output] = list(said)
-        return out + self._requests(judged, told, before)
+        out: list[Output] = [*said, *gone, *self._requests(judged, told, before)]
+        for alert in said:
+            self._alarm(alert, told)
+        return out
 
     def _within_incident(self, alert: Alert, told: Told) -> Alert:
         """Where something worse stands about the same permit, a lesser alert belongs to that incident and is not told by itself."""
-        worse = alert.announce and alert.permit and any(p < alert.priority for i, p in self.standing.get(alert.permit, {}).items() if i != alert.id)
+        standing = self.standing.get(subject_of(alert.permit, alert.life), {})
+        trend = alert.code == "X-GAS-TREND"
+        worse = alert.announce and alert.permit and any(p < alert.priority or (trend and i.startswith(("X-GAS-LIM:", "X-GAS-RISE:")) and p <= 2) for i, p in standing.items() if i != alert.id)
         if not worse:
             return alert
         quiet = msgspec.structs.replace(alert, announce=False)
-        told.alerts[told.alerts.index(alert)] = quiet
+        if alert in told.alerts:
+            told.alerts[told.alerts.index(alert)] = quiet
         return quiet
 
     def _stand(self, alert: Alert) -> None:
-        """Keeps, for each permit, the priorities of the alerts that stand, and whose worst has changed."""
-        mine = self.standing.setdefault(alert.permit, {})
+        """Keeps, for each life of a permit, the priorities of the alerts that stand, and whose worst has changed."""
+        subject = subject_of(alert.permit, alert.life)
+        mine = self.standing.setdefault(subject, {})
         before = min(mine.values(), default=0)
         if stands(alert):
             mine[alert.id] = alert.priority
         else:
             mine.pop(alert.id, None)
         if min(mine.values(), default=0) != before:
-            self.moved.add(alert.permit)
+            self.moved.add(subject)
 
-    def _requests(self, judged: Judged, told: Told, before: Mapping[str, tuple[int, str]]) -> list[Output]:
+    def _alarm(self, alert: Alert, told: Told) -> None:
+        """Keeps the alarms at which nobody may enter."""
+        loud = alert.priority == 1 and any(c.action in ("siren.on", "evacuate") for c in told.asked.get(number(alert), ()))
+        if loud and stands(alert):
+            self.known.alarms[alert.id] = alert
+        else:
+            self.known.alarms.pop(alert.id, None)
+
+    def _requests(self, judged: Judged, told: Told, before: Mapping[str, int]) -> list[Output]:
+        """What a number asks of other systems, once for each priority that it rises to."""
         out: list[Output] = []
         asking = [f for f in sorted(judged.findings, key=lambda f: f.start) if f.requests and f.end is None and not f.hold]
         for finding in asking:
-            alert = next((a for a in told.alerts if a.start == finding.start and a.state == "raised" and not a.late), None)
-            if alert and (alert.id not in before or before[alert.id][0] > alert.priority):
-                out += commands(self.known, finding, alert)
+            alert = next((a for a in told.alerts if a.start == finding.start and a.end is None and a.state == "raised" and not a.late and number_of(finding.permit) == a.permit), None)
+            if alert and (alert.id not in before or before[alert.id] > alert.priority):
+                asked = list(commands(self.known, finding, alert))
+                told.asked.setdefault(number(alert), []).extend(asked)
+                out += asked
         return out
 
     def _broken(self, key: str, rule: Rule, name: str, wrong: Exception, moment: int) -> list[Output]:
@@ -286,7 +344,17 @@ class Kernel:
         self.moved.clear()
         if VERDICT in self.left_out:
             return []
-        return [said for permit in sorted(permits & self.memory.site.works.keys()) for said in self._conclude(permit, moment)]
+        return [said for permit in sorted(permits & self.memory.site.works.keys()) for said in self._concluded(permit, moment)]
+
+    def _concluded(self, permit: str, moment: int) -> Sequence[Output]:
+        """`_conclude`; a verdict that cannot be drawn is our fault, said once, and no other permit's."""
+        key = self._key(VERDICT, permit)
+        if key in self.memory.broken:
+            return NONE
+        try:
+            return self._conclude(permit, moment)
+        except Exception as wrong:
+            return self._broken(key, BROKEN, permit, wrong, moment)
 
     def _conclude(self, permit: str, moment: int) -> list[Output]:
         """The verdict of a permit, if it says anything new."""
@@ -309,10 +377,10 @@ class Kernel:
         area, shop = self.known.atlas.place(course.point_id)
         refs = {r for r in (course.request_ref, course.issued_ref, course.started_ref, *(t.ref for t in course.tests)) if r}
         return Verdict(
-            site=self.memory.site.site, permit=permit, revision=1, known=moment, outcome=outcome(course, found), status=course.status,  # type: ignore[arg-type]
+            site=self.memory.site.site, permit=number_of(permit), life=life_of(permit), revision=1, known=moment, outcome=outcome(course, found), status=course.status,  # type: ignore[arg-type]
             light=colour, why=both(why, numbers), barriers=standing, checks=found, times=times(course), point=course.point_id, area=area,  # type: ignore[arg-type]
             shop=shop, type=course.type, crew=request.crew, workers=request.workers, guardians=request.guardians,
-            valid_from=request.valid_from, valid_to=request.valid_to, evidence=sorted(refs),
+            valid_from=request.valid_from, valid_to=course.valid_to or request.valid_to, evidence=sorted(refs),
         )  # fmt: skip
 
     def _acted(self, alert: str, moment: int) -> list[Output]:
@@ -379,7 +447,11 @@ class Kernel:
                     table[name].remove(permit)
                     if not table[name]:
                         del table[name]
+                    if table is site.at_point:
+                        self.known.left(name, permit)
         del site.works[permit]
+        self.known.placed += 1
+        self._drop_ticket(permit)
         self.known.courses.pop(permit, None)
         self.known.fixed.pop(permit, None)
         self.memory.verdicts.pop(permit, None)
@@ -391,15 +463,28 @@ class Kernel:
                 over += ended(told, now)
         return over
 
+    def _drop_ticket(self, permit: str) -> None:
+        """A number is forgotten with its last life; what an earlier life said stays as long as a later one may have taken it over."""
+        site, number_ = self.memory.site, number_of(permit)
+        ticket = site.tickets.get(number_)
+        if ticket is None:
+            return
+        ticket.gone = max(ticket.gone, life_of(permit))
+        if not any(subject_of(number_, life) in site.works for life in range(1, ticket.lives + 1)):
+            del site.tickets[number_]
+            for isolation in site.relied.pop(number_, ()):
+                if not any(isolation in names for names in site.relied.values()):
+                    site.isolations.pop(isolation, None)
+
     # ---- questions ----------------------------------------------------------------------------------------------
 
     def open(self) -> list[Alert]:
         """Every alert that still stands."""
         return list(open_alerts(self.memory.told))
 
-    def decide(self, worker: str, door: str, direction: str, at: Stamp) -> tuple[str, list[str]]:
-        """allow, deny or pending for a scan; see `streams.rules.access.decide`."""
-        return decide(self.known, worker, door, direction, at)
+    def decide(self, question: Question) -> Answer:
+        """allow, deny or pending at a gate; see `streams.rules.gates.decide`."""
+        return decide(self.known, question)
 
     def snapshot(self) -> bytes:
         """Everything remembered, compressed; `restore` reads it."""
@@ -415,5 +500,7 @@ def _names(work: Work) -> set[str]:
 def restore(raw: bytes) -> Kernel:
     """A kernel as it was when `raw` was taken."""
     memory = msgspec.msgpack.decode(zlib.decompress(raw), type=Memory)
+    if memory.version != VERSION:
+        raise ValueError(f"version {memory.version}, this is {VERSION}")
     return Kernel(memory.site.site, memory)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
@@ -31,11 +30,6 @@ class Life:
     wake: int | None = None
     photo: str = ""
     refs: tuple[str, ...] = field(default_factory=tuple)
-
-
-def mine(actions: Iterable[Fact], start: int, next_start: int | None) -> list[tuple[Fact, Action]]:
-    """The actions that belong to the interval that began at `start`: by their time, not by the number in the alert's id."""
-    return [(f, f.event) for f in actions if isinstance(f.event, Action) and f.event.at >= start and (next_start is None or f.event.at < next_start)]
 
 
 def live(done: list[tuple[Fact, Action]], raised: int, ended: bool, priority: int, concerned: frozenset[str], hold: str, now: int) -> Life:

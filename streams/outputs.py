@@ -51,6 +51,8 @@ class Alert(Struct, frozen=True, omit_defaults=False):
     """Shelved until."""
     members: int = 1
     """How many raw conditions it gathers."""
+    life: int = 1
+    """Which life of the permit it is about."""
 
 
 class Check(Struct, frozen=True):
@@ -84,6 +86,8 @@ class Verdict(Struct, frozen=True):
     valid_from: int
     valid_to: int
     evidence: list[str]
+    life: int = 1
+    """A permit sent back, called off or finished and asked for again begins the next one; revisions count per life."""
 
 
 class Command(Struct, frozen=True):
@@ -100,6 +104,8 @@ class Command(Struct, frozen=True):
     known: int
     expires: int
     dry_run: bool = True
+    withdrawn: bool = False
+    """The alert was taken back: what was asked is asked no more."""
 
 
 class Delivery(Struct, frozen=True):

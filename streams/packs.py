@@ -18,6 +18,7 @@ from typing import Any, Final, Literal
 import msgspec
 from msgspec import Struct
 
+from streams.codes import NORMAL
 from streams.limits import LIMITS, SCALE
 from streams.reading import line_of, nearest, syntax_line
 from streams.sentences import CODES, SENTENCES
@@ -64,8 +65,12 @@ class Pack(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     lel: dict[str, float] = {}
     toxic: dict[str, float] = {}
     molar: dict[str, float] = {}
+    clauses: dict[str, str] = {}
+    """figure → the clause that it comes from, with its edition."""
     warn_days: dict[str, list[int]] = {}
     trades: dict[str, list[str]] = {}
+    evidence: dict[str, list[str]] = {}
+    """type → the kinds of evidence (stage or medium) without which it is not issued (000-23)."""
     rules: dict[str, Setting] = {}
     waivers: list[Waiver] = []
 
@@ -223,6 +228,9 @@ def looser(pack: Pack, base: Pack) -> list[str]:
         if (direction == "lower" and value > was) or (direction == "higher" and value < was):
             out.append(f"limits.{name}")
     out += [f"toxic.{gas}" for gas, value in pack.toxic.items() if gas in base.toxic and value > base.toxic[gas]]
+    out += [f"lel.{gas}" for gas, value in pack.lel.items() if gas in base.lel and value < base.lel[gas]]
+    out += [f"trades.{type}" for type, trades in pack.trades.items() if set(base.trades.get(type, ())) - set(trades)]
+    out += [f"warn_days.{trade}" for trade, days in pack.warn_days.items() if set(base.warn_days.get(trade, base.warn_days.get("*", ()))) - set(days)]
     for code, setting in pack.rules.items():
         was_set = base.rules.get(code, Setting())
         off = setting.on is False and was_set.on is not False
@@ -230,10 +238,6 @@ def looser(pack: Pack, base: Pack) -> list[str]:
         slower = any((getattr(setting, d) or 0) > (getattr(was_set, d) or 0) for d in ("on_delay",))
         out += [f"rules.{code}"] if off or lower or slower else []
     return out
-
-
-NORMAL: dict[str, int] = {}
-"""The rule book's own priority of each code; the book fills it in, since words know no rules."""
 
 
 def _check_looser(pack: Pack, base: Pack, text: str, file: str, today: date | None) -> None:
@@ -264,7 +268,7 @@ def _check_signed(pack: Pack, text: str, file: str, public: Path) -> None:
 
 
 def _over(pack: Pack, base: Pack) -> Pack:
-    merged: dict[str, Any] = {name: getattr(base, name) | getattr(pack, name) for name in ("limits", "lel", "toxic", "molar", "warn_days", "trades")}
+    merged: dict[str, Any] = {name: getattr(base, name) | getattr(pack, name) for name in ("limits", "lel", "toxic", "molar", "clauses", "warn_days", "trades", "evidence")}
     rules = {code: _merged(base.rules.get(code, Setting()), pack.rules.get(code, Setting())) for code in sorted({*base.rules, *pack.rules})}
     return msgspec.structs.replace(pack, **merged, rules=rules, waivers=[*base.waivers, *pack.waivers])
 
@@ -284,10 +288,15 @@ class Terms:
         self.pack = pack
         self.limits: dict[str, float] = {name: value * SCALE.get(LIMITS[name].unit, 1.0) for name, value in pack.limits.items()}
         self.ms: dict[str, int] = {name: int(value) for name, value in self.limits.items() if LIMITS[name].unit in SCALE}
+        self.gases = frozenset({*pack.lel, *pack.toxic, *pack.molar})
         self.off = frozenset(code for code, setting in pack.rules.items() if setting.on is False)
 
     def __getitem__(self, name: str) -> float:
         return self.limits[name]
+
+    def clause(self, name: str) -> str:
+        """Where a figure comes from, as the pack that gave it says."""
+        return self.pack.clauses.get(name, self.pack.edition)
 
     def setting(self, code: str) -> Setting:
         return self.pack.rules.get(code, PLAIN)

@@ -72,6 +72,12 @@ class Point(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True)
     forbidden: list[str] = []
     """Types (A.2 codes or families: hot, confined …) that may not be done here."""
     indoor: bool = False
+    closed: bool | None = None
+    """Is it a closed place (oxygen is asked of an analysis for hot work)? Unsaid: where a space is named."""
+    enriched: bool = False
+    """Declared enriched with oxygen (GB 30871-2022 6.4)."""
+    toxics: list[str] = []
+    """Toxic gases of the place, by the names of the gas table."""
 
 
 class Channel(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -154,6 +160,8 @@ class Plant(Struct, frozen=True, forbid_unknown_fields=True):
     calendar: Calendar | None = None
     """The plant's own; None: the country's."""
     uncertainty: dict[str, int] = {}
+    roster: list[str] = []
+    """Sources whose word on a person's roles (rescue, fire) counts."""
 
 
 def plant_terms(plant: Plant | None) -> Terms:

@@ -5,16 +5,23 @@ from __future__ import annotations
 import math
 import zlib
 from bisect import insort
+from dataclasses import dataclass
 from operator import gt
+from statistics import median
+
+import msgspec
 
 from streams.course import Course
 from streams.events import Entry, Frame, Positions
+from streams.packs import Terms
 from streams.plant import Channel
-from streams.rules.limits import Limit, limit_of
+from streams.rules.limits import Limit, factors, limit_of
 from streams.rules.rule import Cause, Known, Subject
 from streams.spans import Spans
-from streams.times import MINUTE, SECOND
-from streams.work import JOIN_FRAME, JOIN_ZONE, RECENT, Series, Signing, new_series, new_track
+from streams.times import HOUR, MINUTE, SECOND
+from streams.trend import HALF, KEEP
+from streams.words import unit_of
+from streams.work import JOIN_FRAME, JOIN_ZONE, RECENT, Series, Signing, new_series, new_track, relied_on
 
 Dirty = set[tuple[Subject, str, Cause]]
 INF = math.inf
@@ -22,6 +29,9 @@ SAMPLED = 20 * SECOND
 """A frame is sampled if its own time lies in the first twenty seconds of a minute: a property of the frame, whatever came before it."""
 PLACED = 2 * SECOND
 TRACE = 60
+SHORT = 15
+HUGE = 1e30
+"""Beyond this a number is no reading of anything."""
 KEEP_PLACES = 16 * MINUTE
 GASES = frozenset({"combustible", "oxygen", "toxic"})
 
@@ -35,19 +45,24 @@ class Plan:
         site, terms = known.site, known.terms()
         self.cover = site.frames.setdefault(self.group, Spans(JOIN_FRAME))
         self.live = site.live.setdefault(self.group, Spans(JOIN_FRAME))
-        channels = [known.atlas.channels.get(name) for name in names]
-        self.limits = [limit_of(c, terms) if c else None for c in channels]
-        self.ranges = [(c.low if c.low is not None else -INF, c.high if c.high is not None else INF) if c and c.kind in GASES else (-INF, INF) for c in channels]
-        self.series: list[Series | None] = [_series(known, c, self.group) if c else None for c in channels]
-        self.alarm = [terms["fixed_alarm"] if c and c.kind == "combustible" and c.unit == "%LEL" else INF for c in channels]
-        lowest = [min((x for x in (m.warn, m.high) if x is not None), default=INF) if m else INF for m in self.limits]
-        self.above = [math.nextafter(min(x, r[1]), -INF) if min(x, r[1]) < INF else INF for x, r in zip(lowest, self.ranges, strict=True)]
-        floors = [max((m.low if m and m.low is not None else -INF), r[0]) for m, r in zip(self.limits, self.ranges, strict=True)]
+        self.channels = [known.atlas.channels.get(name) for name in names]
+        self.limits = [limit_of(c, terms) if c else None for c in self.channels]
+        self.scales = [Scale.of(c, terms) if c and c.kind in GASES else None for c in self.channels]
+        self.series: list[Series | None] = [_series(known, c, self.group) if c else None for c in self.channels]
+        self.alarm = [terms["fixed_alarm"] if c and c.kind == "combustible" and c.unit == "%LEL" else INF for c in self.channels]
+        self.widths = [_width(c, m, terms) if c and m else 0.0 for c, m in zip(self.channels, self.limits, strict=True)]
+        tops = [min((x for x in (m and m.warn, m and m.high is not None and m.high - w, s and s.top) if x), default=INF) for m, w, s in zip(self.limits, self.widths, self.scales, strict=True)]
+        self.above = [math.nextafter(top, -INF) if top < INF else INF for top in tops]
+        floors = [max(m.low + w if m and m.low is not None else -INF, s.bottom if s else -INF) for m, w, s in zip(self.limits, self.widths, self.scales, strict=True)]
         self.below = [(i, low) for i, low in enumerate(floors) if low > -INF]
         self.sick: set[int] = {i for i, s in enumerate(self.series) if s is not None and s.bad.over}
         """Columns whose last reading was bad, as far as is known."""
-        self.gases = [(i, self.series[i], c.tag) for i, c in enumerate(channels) if c and c.kind in GASES]
-        self.tracked = [(i, self.series[i], c, *_band(c, terms["dcs_deviation"])) for i, c in enumerate(channels) if c and _is_tracked(c)]
+        self.gases = [(i, self.series[i], c.tag) for i, c in enumerate(self.channels) if c and c.kind in GASES]
+        self.tracked = [(i, self.series[i], c, *_band(c, terms["dcs_deviation"])) for i, c in enumerate(self.channels) if c and _is_tracked(c)]
+        self.oxygen = [(i, self.series[i], c.tag) for i, c in enumerate(self.channels) if c and c.kind == "oxygen"]
+        self.bound: list[tuple[int, Series]] = []
+        """The gas columns to whose work points a permit is bound, as of `placed`."""
+        self.placed = -1
 
     def quiet(self, values: list[float | None]) -> bool:
         """Is every value present and unremarkable? The common case, at C speed."""
@@ -55,6 +70,11 @@ class Plan:
             return not any(map(gt, values, self.above)) and not any(values[i] < low for i, low in self.below)  # type: ignore[arg-type, operator]
         except TypeError:
             return False
+
+
+def _width(channel: Channel, limit: Limit, terms: Terms) -> float:
+    """How far below its limit a reading must be for an alarm to clear."""
+    return terms["oxygen_clear"] if channel.kind == "oxygen" else terms["clear_share"] * (limit.high or 0.0)
 
 
 def _is_tracked(channel: Channel) -> bool:
@@ -78,6 +98,61 @@ def _series(known: Known, channel: Channel, group: str) -> Series:
     return series
 
 
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """What a gas channel can read, in its own unit: full scale (inf where it is not declared), the least that is no fault, and how many times another unit's number is its own."""
+
+    full: float
+    least: float
+    bottom: float
+    factors: tuple[float, ...]
+
+    @property
+    def top(self) -> float:
+        return self.full
+
+    @classmethod
+    def of(cls, channel: Channel, terms: Terms) -> Scale:
+        usual = {"oxygen": 30.0}.get(channel.kind, 100.0 if channel.unit == "%LEL" else INF)
+        full = channel.high if channel.high is not None else usual
+        floor = -0.05 * full if channel.kind != "oxygen" and full < INF else 0.0
+        least = channel.low if channel.low is not None and (channel.low > 0 or channel.low < floor) else floor
+        return cls(full, least, max(0.0, least) if channel.low is None or channel.low <= 0 else channel.low, tuple(factors(channel, terms)))
+
+
+def _over(limit: Limit, value: float) -> bool:
+    return (limit.high is not None and value > limit.high) or (limit.low is not None and value < limit.low)
+
+
+def _count(series: Series, at: int, value: float) -> None:
+    """Notes what oxygen usually reads, by hours of a day."""
+    hours, hour = series.usual, at // HOUR
+    seen = hours.get(hour)
+    if seen is None:
+        seen = hours[hour] = {}
+        while len(hours) > 24:
+            del hours[min(hours)]
+    centi = round(value * 100)
+    seen[centi] = seen.get(centi, 0) + 1
+
+
+def _usual(series: Series, at: int) -> float | None:
+    """The median of the last day's readings, where there is an hour of them."""
+    hours = [h for h in series.usual if h < at // HOUR]
+    if not hours:
+        return None
+    counts: dict[int, int] = {}
+    for h in hours:
+        for centi, n in series.usual[h].items():
+            counts[centi] = counts.get(centi, 0) + n
+    half, so_far = sum(counts.values()) / 2, 0
+    for centi in sorted(counts):
+        so_far += counts[centi]
+        if so_far >= half:
+            return centi / 100
+    return None
+
+
 class Telemetry:
     """Takes frames and fixes in; keeps only what can be derived again (frame plans)."""
 
@@ -87,7 +162,7 @@ class Telemetry:
 
     # ---- frames -------------------------------------------------------------------------------------------------
 
-    def frame(self, entry: Entry, event: Frame, dirty: Dirty) -> None:
+    def frame(self, entry: Entry, event: Frame, dirty: Dirty, ahead: bool = False) -> None:
         names = event.names
         if not names:
             return
@@ -95,7 +170,10 @@ class Telemetry:
         plan = self.plans.get(key)
         if plan is None or plan.names != names:
             plan = self.plans[key] = Plan(self.known, entry.source, names)
-        at = event.at - self.known.site.offset(entry.source)[0]
+        if ahead:
+            self._dangers(entry, event, plan, dirty)
+            return
+        at = self.known.site.true(entry.source, event.at)
         filled = plan.cover.add(at)
         if entry.lane == "live":
             plan.live.add(at)
@@ -107,10 +185,59 @@ class Telemetry:
             self._tracked(entry.ref, at, event.values, plan, dirty)
         if at % MINUTE < SAMPLED:
             self._sampled(entry.ref, at, event.values, plan)
+        if plan.oxygen:
+            self._oxygen(entry.ref, at, event.values, plan, dirty)
+        if plan.placed != self.known.placed:
+            self._bind(plan)
+        for i, series in plan.bound:
+            self._half(series, at, event.values[i], entry.ref)
         if plan.sick:
             self._recovered(at, event, plan, dirty)
         if event.units or not plan.quiet(event.values):
             self._readings(entry.ref, at, event, plan, dirty)
+
+    def _dangers(self, entry: Entry, event: Frame, plan: Plan, dirty: Dirty) -> None:
+        """A frame from the future counts for danger only, at its arrival; for everything else its channels are silent until the clock is corrected."""
+        if not plan.quiet(event.values):
+            kept = msgspec.structs.replace(event, values=[v if v is not None and (m := plan.limits[i]) and _over(m, v) else None for i, v in enumerate(event.values)], units={}, bad={})
+            self._readings(entry.ref, entry.seen, kept, plan, dirty, danger=True)
+
+    def _bind(self, plan: Plan) -> None:
+        """Which of its columns a permit is bound to now; of the others no half-minutes are kept."""
+        site, atlas, plan.placed = self.known.site, self.known.atlas, self.known.placed
+        plan.bound = []
+        for i, series, tag in plan.gases:
+            if series is None:
+                continue
+            if any(point in site.at_point for point in atlas.points_of_tag.get(tag, ())):
+                plan.bound.append((i, series))
+            else:
+                series.halves.clear()
+
+    @staticmethod
+    def _half(series: Series, at: int, value: float | None, ref: str) -> None:
+        if value is None or not -INF < value < HUGE:
+            return
+        half, halves = at // HALF, series.halves
+        kept = halves.get(half)
+        if kept is None:
+            kept = halves[half] = []
+            series.trend_ref = ref
+            while len(halves) > KEEP:
+                del halves[min(halves)]
+        kept.append(max(value, 0.0))
+
+    def _oxygen(self, ref: str, at: int, values: list[float | None], plan: Plan, dirty: Dirty) -> None:
+        """Oxygen a little low, or a little high: told by samples, each of which may say that it is not."""
+        terms = self.known.terms()
+        poor, rich, sure, step = terms["oxygen_poor"], terms["oxygen_rich"], terms["oxygen_rich_sure"], terms["oxygen_rich_step"]
+        for i, series, tag in plan.oxygen:
+            value = values[i]
+            if series is None or value is None or not 0 <= value < HUGE:
+                continue
+            high = value > sure or (value > rich and (usual := _usual(series, at)) is not None and value >= usual + step - 1e-9)
+            if series.poor.add(at, value <= poor, value, ref) | series.rich.add(at, high, value, ref):
+                self._gas_changed(tag, dirty)
 
     def _filled(self, plan: Plan, dirty: Dirty) -> None:
         """Readings come again, or kept ones came after all: what was missing is so no longer."""
@@ -128,40 +255,89 @@ class Telemetry:
                 for point in self.known.atlas.points_of_tag.get(channel.tag, ()):
                     dirty.update(("permit", permit, "process") for permit in self.known.site.at_point.get(point, ()))
                 if channel.kind == "isolation":
-                    dirty.update(("permit", permit, "process") for permit, work in self.known.site.works.items() if work.isolations)
+                    dirty.update(("permit", permit, "process") for permit in self.known.site.works if channel.isolation in relied_on(self.known.site, permit))
 
     def _sampled(self, ref: str, at: int, values: list[float | None], plan: Plan) -> None:
-        site, atlas = self.known.site, self.known.atlas
+        site, atlas, minute = self.known.site, self.known.atlas, at // MINUTE
         for i, series, tag in plan.gases:
             value = values[i]
-            if value is None or series is None:
+            if value is None or series is None or not -HUGE < value < HUGE:
                 continue
             series.constant.add(at, value, ref)
-            if any(point in site.at_point for point in atlas.points_of_tag.get(tag, ())):
-                minute, trace = at // MINUTE, series.trace
-                if minute not in trace or at < trace[minute][0]:
-                    trace[minute] = (at, value)
-                    while len(trace) > TRACE:
-                        del trace[min(trace)]
+            if (scale := plan.scales[i]) is not None and value > 2 * scale.full:
+                continue
+            trace = series.trace
+            if minute not in trace or at < trace[minute][0]:
+                trace[minute] = (at, value)
+                most = TRACE if len(trace) > SHORT and any(point in site.at_point for point in atlas.points_of_tag.get(tag, ())) else SHORT
+                while len(trace) > most:
+                    del trace[min(trace)]
+        for i, series, _ in plan.oxygen:
+            value = values[i]
+            if series is not None and value is not None and 0 <= value < 100:
+                _count(series, at, value)
 
-    def _readings(self, ref: str, at: int, event: Frame, plan: Plan, dirty: Dirty) -> None:
-        for i, (name, value, limit, series) in enumerate(zip(plan.names, event.values, plan.limits, plan.series, strict=True)):
-            if series is None:
+    def _readings(self, ref: str, at: int, event: Frame, plan: Plan, dirty: Dirty, danger: bool = False) -> None:
+        for i, (name, said, limit, series, scale) in enumerate(zip(plan.names, event.values, plan.limits, plan.series, plan.scales, strict=True)):
+            if series is None or (danger and said is None):
                 continue
-            if value is None:
+            value = said if said is None or abs(said) < HUGE else None
+            over = scale is not None and (event.bad.get(name) == "over" or (value is not None and value > scale.full))
+            if event.units and self._other_unit(event, name):
+                changed = series.units.add(at, value or 0.0, ref) | self._bad(series, at, ref, plan, i)
+            elif over and scale and not (value is not None and value > 2 * scale.full and self._flipped(plan, i, at, value, event)):
+                top = max(value or 0.0, scale.full if scale.full < INF else 0.0, limit.high if limit and limit.high is not None else 0.0)
+                changed = limit is not None and self._reading(series, at, top, ref, limit, plan.widths[i], sure=True)
+                self._alarm(name, series, at, top, ref, plan.alarm[i], dirty)
+            elif value is None:
                 changed = self._bad(series, at, ref, plan, i)
-            elif event.units and self._other_unit(event, name):
-                changed = series.units.add(at, value, ref) | self._bad(series, at, ref, plan, i)
-            elif not plan.ranges[i][0] <= value <= plan.ranges[i][1]:
+            elif over or (scale is not None and value < scale.least):
                 changed = series.wild.add(at, value, ref) | self._bad(series, at, ref, plan, i)
-            elif limit is None:
-                continue
             else:
-                changed = self._reading(series, at, value, ref, limit)
-                if value >= plan.alarm[i] and series.alarm.add(at, value, ref):
-                    dirty.add(("area", self.known.atlas.channels[name].area, "gas"))
+                if scale is not None and value < 0:
+                    series.below.add(at, value, ref)
+                    dirty.add(("channel", name, "gas"))
+                    value = 0.0
+                if limit is None:
+                    continue
+                changed = self._reading(series, at, value, ref, limit, plan.widths[i])
+                self._alarm(name, series, at, value, ref, plan.alarm[i], dirty)
             if changed:
                 self._gas_changed(name, dirty)
+
+    def _alarm(self, name: str, series: Series, at: int, value: float, ref: str, level: float, dirty: Dirty) -> None:
+        if value >= level and series.alarm.add(at, value, ref):
+            dirty.add(("area", self.known.atlas.channels[name].area, "gas"))
+
+    def _flipped(self, plan: Plan, i: int, at: int, value: float, event: Frame) -> bool:
+        """Beyond twice full scale: is it another unit (S65)? As many times what it read as two units differ, harmless in that unit, and no neighbour has risen."""
+        channel, scale, limit, series = plan.channels[i], plan.scales[i], plan.limits[i], plan.series[i]
+        if channel is None or scale is None or limit is None or series is None or scale.full == INF:
+            return False
+        if series.flip and series.wild and at - series.wild.last[-1] <= series.wild.join:
+            return not _over(limit, value / series.flip)
+        before = [v for t, v in series.trace.values() if at - 10 * MINUTE <= t < at]
+        times = [t for t, _ in series.trace.values() if at - 10 * MINUTE <= t < at]
+        if not times or max(times) - min(times) < 4 * MINUTE or (usual := median(before)) <= 0.01 * scale.full:
+            return False
+        factor = next((f for f in scale.factors if abs(value / usual / f - 1) <= 0.1), None)
+        flipped = factor is not None and not _over(limit, value / factor) and not self._risen(channel, at, plan, event, scale)
+        series.flip = factor if flipped and factor else 0.0
+        return flipped
+
+    def _risen(self, channel: Channel, at: int, plan: Plan, event: Frame, scale: Scale) -> bool:
+        """Has another channel of the same kind within thirty metres risen by a twentieth of full scale in two minutes?"""
+        here = dict(zip(plan.names, event.values, strict=True))
+        for tag in self.known.atlas.beside(channel.tag):
+            other, series = self.known.atlas.channels[tag], self.known.site.series.get(tag)
+            if other.kind != channel.kind or series is None:
+                continue
+            recent = [v for t, v in series.trace.values() if at - 3 * MINUTE <= t <= at]
+            now = here.get(tag)
+            latest = [v for v in (now, *recent) if v is not None]
+            if latest and recent and max(latest) - min(recent) >= 0.05 * (scale.full if scale.full < INF else 100.0):
+                return True
+        return False
 
     @staticmethod
     def _bad(series: Series, at: int, ref: str, plan: Plan, i: int) -> bool:
@@ -171,20 +347,26 @@ class Telemetry:
     def _recovered(self, at: int, event: Frame, plan: Plan, dirty: Dirty) -> None:
         """The first good reading after a bad one ends what was bad."""
         for i in sorted(plan.sick):
-            value, series = event.values[i], plan.series[i]
-            if series is None or (value is not None and plan.ranges[i][0] <= value <= plan.ranges[i][1] and not event.units):
+            value, series, scale = event.values[i], plan.series[i], plan.scales[i]
+            good = value is not None and (scale is None or scale.least <= value <= scale.full) and not event.units and plan.names[i] not in event.bad
+            if series is None or good:
                 plan.sick.discard(i)
                 if series is not None and series.bad.add(at, False, 0.0, ""):
                     self._gas_changed(plan.names[i], dirty)
 
     def _other_unit(self, event: Frame, name: str) -> bool:
-        return event.units.get(name, self.known.atlas.channels[name].unit) != self.known.atlas.channels[name].unit
+        channel = self.known.atlas.channels[name]
+        said = event.units.get(name)
+        return said is not None and unit_of(said, channel.gas) != channel.unit and said != channel.unit
 
     @staticmethod
-    def _reading(series: Series, at: int, value: float, ref: str, limit: Limit) -> bool:
-        over = (limit.high is not None and value > limit.high) or (limit.low is not None and value < limit.low)
+    def _reading(series: Series, at: int, value: float, ref: str, limit: Limit, width: float, sure: bool = False) -> bool:
+        """`sure`: beyond the instrument's range, so beyond the limit."""
+        over = sure or _over(limit, value)
         near = limit.warn is not None and value >= limit.warn
         changed = series.over.add(at, value, ref) if over else False
+        if over or (limit.high is not None and value > limit.high - width) or (limit.low is not None and value < limit.low + width):
+            changed = series.band.add(at, value, ref) | changed
         return (series.near.add(at, value, ref) if near else False) or changed
 
     def _gas_changed(self, tag: str, dirty: Dirty) -> None:
@@ -252,8 +434,7 @@ class Telemetry:
 
     def _sign(self, course: Course, permit: str, worker: str, event: Positions, i: int, away: float, dirty: Dirty) -> None:
         work = self.known.work(permit)
-        issued = work.first("issued")
-        if issued is None or course.issued is None or issued.event.by != worker:  # type: ignore[union-attr]
+        if course.approval is None or course.issued is None or course.approval.by != worker:
             return
         fresh = Signing(away, event.acc[i], abs(event.at - course.issued.at))
         old = work.signing

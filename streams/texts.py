@@ -9,7 +9,7 @@ from streams.sentences import SENTENCES
 
 GASES: Final[dict[str, str]] = {
     "methane": "甲烷", "methanol": "甲醇", "chloromethane": "氯甲烷", "dimethyldichlorosilane": "二甲基二氯硅烷", "trimethylchlorosilane": "三甲基氯硅烷", "propane": "丙烷", "hydrogen": "氢气",
-    "gasoline": "汽油", "benzene": "苯", "toluene": "甲苯", "h2s": "硫化氢", "co": "一氧化碳", "nh3": "氨", "cl2": "氯气", "hcl": "氯化氢", "benzene_tox": "苯", "o2": "氧",
+    "gasoline": "汽油", "benzene": "苯", "toluene": "甲苯", "h2s": "硫化氢", "co": "一氧化碳", "nh3": "氨", "cl2": "氯气", "hcl": "氯化氢", "benzene_tox": "苯", "o2": "氧", "O2": "氧", "combustible": "可燃气",
 }  # fmt: skip
 """Chinese names of the gases that the built-in packs know; another stays as the plant wrote it."""
 CHECKS: Final[dict[str, tuple[str, str]]] = {
@@ -45,8 +45,8 @@ CHECKS: Final[dict[str, tuple[str, str]]] = {
     "T8.violation": ("审批人不在现场({radius} m 外)。", "The approver was not on site (beyond {radius} m)."),
     "T8.indeterminate": ("审批人位置未知或误差过大。", "The approver's position is not known, or not well enough."),
     "T8.pending": ("尚未批准。", "Not approved yet."),
-    "T9.consistent": ("相关时钟可用;已校正:{off}。", "The clocks concerned can be used; corrected: {off}."),
-    "T9.violation": ("时钟不可信:{off}。", "Clocks are not trustworthy: {off}."),
+    "T9.consistent": ("相关时钟可用。", "The clocks concerned can be used."),
+    "T9.violation": ("时钟偏差超限,已按实测校正:{off}。", "Clocks are off beyond their limit; corrected as measured: {off}."),
     "T9.indeterminate": ("时钟未比对。", "The clocks were never compared."),
     "T9.pending": ("—", "—"),
 }

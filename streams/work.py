@@ -10,11 +10,13 @@ from collections.abc import Iterable
 
 from msgspec import Struct, field
 
-from streams.events import Any_, Entry, Positions
+from streams.clocks import Arrivals, Lead, measured
+from streams.events import Any_, Entry, GasTest, Positions, Requested
+from streams.lives import number_of, subject_of
 from streams.packs import Pack, Terms, terms_of
 from streams.plant import Plant, Policy, plant_terms
 from streams.spans import Held, Intervals, Numbers, Spans
-from streams.times import MINUTE, SECOND, Stamp
+from streams.times import HOUR, MINUTE, SECOND, Stamp
 
 JOIN_FIX = 30 * SECOND
 JOIN_FRAME = 25 * SECOND
@@ -38,8 +40,8 @@ class Fact(Struct, frozen=True):
     event: Any_
 
     @property
-    def order(self) -> tuple[int, str]:
-        return self.event.at, self.ref
+    def order(self) -> tuple[int, str, int]:
+        return self.event.at, self.source, self.seq
 
 
 def remember(facts: list[Fact], fact: Fact) -> bool:
@@ -61,8 +63,8 @@ def _at(fact: Fact) -> int:
     return fact.event.at
 
 
-def _order(fact: Fact) -> tuple[int, str]:
-    return fact.event.at, fact.ref
+def _order(fact: Fact) -> tuple[int, str, int]:
+    return fact.event.at, fact.source, fact.seq
 
 
 class Track(Struct):
@@ -93,9 +95,14 @@ class Work(Struct):
     clips: list[Fact] = []
     beside: dict[str, dict[str, list[float]]] = {}
     """gas test → channel → what the bound detectors read within a minute of sampling, as far as was known when the test came in."""
-    isolations: list[Fact] = []
     tracks: dict[str, Track] = {}
     signing: Signing | None = None
+    began: int = 0
+    """When this life began (ms), of a later life than the first."""
+    carried: set[str] = set()
+    """The facts that it took over from the life before."""
+    turns: list[str] = []
+    """The order of its turning steps, by reference, where numbers and stamps disagree."""
 
     def add(self, name: str, fact: Fact) -> bool:
         return remember(self.facts.setdefault(name, []), fact)
@@ -110,6 +117,18 @@ class Work(Struct):
     def last(self, name: str) -> Fact | None:
         found = self.facts.get(name)
         return found[-1] if found else None
+
+
+class Ticket(Struct):
+    """All that was said under one permit number, and how many of its lives were let go."""
+
+    facts: list[Fact] = []
+    lives: int = 1
+    gone: int = 0
+    over: bool = False
+    """Was it ever sent back, called off, finished or accepted? Until then there is one life."""
+    bent: bool = False
+    """Do a source's numbers and its stamps disagree?"""
 
 
 class Constant(Struct):
@@ -142,14 +161,31 @@ class Series(Struct):
     wild: Spans
     units: Spans
     held: Held
+    band: Spans
+    """When it was not clear of its limit: beyond it, or within the width that an alarm asks before it clears."""
+    below: Spans
+    """When it read a little below zero, and counted as zero."""
+    poor: Held
+    rich: Held
+    """Oxygen: lower than air, higher than air and than it usually reads."""
     groups: list[str] = []
     constant: Constant = field(default_factory=Constant)
     trace: dict[int, tuple[int, float]] = {}
-    """minute → (ms, value): the first sampled reading of each of the last sixty minutes, kept while a permit is bound to it."""
+    """minute → (ms, value): the first sampled reading of each of the last minutes: sixty while a permit is bound to it, else a quarter of an hour."""
+    halves: dict[int, list[float]] = {}
+    """half-minute → its good readings, while a permit is bound to it."""
+    flip: float = 0.0
+    """How many times its own unit's number another unit's is, while it seems to tell that one."""
+    trend_ref: str = ""
+    usual: dict[int, dict[int, int]] = {}
+    """Oxygen: hour → reading in hundredths → how often; the last day."""
 
 
 def new_series() -> Series:
-    return Series(Spans(JOIN_OVER), Spans(JOIN_OVER), Spans(JOIN_ALARM), Held(Spans(JOIN_FRAME)), Spans(JOIN_OVER), Spans(JOIN_OVER), Held(Spans(JOIN_TRACKED)))
+    return Series(
+        Spans(JOIN_OVER), Spans(JOIN_OVER), Spans(JOIN_ALARM), Held(Spans(JOIN_FRAME)), Spans(JOIN_OVER), Spans(JOIN_OVER), Held(Spans(JOIN_TRACKED)),
+        Spans(JOIN_OVER), Spans(JOIN_OVER), Held(Spans(JOIN_FRAME)), Held(Spans(JOIN_FRAME)),
+    )  # fmt: skip
 
 
 class Winds(Struct):
@@ -182,6 +218,8 @@ class Sightings(Struct):
 
     spans: Spans
     few: list[int] = []
+    u: int = 0
+    """The widest error that its stamps had, ms."""
 
     def add(self, at: int, value: float, ref: str) -> bool:
         if not self._doubtful(at):
@@ -264,6 +302,29 @@ def new_comer() -> Comer:
     return Comer(Spans(10 * MINUTE))
 
 
+class Said(Struct):
+    """What a source did on one local day that is said once: since when (ms), the first evidence, what it was, how often."""
+
+    day: int
+    since: int
+    ref: str
+    what: list[str] = []
+    count: int = 0
+
+
+def say(days: list[Said], day: int, at: int, ref: str, what: Iterable[str]) -> bool:
+    """Notes it under its day; True if the day or one of the words is new."""
+    if not days or days[-1].day != day:
+        days.append(Said(day, at, ref, sorted(set(what))[:24], 1))
+        del days[:-8]
+        return True
+    last = days[-1]
+    fresh = [w for w in what if w not in last.what]
+    last.count += 1
+    last.what = sorted({*last.what, *fresh})[:24]
+    return bool(fresh)
+
+
 class Site(Struct):
     """All that is known of one plant up to `now`, the last tick."""
 
@@ -275,6 +336,13 @@ class Site(Struct):
     plant_ref: str = ""
     packs: list[Force] = []
     works: dict[str, Work] = {}
+    """A permit's life (NUMBER, NUMBER#2 …) → what is known of it."""
+    isolations: dict[str, list[Fact]] = {}
+    """isolation → what was said of it, under whichever ticket."""
+    relied: dict[str, list[str]] = {}
+    """permit number → the isolations that were applied or verified under it."""
+    tickets: dict[str, Ticket] = {}
+    """Permit number → all that was said under it."""
     at_point: dict[str, list[str]] = {}
     named: dict[str, list[str]] = {}
     """worker → the permits that name him, as worker or guardian."""
@@ -299,6 +367,8 @@ class Site(Struct):
     contractors: dict[str, list[Fact]] = {}
     registries: list[Fact] = []
     warnings: list[Fact] = []
+    decisions: list[Fact] = []
+    """Answers at gates that are looked at again: given half blind, or to helpers."""
     specials: list[Fact] = []
     probes: list[Fact] = []
     broken: list[Fact] = []
@@ -312,6 +382,13 @@ class Site(Struct):
     analysts: dict[str, list[Fact]] = {}
     """analyst → his typed gas tests, the last twenty."""
     comers: dict[str, Comer] = {}
+    leads: dict[str, Lead] = {}
+    """source → what it said of times that had not come yet."""
+    arrivals: dict[str, Arrivals] = {}
+    words: dict[str, list[Said]] = {}
+    """source → fields that it does not write in our words, by day."""
+    asides: dict[str, list[Said]] = {}
+    """source → what of it could not be judged, by day."""
     numbers: dict[str, Numbers] = {}
     holes: list[Hole] = []
     blind: Intervals = field(default_factory=Intervals)
@@ -337,6 +414,13 @@ class Site(Struct):
     def work(self, permit: str) -> Work:
         return self.works.setdefault(permit, Work(permit))
 
+    def latest(self, permit: str) -> str:
+        """The last life of a number; a life that is named is itself."""
+        if permit in self.works and "#" in permit:
+            return permit
+        ticket = self.tickets.get(number_of(permit))
+        return subject_of(number_of(permit), ticket.lives) if ticket else permit
+
     def person(self, worker: str) -> Person:
         return self.people.setdefault(worker, Person())
 
@@ -346,25 +430,41 @@ class Site(Struct):
             known = self.cameras[name] = new_camera()
         return known
 
-    def offset(self, device: str) -> tuple[int, int]:
-        """(offset, residual) ms of a device's clock as last compared; (0, 0) where it never was."""
+    def offset(self, device: str, at: int) -> tuple[int, int]:
+        """(offset, error) ms of a device's clock at a moment of its own time; (0, 0) where it was never compared."""
         said = self.clocks.get(device)
-        if not said:
-            return 0, 0
-        event = said[-1].event
-        return event.offset, event.residual  # type: ignore[union-attr]
+        return (measured(said, at) or (0, 0)) if said else (0, 0)
+
+    def true(self, device: str, at: int) -> int:
+        """A moment of a device's clock by true time, as far as is known."""
+        return at - self.offset(device, at)[0] if device in self.clocks else at
 
     def stamp(self, fact: Fact, device: str = "") -> Stamp:
-        """When a fact was true by true time: its stamp, corrected by what is known of its clock."""
+        """When a fact was true by true time: its stamp, corrected by what is known of its clock. A gas test's is its instrument's, where that was compared."""
         event = fact.event
-        offset, residual = self.offset(device or fact.source)
+        clock = device or (event.device if isinstance(event, GasTest) and event.device in self.clocks else fact.source)
+        offset, error = self.offset(clock, event.at)
         default = self.plant.uncertainty.get(fact.source, SECOND) if self.plant else SECOND
         u = default if event.u is None else event.u
-        return Stamp(event.at - offset, u + residual, event.grain, fact.source, fact.seq)
+        return Stamp(event.at - offset, max(u + error, self.bound(fact)), event.grain, fact.source, fact.seq)
+
+    def bound(self, fact: Fact) -> int:
+        """By how much its source's clock may be slow, as the arrivals of that hour say."""
+        arrivals = self.arrivals.get(fact.source)
+        return arrivals.bounds.get(fact.seen // HOUR, 0) if arrivals and arrivals.bounds else 0
 
     def dark(self, start: int, end: int) -> int:
         """How many ms of [start, end] we ourselves could not see."""
         return sum(max(0, min(hi, end) - max(lo, start)) for lo, hi in self.blind)
+
+
+def relied_on(site: Site, permit: str) -> set[str]:
+    """The isolations on which a permit's life rests: listed by it, applied or verified under it, or under a ticket that is linked to it."""
+    work = site.works.get(permit)
+    asked = work.last("permit.requested") if work else None
+    request = asked.event if asked and isinstance(asked.event, Requested) else None
+    numbers = {number_of(permit), *(number_of(n) for n in (request.linked if request else ()))}
+    return {*(request.isolations if request else ()), *(name for n in numbers for name in site.relied.get(n, ()))}
 
 
 def fact_of(entry: Entry) -> Fact:

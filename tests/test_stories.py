@@ -14,13 +14,14 @@ from streams.events import CameraBeat, Entry, Tick
 from streams.kernel import Kernel
 from streams.outputs import Alert, Output
 from streams.times import HOUR
+from tests.marks import seed_marks
 
 STORIES = sorted((Path(__file__).parent / "scenarios").glob("*.toml"))
 
 
 def _told(path: Path):
     told = tomllib.loads(path.read_text())
-    return pytest.param(path, id=path.stem, marks=[pytest.mark.seed(s) for s in (told["story"].split("-")[0], *told.get("seeds", []))])
+    return pytest.param(path, id=path.stem, marks=seed_marks(told))
 
 
 @pytest.mark.parametrize("path", [_told(p) for p in STORIES])

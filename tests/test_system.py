@@ -17,6 +17,7 @@ from infra.plant.tell import judge
 from infra.play import tell_through
 from infra.replay import again, from_clickhouse, from_kafka, recorded
 from streams.topics import ALERTS, COMMANDS, TIMELINE, VERDICTS
+from tests.marks import seed_marks
 
 pytestmark = [pytest.mark.broker, pytest.mark.engine, pytest.mark.timeout(900)]
 STORIES = sorted((Path(__file__).parent / "scenarios").glob("*.toml"))
@@ -73,7 +74,7 @@ def told(system, kafka) -> dict[str, list[str]]:
 
 def _seeds(path: Path):
     told = tomllib.loads(path.read_text())
-    return pytest.param(path.stem, id=path.stem, marks=[pytest.mark.seed(s) for s in (told["story"].split("-")[0], *told.get("seeds", []))])
+    return pytest.param(path.stem, id=path.stem, marks=seed_marks(told))
 
 
 @pytest.mark.parametrize("name", [_seeds(p) for p in STORIES])
@@ -153,9 +154,16 @@ class TestDoors:
         assert "Bearer" in said["error"]
 
     def test_a_wrong_schema_is_refused_with_its_json_path(self, system):
-        status, said = _post(system, "permit.step", {"at": "2026-11-22T08:00:00+08:00", "permit": "X", "step": "blessed"})
+        status, said = _post(system, "permit.step", {"schema": 2, "at": "2026-11-22T08:00:00+08:00", "permit": "X", "step": "blessed"})
         assert status == 422
         assert "$.step" in said["error"]
+
+    def test_an_older_sender_is_told_what_was_not_read(self, system):
+        import time
+
+        status, said = _post(system, "permit.step", {"at": int(time.time() * 1000), "permit": "X-OLD", "step": "blessed", "stamp": "red"})
+        assert status == 202
+        assert said == {"accepted": 1, "unknown_fields": ["stamp"], "unread_fields": ["step"]}
 
     def test_a_time_without_offset_is_refused(self, system):
         status, said = _post(system, "permit.step", {"at": "2026-11-22T08:00:00", "permit": "X", "step": "issued"})

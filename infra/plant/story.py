@@ -93,19 +93,23 @@ class Ruling(Struct, forbid_unknown_fields=True):
 
 
 class Decision(Struct, forbid_unknown_fields=True):
-    """What a door must be answered."""
+    """What a gate must be answered; `reasons` is the exact list. `for`: entry, leave, issue, start, resume, close, application (with `request`, as it would be sent)."""
 
     at: str
-    worker: str
     answer: str
+    worker: str = ""
     door: str = "DOOR"
     direction: str = "in"
+    gate: str = msgspec.field(default="entry", name="for")
+    permit: str = ""
+    mode: str = ""
+    request: dict[str, Any] = {}
     u: int = 0
     reasons: list[str] = []
 
 
 class Arrival(Struct, forbid_unknown_fields=True):
-    """How the messages come in: shuffled within so many seconds, with so many repeats (a share), by a seed."""
+    """How the messages come in: each up to so many seconds late, so out of order, with so many repeats (a share), by a seed."""
 
     shuffle: float = 0
     repeats: float = 0
@@ -255,7 +259,7 @@ def scene(told: Told, site: str = SITE) -> Plant:
         msgspec.convert(given["points"], list[Point]) if "points" in given else points,
         msgspec.convert(given["channels"], list[Channel]) if "channels" in given else channels,
         msgspec.convert(given["doors"], list[Door]) if "doors" in given else [Door("DOOR", ["P"]), Door("GATE", [], ["A1"])],
-        msgspec.convert(given.get("zones", []), list[Zone]),
+        msgspec.convert(given.get("zones", []), list[Zone]), roster=msgspec.convert(given.get("roster", []), list[str]),
     )  # fmt: skip
     return plant
 
@@ -313,7 +317,7 @@ class _Numbered:
 
     def messages(self, arrival: Arrival) -> list[Message]:
         rng = random.Random(arrival.seed)
-        late = [int(rng.uniform(-arrival.shuffle, arrival.shuffle) * 1000) if arrival.shuffle else 0 for _ in self.rows]
+        late = [int(rng.uniform(0, arrival.shuffle) * 1000) if arrival.shuffle else 0 for _ in self.rows]
         rows = [(row[0] + ms, i, row[1], row[2], row[3]) for i, (row, ms) in enumerate(zip(self.rows, late, strict=True))]
         first = min(r[0] for r in rows)
         plant = rows[0][4]

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 
-from infra.plant.story import Decision, Expect, Ruling, Story
-from streams.events import Entry, Tick
+import msgspec
+
+from infra.plant.story import TIMES, Decision, Expect, Ruling, Story, moment
+from streams.events import Entry, Requested, Tick
 from streams.intake import Intake, Refusal
+from streams.judging import Judging
 from streams.kernel import Kernel, restore
 from streams.outputs import Alert, Command, Output, Verdict
+from streams.rules.gates import Question
 from streams.times import SECOND, Stamp
 
 END = "~end"
@@ -22,7 +27,7 @@ class Telling:
 
     outputs: list[Output] = field(default_factory=list)
     refusals: list[Refusal] = field(default_factory=list)
-    answers: list[tuple[str, list[str]]] = field(default_factory=list)
+    answers: list[tuple[str, list[str], str]] = field(default_factory=list)
 
     @property
     def alerts(self) -> dict[str, list[Alert]]:
@@ -35,7 +40,7 @@ class Telling:
 
     def verdict(self, permit: str, until: int | None = None) -> Verdict | None:
         said = [o for o in self.outputs if isinstance(o, Verdict) and o.permit == permit and (until is None or o.known <= until)]
-        return max(said, key=lambda v: v.revision, default=None)
+        return max(said, key=lambda v: (v.life, v.revision), default=None)
 
     def live(self) -> set[tuple[str, int, int, str]]:
         """(id, start, priority, text) of every alert that stands in the end."""
@@ -59,12 +64,12 @@ def timeline(story: Story) -> Iterator[tuple[int, Entry | Refusal | Tick]]:
 
 def tell(story: Story, crash_every: int = 0) -> Telling:
     """Tells the story to the kernel. `crash_every` n: after each n entries it is killed, restored and told the last 200 again."""
-    kernel, telling = Kernel("story"), Telling()
+    kernel, telling = Judging(Kernel("story")), Telling()
     waiting = sorted(story.told.decision, key=lambda d: story.ms(d.at))
-    snapshot, since = kernel.snapshot(), list[Entry]()
+    snapshot, since = kernel.kernel.snapshot(), list[Entry]()
     for n, (at, said) in enumerate(timeline(story)):
         while waiting and story.ms(waiting[0].at) < at:
-            telling.answers.append(_ask(kernel, story, waiting.pop(0)))
+            telling.answers.append(_ask(kernel.kernel, story, waiting.pop(0)))
         if isinstance(said, Refusal):
             telling.refusals.append(said)
             continue
@@ -72,16 +77,20 @@ def tell(story: Story, crash_every: int = 0) -> Telling:
         telling.outputs += kernel.step(entry)
         since.append(entry)
         if crash_every and n % crash_every == crash_every - 1:
-            kernel = restore(snapshot)
+            kernel = Judging(restore(snapshot))
             for again in since:
                 telling.outputs += kernel.step(again)
-            snapshot, since = kernel.snapshot(), []
-    telling.answers += [_ask(kernel, story, d) for d in waiting]
+            snapshot, since = kernel.kernel.snapshot(), []
+    telling.answers += [_ask(kernel.kernel, story, d) for d in waiting]
     return telling
 
 
-def _ask(kernel: Kernel, story: Story, d: Decision) -> tuple[str, list[str]]:
-    return kernel.decide(d.worker, d.door, d.direction, Stamp(story.ms(d.at), d.u))
+def _ask(kernel: Kernel, story: Story, d: Decision) -> tuple[str, list[str], str]:
+    at = story.ms(d.at)
+    timed = {k: moment(story.told, v) if k in TIMES and isinstance(v, str) else v for k, v in d.request.items()}
+    request = msgspec.convert({"at": at, "u": 0, "permit": "asked"} | timed, Requested) if d.request else None
+    said = kernel.decide(Question("leave" if d.direction == "out" else d.gate, d.worker, d.door if d.gate == "entry" else "", d.permit, Stamp(at, d.u), request))  # type: ignore[arg-type]
+    return said.answer, list(said.reasons), said.mode
 
 
 def judge(story: Story, telling: Telling) -> list[str]:
@@ -90,7 +99,7 @@ def judge(story: Story, telling: Telling) -> list[str]:
     wrong = [w for e in story.told.expect for w in _expected(story, telling, e, unclaimed)]
     for revisions in unclaimed.values():
         last = max(revisions, key=lambda a: a.revision)
-        if last.code not in story.told.also and last.state != "retracted" and last.permit != END:
+        if not any(fnmatchcase(last.code, also) for also in story.told.also) and last.state != "retracted" and last.permit != END:
             wrong.append(f"unexpected {last.code} P{last.priority} at {_time(story, last.raised)}: {last.text['en']}")
     told = sum(a.announce for revisions in telling.alerts.values() for a in revisions)
     if story.told.annunciations and told > story.told.annunciations:
@@ -98,9 +107,9 @@ def judge(story: Story, telling: Telling) -> list[str]:
     wrong += [w for v in story.told.verdict for w in _ruled(story, telling, v)]
     if len(telling.refusals) != story.told.dead_letters:
         wrong.append(f"{story.told.dead_letters} dead letters expected, {len(telling.refusals)} came: {[r.detail for r in telling.refusals][:3]}")
-    for asked, (answer, reasons) in zip(sorted(story.told.decision, key=lambda d: story.ms(d.at)), telling.answers, strict=False):
-        if answer != asked.answer or (asked.reasons and reasons != asked.reasons):
-            wrong.append(f"{asked.worker} at {asked.door} {asked.at}: {asked.answer} {asked.reasons} expected, {answer} {reasons} came")
+    for asked, (answer, reasons, mode) in zip(sorted(story.told.decision, key=lambda d: story.ms(d.at)), telling.answers, strict=False):
+        if answer != asked.answer or (asked.reasons and reasons != asked.reasons) or (asked.mode and asked.mode != mode):
+            wrong.append(f"{asked.gate} {asked.worker} {asked.permit} at {asked.door} {asked.at}: {asked.answer} {asked.reasons} expected, {answer} {reasons} came")
     return wrong
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
-from streams import packs
 from streams.rules import (
     access,
     approval,
     certificates,
+    decided,
     evidence,
     gas,
     guardian,
@@ -21,6 +21,7 @@ from streams.rules import (
     preparation,
     process,
     quality,
+    readings,
     sight,
     simops,
     video,
@@ -29,8 +30,8 @@ from streams.rules import (
 from streams.rules.rule import CAUSES, SUBJECTS, Cause, Rule, Subject
 
 RULES: Final[tuple[Rule, ...]] = (
-    *gas.RULES, *guardian.RULES, *permit.RULES, *preparation.RULES, *approval.RULES, *level.RULES, *video.RULES, *access.RULES, *certificates.RULES, *simops.RULES,
-    *weather.RULES, *process.RULES, *position.RULES, *sight.RULES, *evidence.RULES, *people.RULES, *hazards.RULES, *instruments.RULES, *quality.RULES,
+    *gas.RULES, *readings.RULES, *guardian.RULES, *permit.RULES, *preparation.RULES, *approval.RULES, *level.RULES, *video.RULES, *access.RULES, *certificates.RULES, *simops.RULES,
+    *weather.RULES, *process.RULES, *position.RULES, *sight.RULES, *evidence.RULES, *people.RULES, *hazards.RULES, *instruments.RULES, *quality.RULES, *decided.RULES,
 )  # fmt: skip
 BOOK: Final = "0.2.0"
 """The version of the rule functions, carried by every alert beside the pack's."""
@@ -38,4 +39,3 @@ BOOK: Final = "0.2.0"
 BY_CAUSE: Final[dict[tuple[Subject, Cause], tuple[int, ...]]] = {
     (subject, cause): tuple(i for i, r in enumerate(RULES) if r.subject == subject and cause in r.watches) for subject in SUBJECTS for cause in CAUSES
 }
-packs.NORMAL.update({rule.code: rule.priority for rule in reversed(RULES)})

@@ -7,7 +7,7 @@ from datetime import date
 
 from streams.course import Course
 from streams.events import Certificate, Scan
-from streams.rules.certificates import left_at
+from streams.rules.certificates import last_day
 from streams.rules.limits import CONFINED
 from streams.rules.permit import valid_until
 from streams.rules.rule import NOTHING, Cause, Finding, Judged, Known, Rule, minutes
@@ -18,13 +18,12 @@ LATELY = 12 * HOUR
 """Whoever comes so long after the end of a permit does not come because of it."""
 REMEMBERED = 48 * HOUR
 """How long after a scan the permits that could justify it are surely remembered."""
-OPEN = frozenset({"requested", "issued", "active", "suspended"})
 
 
 def permits_of(known: Known, worker: str, points: list[str], at: int) -> list[Course]:
     """The courses at these points that name the worker, as worker or guardian, and were not over long before a moment."""
     courses = [known.course(permit) for permit in known.site.named.get(worker, ())]
-    return [c for c in courses if c.point_id in points and c.request and (worker in c.request.workers or worker in c.request.guardians) and max(c.request.valid_to, c.over_at or 0) >= at - LATELY]
+    return [c for c in courses if c.point_id in points and c.request and (worker in c.request.workers or worker in c.request.guardians) and max(c.valid_to or 0, c.over_at or 0) >= at - LATELY]
 
 
 def trades_asked(known: Known, worker: str, courses: list[Course]) -> list[str]:
@@ -41,51 +40,17 @@ def _asked(known: Known, worker: str, courses: list[Course]) -> set[str]:
 def expired(known: Known, worker: str, trade: str, at: int) -> tuple[Fact, Certificate] | None:
     """The worker's best certificate of a trade if even that is no longer valid on the local day of `at`; None if one is, or none is known."""
     person = known.site.people.get(worker)
-    held = [(f, f.event) for f in person.certificates if isinstance(f.event, Certificate) and f.event.trade == trade] if person else []
+    held = [(f, f.event) for f in person.certificates if isinstance(f.event, Certificate) and f.event.trade == trade and last_day(f.event)] if person else []
     if not held:
         return None
     fact, best = max(held, key=lambda pair: (pair[1].valid_to, pair[0].ref))
     today = known.local(at).date()
-    return (fact, best) if date.fromisoformat(best.valid_to) < today or best.status not in ("", "valid") else None
+    return (fact, best) if (last_day(best) or today) < today or best.status not in ("", "valid") else None
 
 
 def in_time(course: Course, at: Stamp) -> Truth:
     """Is a moment not after the permit's end of validity?"""
     return before(at, exactly(course.valid_to)) if course.valid_to is not None else Truth.UNKNOWN
-
-
-def decide(known: Known, worker: str, door: str, direction: str, at: Stamp) -> tuple[str, list[str]]:
-    """allow, deny or pending, with the codes of the reasons. Leaving is always allowed; what is not known is pending, never allow."""
-    if direction == "out":
-        return "allow", []
-    if (left := left_at(known, worker)) and left[0] <= at.at:
-        return "deny", ["X-LEAVER"]
-    if door not in known.atlas.doors:
-        return "pending", ["DOOR-UNKNOWN"]
-    points = known.atlas.behind(door)
-    courses = [c for c in permits_of(known, worker, points, at.at) if c.status in OPEN]
-    trades = trades_asked(known, worker, courses)
-    if any(expired(known, worker, trade, at.at) for trade in trades):
-        return "deny", ["CERT-EXP"]
-    if not known.atlas.doors[door].points:
-        return ("allow", []) if worker in known.site.people else ("pending", ["WORKER-UNKNOWN"])
-    if not courses:
-        return "deny", ["X-BADGE-NOPERMIT"]
-    timely = max(in_time(c, at) for c in courses)
-    if timely is Truth.FALSE:
-        return "deny", ["X-BADGE-AFTER"]
-    if timely is Truth.UNKNOWN:
-        return "pending", ["CLOCK-UNSURE"]
-    if _uncertified(known, worker, courses):
-        return "pending", ["CERT-UNKNOWN"]
-    return "allow", []
-
-
-def _uncertified(known: Known, worker: str, courses: list[Course]) -> bool:
-    """Does a permit ask for a certificate of which nothing is known?"""
-    person = known.site.people.get(worker)
-    held = {f.event.trade for f in person.certificates if isinstance(f.event, Certificate)} if person else set()
-    return bool(_asked(known, worker, courses) - held)
 
 
 def _entries(known: Known, worker: str) -> list[tuple[Fact, Scan]]:
@@ -110,7 +75,7 @@ def judge_certificate(known: Known, worker: str) -> Judged:
         for trade in trades_asked(known, worker, courses):
             gone = expired(known, worker, trade, at)
             if gone and known.local(at).date() not in found:
-                numbers = {"worker": worker, "trade": trade, "number": gone[1].number, "valid_to": gone[1].valid_to, "door": scan.door}
+                numbers = {"worker": worker, "trade": trade, "number": gone[1].number, "valid_to": gone[1].valid_to, "door": scan.door, "day": str(known.local(at).date())}
                 point, permit = (courses[0].point_id, courses[0].permit) if courses else ("", "")
                 found[known.local(at).date()] = Finding(at, (fact.ref, gone[0].ref), _left(known, worker, at), numbers=numbers, permit=permit, point=point,
                                                         requests=(("access.deny", worker), ("authorization.freeze", worker)))  # fmt: skip
@@ -195,9 +160,9 @@ def judge_overstay(known: Known, permit: str) -> Judged:
 CAUSES: frozenset[Cause] = frozenset({"scan", "roster", "permit"})
 GB = "GB 30871-2022"
 RULES = (
-    Rule("CERT-EXP", "worker", 2, CAUSES, judge_certificate, "4.9; AQ 3064.2 A.4 51", GB, "A", "51", ("S11",)),
-    Rule("X-BADGE-AFTER", "worker", 2, CAUSES, judge_after, "4.16; door rule of the site", GB, "C", "", ("S50",)),
-    Rule("X-BADGE-NOPERMIT", "worker", 2, CAUSES, judge_no_permit, "door rule of the site", "PermitWatch", "C", "", ("S51",)),
-    Rule("X-SIGNOUT", "permit", 3, frozenset({"permit", "seen", "scan"}), judge_signed_out, "6.8; AQ 3064.2 5.6.6", GB, "A", "", ("S52",)),
-    Rule("X-OVERSTAY", "permit", 2, frozenset({"permit", "seen", "scan"}), judge_overstay, "6.8; AQ 3064.3 stay 2", GB, "C", "", ("R-STAY",)),
+    Rule("CERT-EXP", "worker", 2, CAUSES, judge_certificate, "4.9; AQ 3064.2 A.4 51", GB, "A", "51", ("S11",), apart=("worker", "trade", "day")),
+    Rule("X-BADGE-AFTER", "worker", 2, CAUSES, judge_after, "4.16; door rule of the site", GB, "C", "", ("S50",), apart=("permit",)),
+    Rule("X-BADGE-NOPERMIT", "worker", 2, CAUSES, judge_no_permit, "door rule of the site", "PermitWatch", "C", "", ("S51",), apart=("door", "at")),
+    Rule("X-SIGNOUT", "permit", 3, frozenset({"permit", "seen", "scan"}), judge_signed_out, "6.8; AQ 3064.2 5.6.6", GB, "A", "", ("S52",), apart=("worker",)),
+    Rule("X-OVERSTAY", "permit", 2, frozenset({"permit", "seen", "scan"}), judge_overstay, "6.8; AQ 3064.3 stay 2", GB, "C", "", ("R-STAY",), apart=("worker",)),
 )

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
+from typing import Any
 
 from streams.course import Course
-from streams.events import Step
 from streams.rules.gas import AQ, GB
 from streams.rules.permit import OURS
 from streams.rules.rule import NOTHING, Cause, Finding, Judged, Known, Rule, minutes
@@ -26,10 +27,8 @@ def signed_on_site(known: Known, course: Course) -> Truth:
 
 def signer_away(known: Known, course: Course) -> tuple[float | None, float]:
     """(metres from the point when it was signed, 1-sigma error), as the signature itself or the signer's tag says."""
-    work = known.work(course.permit)
-    issued = work.first("issued")
-    step = issued.event if issued else None
-    if course.point is None or not isinstance(step, Step):
+    work, step = known.work(course.permit), course.approval
+    if course.point is None or step is None:
         return None, 0.0
     if step.x is not None and step.y is not None:
         place = (step.x, step.y, step.z if step.z is not None else course.point.z)
@@ -45,8 +44,7 @@ def judge_offsite(known: Known, permit: str) -> Judged:
     if course.issued is None or signed_on_site(known, course) is not Truth.FALSE:
         return NOTHING
     away, _ = signer_away(known, course)
-    issued = known.work(permit).first("issued")
-    by = issued.event.by if issued and isinstance(issued.event, Step) else "—"
+    by = course.approval.by if course.approval else "—"
     numbers = {"permit": permit, "by": by or "—", "away": _metres(away or 0), "radius": f"{course.point.radius:g} m" if course.point else "—", "at": known.clock(course.issued.at)}
     return Judged((Finding(course.issued.at, (course.issued_ref,), course.over_at, numbers=numbers, permit=permit, point=course.point_id, requests=(("permit.block", permit),)),))
 
@@ -79,20 +77,27 @@ def judge_rubber(known: Known, worker: str) -> Judged:
     if len(signed) < most:
         return NOTHING
     found: list[Finding] = []
-    first = 0
+    first, named, jobs = 0, [_job(known, p) for _, p, _ in signed], Counter[str]()
     for i, (at, _, _) in enumerate(signed):
+        jobs[named[i]] += 1
         while signed[first][0] < at - window:
+            jobs[named[first]] -= 1
+            if not jobs[named[first]]:
+                del jobs[named[first]]
             first += 1
-        burst = signed[first : i + 1]
-        jobs = {_job(known, p) for _, p, _ in burst}
         if len(jobs) < most:
             continue
-        numbers = {"worker": worker, "count": len(burst), "span": minutes(at - burst[0][0]), "since": known.clock(burst[0][0])}
-        fresh = Finding(burst[most - 1][0] if not found or found[-1].start < burst[0][0] else found[-1].start, tuple(r for _, _, r in burst), at, numbers=numbers)
-        if found and found[-1].start >= burst[0][0]:
-            found[-1] = fresh
-        else:
-            found.append(fresh)
+        burst = signed[first : i + 1]
+        numbers: dict[str, Any] = {"worker": worker, "count": len(burst), "span": minutes(at - burst[0][0]), "since": known.clock(burst[0][0])}
+        last = found[-1] if found and (found[-1].end or 0) >= burst[0][0] else None
+        start = last.start if last else burst[most - 1][0]
+        refs = (*last.evidence, signed[i][2])[:40] if last else tuple(r for _, _, r in burst)
+        numbers["since"] = last.numbers["since"] if last else numbers["since"]
+        numbers["count"] = last.numbers["count"] + 1 if last else len(burst)
+        numbers["span"] = minutes(at - last.numbers["first"]) if last else numbers["span"]
+        numbers["first"] = last.numbers["first"] if last else burst[0][0]
+        fresh = Finding(start, refs, at, numbers=numbers)
+        found = [*found[:-1], fresh] if last else [*found, fresh]
     return Judged(tuple(found))
 
 

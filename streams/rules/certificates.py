@@ -13,6 +13,7 @@ from streams.rules.gas import GB, SUSPEND
 from streams.rules.permit import OURS
 from streams.rules.rule import NOTHING, Cause, Finding, Judged, Known, Rule, wake_at
 from streams.times import HOUR
+from streams.words import FOREVER, day_of
 from streams.work import Fact
 
 CAUSES: frozenset[Cause] = frozenset({"permit", "roster", "seen"})
@@ -20,9 +21,20 @@ FREEZE = "authorization.freeze"
 
 
 def held(known: Known, worker: str) -> list[tuple[Fact, Certificate]]:
-    """A worker's certificates that are not revoked."""
+    """A worker's certificates that are not revoked and whose end is known."""
     person = known.site.people.get(worker)
-    return [(f, f.event) for f in person.certificates if isinstance(f.event, Certificate) and f.event.status != "revoked"] if person else []
+    return [(f, f.event) for f in person.certificates if isinstance(f.event, Certificate) and f.event.status != "revoked" and last_day(f.event)] if person else []
+
+
+def last_day(certificate: Certificate) -> date | None:
+    """The last valid local day; FOREVER where there is no end, None where it cannot be read."""
+    return day_of(certificate.valid_to) if certificate.valid_to else None
+
+
+def ends_at(known: Known, certificate: Certificate) -> int:
+    """When a certificate ends (ms); never, where it has no end."""
+    last = last_day(certificate)
+    return 1 << 62 if last is None or last == FOREVER else known.midnight(last + timedelta(days=1))
 
 
 def best(known: Known, worker: str, trade: str) -> tuple[Fact, Certificate] | None:
@@ -83,17 +95,18 @@ def judge_expiry(known: Known, permit: str) -> Judged:
     due = _due(course)
     if due is None:
         return NOTHING
-    found, wakes = [], []
+    found: list[Finding] = []
+    wakes: list[int | None] = []
     for worker, trade in asked_of(known, course):
         mine = best(known, worker, trade)
         if mine is None:
             continue
-        ends = known.midnight(date.fromisoformat(mine[1].valid_to) + timedelta(days=1))
+        ends = ends_at(known, mine[1])
         start, over = max(ends, due[0]), course.over_at
         if over is not None and over <= start:
             continue
         if known.now < start:
-            wakes.append(start)
+            wakes.append(start if ends < 1 << 62 else None)
             continue
         numbers = {"permit": permit, "worker": worker, "trade": trade, "number": mine[1].number, "valid_to": mine[1].valid_to}
         found.append(replace(_finding(course, start, (mine[0].ref, due[1]), numbers, None, worker), variant="permit"))
@@ -109,7 +122,7 @@ def judge_short(known: Known, permit: str) -> Judged:
     day, least = known.day(course.issued.at), known.terms(course.issued.at).limits["cert_short"] / 86_400_000
     for worker, trade in asked_of(known, course):
         mine = best(known, worker, trade)
-        left = (date.fromisoformat(mine[1].valid_to) - day).days if mine else None
+        left = ((last_day(mine[1]) or FOREVER) - day).days if mine else None
         if mine and left is not None and 0 <= left <= least:
             numbers = {"permit": permit, "worker": worker, "trade": trade, "number": mine[1].number, "valid_to": mine[1].valid_to, "left": str(left), "limit": f"{least:g}"}
             found.append(Finding(course.issued.at, (mine[0].ref, course.issued_ref), course.over_at, numbers=numbers, permit=permit, point=course.point_id))
@@ -123,7 +136,9 @@ def judge_warning(known: Known, worker: str) -> Judged:
     for fact, certificate in held(known, worker):
         if best(known, worker, certificate.trade) != (fact, certificate):
             continue
-        last = date.fromisoformat(certificate.valid_to)
+        last = last_day(certificate)
+        if last is None or last == FOREVER:
+            continue
         for tier in known.terms().warn_days(certificate.trade):
             start, end = known.midnight(last - timedelta(days=tier)), known.midnight(last - timedelta(days=tier - 1))
             if known.now < start:
@@ -137,13 +152,14 @@ def judge_warning(known: Known, worker: str) -> Judged:
 
 def judge_contradiction(known: Known, worker: str) -> Judged:
     """X-CERT-CONTRA: the register says valid, the date says not."""
-    found, wakes = [], []
+    found: list[Finding] = []
+    wakes: list[int | None] = []
     for fact, certificate in held(known, worker):
         if certificate.status != "valid":
             continue
-        ends = known.midnight(date.fromisoformat(certificate.valid_to) + timedelta(days=1))
+        ends = ends_at(known, certificate)
         if known.now < ends:
-            wakes.append(ends)
+            wakes.append(ends if ends < 1 << 62 else None)
             continue
         start = max(ends, certificate.at)
         numbers = {"worker": worker, "number": certificate.number, "valid_to": certificate.valid_to}
@@ -215,13 +231,13 @@ def judge_drift(known: Known, site: str) -> Judged:
 
 WORKER: frozenset[Cause] = frozenset({"roster"})
 RULES = (
-    Rule("CERT-NONE", "permit", 2, CAUSES, judge_none, "4.9; AQ 3064.2 A.4 50", GB, "A", "50", ("R-CERT",)),
-    Rule("CERT-EXP", "permit", 2, CAUSES, judge_expiry, "4.9; AQ 3064.2 A.4 51", GB, "A", "51", ("S12",)),
-    Rule("CERT-MISM", "permit", 2, CAUSES, judge_mismatch, "4.9; AQ 3064.2 A.4 52", GB, "A", "52", ("S14",)),
-    Rule("X-CERT-SHORT", "permit", 3, CAUSES, judge_short, "rule of the site", OURS, "C", "", ("S12",)),
-    Rule("X-CERT-WARN", "worker", 4, WORKER, judge_warning, "rule of the site", OURS, "C", "", ("S13",)),
-    Rule("X-CERT-CONTRA", "worker", 2, WORKER, judge_contradiction, "4.9", GB, "C", "", ("R-CERT",)),
+    Rule("CERT-NONE", "permit", 2, CAUSES, judge_none, "4.9; AQ 3064.2 A.4 50", GB, "A", "50", ("R-CERT",), apart=("worker", "trade")),
+    Rule("CERT-EXP", "permit", 2, CAUSES, judge_expiry, "4.9; AQ 3064.2 A.4 51", GB, "A", "51", ("S12",), apart=("worker", "trade")),
+    Rule("CERT-MISM", "permit", 2, CAUSES, judge_mismatch, "4.9; AQ 3064.2 A.4 52", GB, "A", "52", ("S14",), apart=("worker", "trade")),
+    Rule("X-CERT-SHORT", "permit", 3, CAUSES, judge_short, "rule of the site", OURS, "C", "", ("S12",), apart=("worker", "trade")),
+    Rule("X-CERT-WARN", "worker", 4, WORKER, judge_warning, "rule of the site", OURS, "C", "", ("S13",), apart=("number", "left")),
+    Rule("X-CERT-CONTRA", "worker", 2, WORKER, judge_contradiction, "4.9", GB, "C", "", ("R-CERT",), apart=("number",)),
     Rule("X-LEAVER", "worker", 2, WORKER, judge_leaver, "rule of the site", OURS, "C", "", ("S15",)),
     Rule("X-DORMANT", "worker", 2, WORKER | {"scan"}, judge_dormant, "rule of the site", OURS, "C", "", ("S16",)),
-    Rule("X-REG-DRIFT", "site", 3, frozenset({"roster"}), judge_drift, "rule of the site", OURS, "C", "", ("S17",)),
+    Rule("X-REG-DRIFT", "site", 3, frozenset({"roster"}), judge_drift, "rule of the site", OURS, "C", "", ("S17",), apart=("authority",)),
 )

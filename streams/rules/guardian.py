@@ -6,8 +6,9 @@ import math
 from collections.abc import Iterator
 
 from streams.course import Course, Post
+from streams.events import Scan
 from streams.rules.gas import GB, SUSPEND
-from streams.rules.limits import HOT
+from streams.rules.limits import CONFINED, HOT
 from streams.rules.rule import NOTHING, Cause, Finding, Judged, Known, Rule, among, both_of, merge, minutes, wake_at
 from streams.times import MINUTE, SECOND
 from streams.work import JOIN_FIX, Track
@@ -79,17 +80,19 @@ def judge_absent(known: Known, permit: str) -> Judged:
         return NOTHING
     terms = known.terms()
     warn, alarm = terms.ms["guardian_warn"], terms.ms["guardian_alarm"]
-    found, wakes = [], []
-    for since, until, length, worker in absences(known, course):
+    found: list[Finding] = []
+    wakes: list[int | None] = []
+    away = [*((*a, "") for a in absences(known, course)), *((*a, "inside") for a in gone_in(known, course))]
+    for since, until, length, worker, how in sorted(away):
         open_ = until >= known.now and course.at_work(known.now)
         if open_:
             wakes += [m for m in (since + warn, since + alarm) if m > known.now]
-        if length < warn:
+        if length < warn or (found and found[-1].end is None and how == "inside"):
             continue
         priority = 3 - (length >= alarm) - course.special
         numbers = {"permit": permit, "worker": worker, "since": known.clock(since), "warn": minutes(warn), "alarm": minutes(alarm)}
         found.append(Finding(since, _evidence(known, course, worker, since), None if open_ else until, priority, numbers, permit, course.point_id,
-                             "long" if length >= alarm else "", requests=((SUSPEND, permit),) if length >= alarm else ()))  # fmt: skip
+                             how or ("long" if length >= alarm else ""), requests=((SUSPEND, permit),) if length >= alarm else ()))  # fmt: skip
     if course.at_work(known.now) and not wakes and _tracks(known, course):
         wakes.append(_next_empty(known, course, course.started.at, max(warn, JOIN_FIX)))
     return Judged(tuple(found), wake_at(*wakes))
@@ -102,8 +105,44 @@ def _next_empty(known: Known, course: Course, started: int, patience: int) -> in
     return due if due > known.now else known.now + MINUTE
 
 
+def gone_in(known: Known, course: Course) -> Iterator[tuple[int, int, int, str]]:
+    """(from, to, length, who) of each time that a guardian of a confined space was inside it while work went on: by its doors, from an `in` to its `out` or, where a zone is drawn for the space, a fix surely outside the fence (GB 30871-2022 6.8)."""
+    doors = known.atlas.doors_of_point.get(course.point_id, set())
+    if course.type != CONFINED or not doors:
+        return
+    drawn = course.point is not None and course.point.space in known.atlas.zones
+    for post in course.posts:
+        track = _tracks(known, course).get(post.worker) if drawn else None
+        for a, b in _stays_in(known, post.worker, doors, track):
+            a, b = max(a, post.since), min(b, post.until if post.until is not None else b)
+            for lo, hi in course.working(known.now):
+                if max(a, lo) < min(b, hi):
+                    yield max(a, lo), min(b, hi), min(b, hi) - max(a, lo), post.worker
+
+
+def _stays_in(known: Known, worker: str, doors: set[str], track: Track | None) -> Iterator[tuple[int, int]]:
+    person = known.site.people.get(worker)
+    since: int | None = None
+    for fact in person.scans if person else ():
+        said = fact.event
+        if not isinstance(said, Scan) or said.door not in doors:
+            continue
+        if said.direction == "in" and since is None:
+            since = said.at
+        elif said.direction == "out" and since is not None:
+            yield since, said.at
+            since = None
+    if since is not None:
+        seen = track.outside.next(since) if track else None
+        yield since, seen if seen is not None else known.now
+
+
 def _evidence(known: Known, course: Course, worker: str, since: int) -> tuple[str, ...]:
-    spans = _tracks(known, course)[worker].outside
+    track = _tracks(known, course).get(worker)
+    if track is None:
+        person = known.site.people.get(worker)
+        return (*(f.ref for f in (person.scans if person else ()) if f.event.at == since), course.request_ref)
+    spans = track.outside
     ref = next((r for a, b, r in zip(spans.first, spans.last, spans.ref, strict=True) if a <= since <= b), "")
     return tuple(r for r in (ref, course.request_ref) if r)
 
@@ -145,11 +184,11 @@ def judge_two_posts(known: Known, permit: str) -> Judged:
 
 def _together(known: Known, course: Course, post: Post, theirs: Course) -> list[tuple[int, int]]:
     """When a post here and a post of the same person there are both held while both are at work."""
-    mine = among(course.working(known.now), post.since, post.until if post.until is not None else known.now)
+    mine, out = among(course.working(known.now), post.since, post.until if post.until is not None else known.now), list[tuple[int, int]]()
     for other in theirs.posts:
         if other.worker == post.worker:
-            return both_of(mine, among(theirs.working(known.now), other.since, other.until if other.until is not None else known.now))
-    return []
+            out += both_of(mine, among(theirs.working(known.now), other.since, other.until if other.until is not None else known.now))
+    return sorted(out)
 
 
 def judge_watch(known: Known, permit: str) -> Judged:
@@ -193,7 +232,7 @@ def _first_gone(known: Known, course: Course, start: int, end: int) -> int | Non
 
 
 RULES = (
-    Rule("GUARD-ABSENT", "permit", 3, CAUSES | {"seen", "clock"}, judge_absent, "4.10 f); AQ 3064.2 5.9.6", GB, "A", "31", ("S19", "S20", "S21", "S22")),
-    Rule("X-GUARD-MULTI", "permit", 2, CAUSES | {"post", "seen", "clock"}, judge_two_posts, "4.10", GB, "B", "", ("S23",)),
+    Rule("GUARD-ABSENT", "permit", 3, CAUSES | {"seen", "clock", "scan"}, judge_absent, "4.10 f); AQ 3064.2 5.9.6", GB, "A", "31", ("S19", "S20", "S21", "S22")),
+    Rule("X-GUARD-MULTI", "permit", 2, CAUSES | {"post", "seen", "clock"}, judge_two_posts, "4.10", GB, "B", "", ("S23",), apart=("worker", "other")),
     Rule("X-WATCH", "permit", 3, CAUSES, judge_watch, "5.2.14; 29 CFR 1910.252(a)(2)(iii)", GB, "C", "", ("S54",)),
 )

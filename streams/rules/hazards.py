@@ -80,6 +80,6 @@ def judge_false(known: Known, hazard: str) -> Judged:
 RULES = (
     Rule("X-HAZ-UNACK", "hazard", 3, CAUSES, judge_unacknowledged, "rule of the site (004-01)", OURS, "C", "", ("R-HAZ",)),
     Rule("X-HAZ-OVERDUE", "hazard", 3, CAUSES, judge_overdue, "rule of the site (004-01)", OURS, "C", "", ("R-HAZ",)),
-    Rule("X-HAZ-BLURRED", "hazard", 3, CAUSES, judge_blurred, "rule of the site (004-01)", OURS, "C", "", ("R-HAZ",)),
-    Rule("X-HAZ-FALSE", "hazard", 3, CAUSES, judge_false, "rule of the site (004-12)", OURS, "C", "", ("R-HAZ",)),
+    Rule("X-HAZ-BLURRED", "hazard", 3, CAUSES, judge_blurred, "rule of the site (004-01)", OURS, "C", "", ("R-HAZ",), apart=("sharpness",)),
+    Rule("X-HAZ-FALSE", "hazard", 3, CAUSES, judge_false, "rule of the site (004-12)", OURS, "C", "", ("R-HAZ",), apart=("other",)),
 )

@@ -5,9 +5,9 @@ from __future__ import annotations
 from streams.course import Course
 from streams.events import DeviceSaid, GasResult, GasTest
 from streams.plant import Channel
-from streams.rules.gas import GASES, gas_tags
 from streams.rules.limits import limit_of, to_lel, to_mg
 from streams.rules.permit import OURS
+from streams.rules.readings import GASES, gas_tags
 from streams.rules.rule import NOTHING, Cause, Finding, Judged, Known, Rule, minutes
 from streams.spans import Spans
 from streams.times import MINUTE, SECOND
@@ -18,15 +18,13 @@ CAUSES: frozenset[Cause] = frozenset({"gas", "device"})
 def judge_calibration(known: Known, permit: str) -> Judged:
     """DQ-CAL: a gas test with an instrument whose calibration had run out; it does not count."""
     course, found = known.course(permit), []
-    facts = {f.ref: f for f in known.work(permit).all("permit.gas_test")}
     for test in course.tests:
-        if test.calibrated:
+        if test.calibrated or test.ref in known.work(permit).carried:
             continue
-        said = facts[test.ref].event
-        device = said.device if isinstance(said, GasTest) else ""
+        device = test.event.device
         due = max((f.event.calibrated_to for f in known.site.devices.get(device, ()) if isinstance(f.event, DeviceSaid)), default="—")
         refs = (test.ref, *(f.ref for f in known.site.devices.get(device, ())[:1]))
-        better = next((t.at.at for t in course.tests if t.passed and t.at.at > test.at.at), None)
+        better = next((a.done.at for a in course.analyses if a.passed and a.done.at > test.at.at), None)
         end = min((m for m in (better, course.over_at) if m is not None), default=None)
         numbers = {"permit": permit, "device": device, "due": due, "sampled": known.clock(test.at.at)}
         found.append(Finding(test.at.at, refs, end, numbers=numbers, permit=permit, point=course.point_id))
@@ -38,7 +36,7 @@ def judge_mismatch(known: Known, permit: str) -> Judged:
     course, found = known.course(permit), []
     for fact in known.work(permit).all("permit.gas_test"):
         test = fact.event
-        if not isinstance(test, GasTest):
+        if not isinstance(test, GasTest) or fact.ref in known.work(permit).carried:
             continue
         for result in test.results:
             off = _off(known, course, fact.ref, test.at, result)
@@ -68,7 +66,7 @@ def _in_unit(known: Known, result: GasResult, channel: Channel) -> float | None:
         return None
     terms = known.terms()
     if channel.kind == "oxygen":
-        return result.value if result.gas in ("o2", "oxygen") and result.unit == channel.unit else None
+        return result.value if result.gas == "o2" and result.unit == channel.unit else None
     if result.gas != channel.gas:
         return None
     scale = to_lel if channel.kind == "combustible" else to_mg
@@ -125,8 +123,8 @@ def judge_unit(known: Known, tag: str) -> Judged:
 
 
 RULES = (
-    Rule("DQ-CAL", "permit", 2, frozenset({"permit", "tested", "device"}), judge_calibration, "rule of the site (001-13)", OURS, "C", "", ("S68",)),
-    Rule("X-GAS-MISMATCH", "permit", 2, frozenset({"permit", "tested"}), judge_mismatch, "rule of the site (000-23)", OURS, "C", "", ("R-TYPED",)),
+    Rule("DQ-CAL", "permit", 2, frozenset({"permit", "tested", "device"}), judge_calibration, "rule of the site (001-13)", OURS, "C", "", ("S68",), apart=("device", "sampled")),
+    Rule("X-GAS-MISMATCH", "permit", 2, frozenset({"permit", "tested"}), judge_mismatch, "rule of the site (000-23)", OURS, "C", "", ("R-TYPED",), apart=("gas", "sampled")),
     Rule("DQ-FROZEN", "channel", 2, CAUSES, judge_frozen, "our figures", OURS, "C", "", ("S61",), fleeting=True),
     Rule("DQ-RANGE", "channel", 3, CAUSES, judge_range, "our rule", OURS, "C", "", ("S65",)),
     Rule("DQ-UNIT", "channel", 3, CAUSES, judge_unit, "our rule", OURS, "C", "", ("S65",)),

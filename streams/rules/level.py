@@ -22,7 +22,7 @@ def _is_night(known: Known, at: datetime) -> bool:
     return hour >= terms["night_from"] or hour < terms["night_to"]
 
 
-def _codes(known: Known, ms: int) -> list[str]:
+def codes_at(known: Known, ms: int) -> list[str]:
     """Why hot work at a moment must be managed one level up, in order of AQ code."""
     at = known.local(ms)
     kind = kind_of(at.date(), known.atlas.calendar)
@@ -68,13 +68,13 @@ def _first_upgrade(known: Known, course: Course) -> tuple[int, list[str]] | None
     if course.request is None or course.type not in HOT or course.type == SPECIAL or course.request.upgraded:
         return None
     if course.issued and course.started is None and course.planned:
-        codes = _codes(known, course.planned.at)
+        codes = codes_at(known, course.planned.at)
         return (course.issued.at, codes) if codes else None
     if course.started is None:
         return None
     for lo, hi in course.working(max(known.now, course.started.at + 1)):
         for at in sorted(set(_boundaries(known, lo, hi))):
-            if (at < hi or hi >= known.now) and (codes := _codes(known, at)):
+            if (at < hi or hi >= known.now) and (codes := codes_at(known, at)):
                 return at, codes
     return None
 

@@ -7,6 +7,7 @@ from typing import Final
 
 from streams.packs import Terms
 from streams.plant import Channel
+from streams.words import gas_of, unit_of
 
 SPECIAL: Final = "01"
 CONFINED: Final = "70"
@@ -59,6 +60,11 @@ def family(type: str) -> str:
     return {CONFINED: "confined", POWER: "power", BLINDING: "blinding", EXCAVATION: "excavation"}.get(type, "road")
 
 
+def is_combustible(gas: str, terms: Terms) -> bool:
+    """Is a component a combustible one: named in the pack's table, or not said which?"""
+    return gas == "combustible" or gas in terms.pack.lel
+
+
 def allowed_lel(gas: str, terms: Terms) -> float:
     """The limit in %LEL: the stricter of the pack's %vol (GB 30871-2022 5.3.2) and its %LEL. Unknown gas: the strictest known."""
     lel = terms.pack.lel
@@ -72,47 +78,68 @@ def to_lel(value: float, unit: str, gas: str, terms: Terms) -> float | None:
     """A combustible concentration in %LEL; None where the unit cannot be converted without knowing the gas."""
     if unit == "%LEL":
         return value
-    lel, scale = terms.pack.lel.get(gas), {"%vol": 1.0, "ppm": 1e-4}.get(unit)
+    lel, scale = terms.pack.lel.get(gas), {"%vol": 1.0, "ppm": 1e-4, "ppb": 1e-7}.get(unit)
     return None if lel is None or scale is None else 100 * value * scale / lel
 
 
 def to_mg(value: float, unit: str, gas: str, terms: Terms) -> float | None:
     """A toxic concentration in mg/m³ at 25 °C and 101.325 kPa; None for a unit or a gas that is not known."""
-    if unit in ("mg/m3", "mg/m³"):
+    if unit == "mg/m3":
         return value
-    return value * terms.pack.molar[gas] / 24.45 if unit == "ppm" and gas in terms.pack.molar else None
+    scale = {"ppm": 1.0, "ppb": 1e-3}.get(unit)
+    return value * scale * terms.pack.molar[gas] / 24.45 if scale and gas in terms.pack.molar else None
 
 
 def limit_of(channel: Channel, terms: Terms) -> Limit | None:
     """What a gas channel is held against, in its own unit, or None where there is nothing to hold it against."""
     match channel.kind:
         case "combustible":
-            per_unit = to_lel(1.0, channel.unit, channel.gas, terms)
+            gas = "" if channel.gas == "combustible" else channel.gas
+            per_unit = to_lel(1.0, channel.unit, gas, terms)
             if not per_unit:
                 return None
-            high = allowed_lel(channel.gas, terms) / per_unit
-            clause = "GB 30871-2022 5.3.2" if terms["lel_percent"] == 100 else "29 CFR 1910.146(b)"
-            return Limit(high, high * terms["rise_share"], None, clause, channel.gas or "?", channel.unit)
+            allowed = allowed_lel(gas, terms)
+            high = allowed / per_unit
+            key = "lel_percent" if allowed >= terms["lel_percent"] else ("lel_vol_high" if terms.pack.lel.get(gas, 4) >= 4 else "lel_vol_low")
+            return Limit(high, high * terms["rise_share"], None, terms.clause(key), channel.gas or "?", channel.unit)
         case "oxygen":
-            clause = "GB 30871-2022 6.4" if terms["lel_percent"] == 100 else "29 CFR 1910.146(b)"
-            return Limit(terms["oxygen_high"], None, terms["oxygen_low"], clause, "O2", channel.unit)
+            return Limit(terms["oxygen_high"], None, terms["oxygen_low"], terms.clause("oxygen_low"), "O2", channel.unit) if channel.unit == "%vol" else None
         case "toxic":
-            per_unit = to_mg(1.0, channel.unit, channel.gas, terms)
-            if not per_unit or channel.gas not in terms.pack.toxic:
+            gas = toxic_name(channel.gas, terms)
+            per_unit = to_mg(1.0, channel.unit, gas, terms)
+            if not per_unit or gas not in terms.pack.toxic:
                 return None
-            high = terms.pack.toxic[channel.gas] / per_unit
-            return Limit(high, high * terms["rise_share"], None, "GBZ 2.1-2019", channel.gas, channel.unit)
+            high = terms.pack.toxic[gas] / per_unit
+            return Limit(high, high * terms["rise_share"], None, terms.clause("toxic"), channel.gas, channel.unit)
     return None
 
 
-def test_passes(gas: str, value: float | None, unit: str, terms: Terms) -> bool | None:
-    """Does one component of a gas analysis pass? None where it cannot be told."""
-    if value is None:
+def toxic_name(gas: str, terms: Terms) -> str:
+    """The row of the toxic table for a gas that may stand in the combustible one too (benzene → benzene_tox)."""
+    return gas if gas in terms.pack.toxic else f"{gas}_tox"
+
+
+def factors(channel: Channel, terms: Terms) -> list[float]:
+    """How many times a reading in another unit that its kind can have is the number in its own."""
+    convert = to_lel if channel.kind == "combustible" else to_mg
+    units = ("%LEL", "%vol", "ppm") if channel.kind == "combustible" else (("ppm", "ppb", "mg/m3") if channel.kind == "toxic" else ())
+    gas = toxic_name(channel.gas, terms) if channel.kind == "toxic" else channel.gas
+    own = convert(1.0, channel.unit, gas, terms) if units else None
+    others = [convert(1.0, unit, gas, terms) for unit in units if unit != channel.unit]
+    return [own / other for other in others if own and other]
+
+
+def test_passes(said: str, value: float | None, written: str, terms: Terms, enriched: bool = False) -> bool | None:
+    """Does one component of a gas analysis pass? None where it cannot be told. `enriched`: the place is declared so."""
+    gas = gas_of(said, terms.gases)
+    unit = unit_of(written, gas or "") if gas else None
+    if value is None or gas is None or unit is None:
         return None
-    if gas in ("o2", "oxygen"):
-        return terms["oxygen_low"] <= value <= terms["oxygen_high"]
-    if gas in terms.pack.toxic:
-        mg = to_mg(value, unit, gas, terms)
-        return None if mg is None else mg <= terms.pack.toxic[gas]
+    if gas == "o2":
+        return terms["oxygen_low"] <= value <= terms["oxygen_high" if enriched else "oxygen_pass"] if unit == "%vol" else None
+    toxic = toxic_name(gas, terms)
+    if toxic in terms.pack.toxic and (gas not in terms.pack.lel or unit in ("ppm", "ppb", "mg/m3")):
+        mg = to_mg(value, unit, toxic, terms)
+        return None if mg is None else mg <= terms.pack.toxic[toxic]
     lel = to_lel(value, unit, gas, terms)
     return None if lel is None else lel <= allowed_lel(gas, terms)

@@ -128,7 +128,7 @@ def judge_typed(known: Known, permit: str) -> Judged:
     course, found = known.course(permit), []
     for fact in known.work(permit).all("permit.gas_test"):
         test = fact.event
-        if isinstance(test, GasTest) and test.method == "manual" and course.issued and test.at <= course.issued.at < fact.seen and fact.seen - test.at > 30 * 60_000:
+        if fact.ref not in known.work(permit).carried and isinstance(test, GasTest) and test.method == "manual" and course.issued and test.at <= course.issued.at < fact.seen and fact.seen - test.at > 30 * 60_000:
             numbers = {"permit": permit, "sampled": known.clock(test.at), "typed": known.clock(fact.seen), "issued": known.clock(course.issued.at), "analyst": test.analyst or "—"}
             found.append(Finding(fact.seen, (fact.ref, course.issued_ref), course.over_at, numbers=numbers, permit=permit, point=course.point_id))
     return Judged(tuple(found))
@@ -136,9 +136,9 @@ def judge_typed(known: Known, permit: str) -> Judged:
 
 WORKER: frozenset[Cause] = frozenset({"roster", "permit"})
 RULES = (
-    Rule("X-CONTR", "contractor", 2, frozenset({"roster", "permit"}), judge_contractor, "rule of the site (000-27, 001-10)", OURS, "C", "", ("R-CONTR",)),
-    Rule("X-PERSON", "worker", 3, WORKER, judge_state, "rule of the site (004-16)", OURS, "C", "", ("R-PERSON",)),
-    Rule("X-SKILL-STALE", "worker", 4, WORKER, judge_skill, "rule of the site (003-17)", OURS, "C", "", ("R-PERSON",)),
-    Rule("X-FRAUD-ROUND", "worker", 3, frozenset({"evidence"}), judge_round, "double random check (002-22)", OURS, "C", "", ("R-FRAUD",)),
-    Rule("X-FRAUD-TYPED", "permit", 3, frozenset({"permit", "tested"}), judge_typed, "double random check (002-22)", OURS, "C", "", ("R-FRAUD",)),
+    Rule("X-CONTR", "contractor", 2, frozenset({"roster", "permit"}), judge_contractor, "rule of the site (000-27, 001-10)", OURS, "C", "", ("R-CONTR",), apart=("permit",)),
+    Rule("X-PERSON", "worker", 3, WORKER, judge_state, "rule of the site (004-16)", OURS, "C", "", ("R-PERSON",), apart=("permit",)),
+    Rule("X-SKILL-STALE", "worker", 4, WORKER, judge_skill, "rule of the site (003-17)", OURS, "C", "", ("R-PERSON",), apart=("trade", "permit")),
+    Rule("X-FRAUD-ROUND", "worker", 3, frozenset({"evidence"}), judge_round, "double random check (002-22)", OURS, "C", "", ("R-FRAUD",), apart=("values",)),
+    Rule("X-FRAUD-TYPED", "permit", 3, frozenset({"permit", "tested"}), judge_typed, "double random check (002-22)", OURS, "C", "", ("R-FRAUD",), apart=("sampled",)),
 )

@@ -2,28 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from streams.course import Course
 from streams.events import Step
-from streams.rules.gas import GB, SUSPEND, tested, valid_tests
+from streams.rules.gas import GB, SUSPEND, passed, tested
 from streams.rules.limits import HOT, TYPES, VALID
 from streams.rules.rule import NOTHING, Cause, Finding, Judged, Known, Rule, minutes
-from streams.times import HOUR, SECOND, Truth, before, exactly
+from streams.rules.sights import after, sights_at, sure_sights
+from streams.times import HOUR, MINUTE, SECOND, Truth, before, exactly
 
 CAUSES: frozenset[Cause] = frozenset({"permit", "seen", "clock"})
 OURS = "PermitWatch"
 
 
 def approved_first(course: Course) -> Truth:
-    """T1: was there a valid test at the final approval?"""
+    """T1: was the last analysis at the final approval a passed one?"""
     return tested(course, course.issued) if course.issued else Truth.UNKNOWN
 
 
 def judge_t1(known: Known, permit: str) -> Judged:
     """X-T1: approved before the gas test."""
     course = known.course(permit)
-    if not course.needs_gas or course.issued is None or not valid_tests(course) or approved_first(course) is not Truth.FALSE:
+    if not course.needs_gas or course.issued is None or not passed(course) or approved_first(course) is not Truth.FALSE:
         return NOTHING
-    first = min(valid_tests(course), key=lambda t: t.at.at)
+    first = min(passed(course), key=lambda a: a.at.at)
+    if before(first.done, course.issued) is Truth.TRUE:
+        return NOTHING
     numbers = {"permit": permit, "issued": known.clock(course.issued.at), "sampled": known.clock(first.at.at)}
     return Judged((Finding(course.issued.at, (course.issued_ref, first.ref), work_over(course), numbers=numbers, permit=permit, point=course.point_id),))
 
@@ -35,17 +40,51 @@ def work_over(course: Course) -> int | None:
 
 
 def judge_t3(known: Known, permit: str) -> Judged:
-    """X-T3: work before the final approval; while there is none, it is work without a ticket in the sense of AQ 60."""
+    """X-T3: work before the final approval (while there is none, work without a ticket in the sense of AQ 60); a start after it was sent back; work surely seen in a pause."""
     course = known.course(permit)
-    if course.started is None or course.request is None:
+    if course.request is None:
         return NOTHING
-    if course.issued and before(course.issued, course.started) is not Truth.FALSE:
-        return NOTHING
-    numbers = {"permit": permit, "start": known.clock(course.started.at), "issued": known.clock(course.issued.at if course.issued else None)}
+    found = [*_early(known, course), *_sent_back(known, course), *_in_pauses(known, course)]
+    return Judged(tuple(sorted(found, key=lambda f: f.start)), known.now + 30 * SECOND if any(f.end is None and f.variant == "pause" for f in found) else None)
+
+
+def _early(known: Known, course: Course) -> Iterator[Finding]:
+    if course.started is None or (course.issued and before(course.issued, course.started) is not Truth.FALSE):
+        return
+    numbers = {"permit": course.permit, "start": known.clock(course.started.at), "issued": known.clock(course.issued.at if course.issued else None)}
     end = course.issued.at if course.issued else work_over(course)
     evidence = tuple(r for r in (course.started_ref, course.request_ref, course.issued_ref) if r)
-    return Judged((Finding(course.started.at, evidence, end, numbers=numbers, permit=permit, point=course.point_id,
-                           variant="late" if course.issued else "", aq="" if course.issued else "60", requests=((SUSPEND, permit),)),))  # fmt: skip
+    yield Finding(course.started.at, evidence, end, numbers=numbers, permit=course.permit, point=course.point_id,
+                  variant="late" if course.issued else "", aq="" if course.issued else "60", requests=((SUSPEND, course.permit),))  # fmt: skip
+
+
+def _sent_back(known: Known, course: Course) -> Iterator[Finding]:
+    for stray in course.strays:
+        if stray.after == "rejected":
+            numbers = {"permit": course.permit, "start": known.clock(stray.at.at), "issued": "—"}
+            yield Finding(stray.at.at, (stray.ref, course.request_ref), None, numbers=numbers, permit=course.permit, point=course.point_id, variant="rejected", aq="60", requests=((SUSPEND, course.permit),))
+
+
+def _in_pauses(known: Known, course: Course) -> Iterator[Finding]:
+    """Work surely seen in a pause; taken back if it is resumed in a quarter of an hour and inside the validity."""
+    for pause in course.pauses:
+        for sight in sure_sights(known, course):
+            since = after(sight, pause.since.hi, TOOLS_DOWN)
+            if since is None or (pause.until is not None and since >= pause.until.lo) or _taken_up(course, since, pause.until.at if pause.until else None):
+                continue
+            over = sight.joins < known.now or (pause.until is not None and sight.last > pause.until.at)
+            numbers = {"permit": course.permit, "start": known.clock(since), "camera": sight.camera, "since": known.clock(pause.since.at)}
+            yield Finding(since, (sight.ref, pause.ref), min(sight.last, pause.until.at if pause.until else sight.last) if over else None, numbers=numbers, permit=course.permit, point=course.point_id,
+                          variant="finished" if pause.finish else "pause", requests=((SUSPEND, course.permit),))  # fmt: skip
+
+
+def _taken_up(course: Course, seen: int, started: int | None) -> bool:
+    """Was work that was seen declared within a quarter of an hour, inside the validity?"""
+    return started is not None and started - seen <= DECLARED and course.valid_to is not None and seen <= course.valid_to
+
+
+TOOLS_DOWN = 30 * SECOND
+DECLARED = 15 * MINUTE
 
 
 def valid_until(known: Known, course: Course) -> int | None:
@@ -53,7 +92,8 @@ def valid_until(known: Known, course: Course) -> int | None:
     if course.request is None:
         return None
     longest = VALID.get(course.type)
-    return course.request.valid_to if longest is None else min(course.request.valid_to, course.request.valid_from + known.terms().ms[longest])
+    declared = course.valid_to or 0
+    return declared if longest is None else min(declared, course.request.valid_from + known.terms().ms[longest])
 
 
 def judge_over(known: Known, permit: str) -> Judged:
@@ -92,11 +132,12 @@ def judge_near(known: Known, permit: str) -> Judged:
 
 
 def judge_close(known: Known, permit: str) -> Judged:
-    """X-CLOSE-LATE: finished (or past its validity) for hours and still not accepted."""
+    """X-CLOSE-LATE: finished (or past its validity) for hours and still not accepted. It counts from the last finish if the validity ends on that day, else from the end of validity."""
     course = known.course(permit)
     if course.valid_to is None or course.started is None:
         return NOTHING
-    since = min(course.finished.at if course.finished else course.valid_to, course.valid_to)
+    ended = course.finished.at if course.finished else None
+    since = min(ended, course.valid_to) if ended is not None and known.day(ended) >= known.day(course.valid_to) else course.valid_to
     due = since + known.terms().ms["close_late"]
     closed = course.over_at
     if (closed if closed is not None else known.now) <= due:
@@ -106,27 +147,74 @@ def judge_close(known: Known, permit: str) -> Judged:
 
 
 def judge_none(known: Known, point: str) -> Judged:
-    """TICKET-NONE: a camera surely sees work at a point where no permit was even asked for."""
-    found = []
-    for camera, sightings in sorted(known.site.sightings.get(point, {}).items()):
-        offset, _ = known.site.offset(camera)
-        for first, last, ref in sightings.sure():
-            a, b = first - offset, last - offset
-            if any(_claims(course, a) for course in known.at(point)):
-                continue
-            over = b + sightings.spans.join < known.now
-            numbers = {"point": point, "camera": camera, "since": known.clock(a)}
-            found.append(Finding(a, (ref,), b if over else None, numbers=numbers, point=point, requests=(("siren.on", point),)))
+    """TICKET-NONE: a camera surely sees work at a point where no permit for such work was even asked for."""
+    found, courses = [], known.at(point)
+    for sight in sights_at(known, point):
+        if any(_claims(course, sight.first) for course in courses):
+            continue
+        over = sight.joins < known.now
+        numbers = {"point": point, "camera": sight.camera, "since": known.clock(sight.first)}
+        found.append(Finding(sight.first, (sight.ref,), sight.last if over else None, numbers=numbers, point=point, requests=(("siren.on", point),)))
     open_ = any(f.end is None for f in found)
     return Judged(tuple(sorted(found, key=lambda f: f.start)), known.now + 30 * SECOND if open_ else None)
 
 
 def _claims(course: Course, at: int) -> bool:
-    """May work seen at a moment belong to this permit (asked for, hot work, from an hour before its validity to its end)?"""
-    if course.request is None or course.type not in HOT or (course.cancelled is not None and course.cancelled <= at):
+    """May work seen at a moment belong to this permit: hot work, asked for, from an hour before its validity on? What came after its end is told of the permit itself."""
+    if course.request is None or course.type not in HOT:
         return False
-    end = course.accepted.at if course.accepted else max(course.request.valid_to, course.over_by(1 << 62) if not course.finished else 0)
+    if course.started is None and course.cancelled is not None and course.cancelled <= at:
+        return False
+    end = max(course.valid_to or 0, course.over_by(1 << 62) if course.over_at is None and course.finished is None else 0, (work_over(course) or 0) + LATER)
     return course.request.valid_from - HOUR <= at <= end
+
+
+LATER = 12 * HOUR
+"""How long after its end work at a point is still told of the permit that ended."""
+
+
+def judge_without(known: Known, permit: str) -> Judged:
+    """TICKET-NONE of a permit: a start after it was called off or accepted, or under a number that nobody asked for; work surely seen after its end."""
+    course = known.course(permit)
+    if course.request is None:
+        return _unasked(known, course)
+    found = [_stray(known, course, s.at.at, s.ref) for s in course.strays if s.after != "rejected"]
+    over = course.gone_as == "cancelled" or course.finished is not None or course.accepted is not None
+    end = min((m for m in (course.cancelled if course.gone_as == "cancelled" else None, course.finished.hi if course.finished else None, course.accepted.hi if course.accepted else None) if m is not None), default=None)
+    if over and end is not None and course.started is not None:
+        found += list(_seen_after(known, course, end))
+    live = any(f.end is None and f.variant == "seen" for f in found)
+    return Judged(tuple(sorted(found, key=lambda f: f.start)), known.now + 30 * SECOND if live else None)
+
+
+def _unasked(known: Known, course: Course) -> Judged:
+    if course.declared_start is None:
+        return NOTHING
+    numbers = {"permit": course.permit, "point": "—", "since": known.clock(course.declared_start.at)}
+    return Judged((Finding(course.declared_start.at, (course.started_ref,), work_over(course), numbers=numbers, permit=course.permit, variant="unasked", requests=((SUSPEND, course.permit),)),))
+
+
+def _stray(known: Known, course: Course, at: int, ref: str) -> Finding:
+    numbers = {"permit": course.permit, "point": course.point_id, "since": known.clock(at)}
+    requests = (("siren.on", course.point_id), (SUSPEND, course.permit))
+    return Finding(at, (ref, course.request_ref), None, numbers=numbers, permit=course.permit, point=course.point_id, variant="over", requests=requests)
+
+
+def _seen_after(known: Known, course: Course, end: int) -> Iterator[Finding]:
+    """Work surely seen at the point after the end of a permit's work, as long as no other permit there allows it."""
+    for sight in sure_sights(known, course):
+        since = after(sight, end, TOOLS_DOWN)
+        if since is None or since > end + LATER or any(_goes_on(other, since) for other in known.at(course.point_id) if other.permit != course.permit):
+            continue
+        numbers = {"permit": course.permit, "point": course.point_id, "camera": sight.camera, "since": known.clock(since)}
+        yield Finding(since, (sight.ref, course.request_ref), sight.last if sight.joins < known.now else None, numbers=numbers, permit=course.permit, point=course.point_id,
+                      variant="seen", requests=(("siren.on", course.point_id),))  # fmt: skip
+
+
+def _goes_on(course: Course, at: int) -> bool:
+    """Is hot work under this permit allowed, or waited for, at a moment?"""
+    ended = work_over(course)
+    return course.request is not None and course.type in HOT and course.request.valid_from - HOUR <= at <= (course.valid_to or 0) and (ended is None or at < ended)
 
 
 def judge_change(known: Known, permit: str) -> Judged:
@@ -139,6 +227,8 @@ def judge_change(known: Known, permit: str) -> Judged:
             continue
         at = known.site.stamp(fact).at
         again = next((f.event.at for f in work.all("issued") if f.event.at > at), None)
+        if course.pauses and any(p.since.at <= at and p.until and again is not None and at < again <= p.until.at for p in course.pauses):
+            continue  # changed while suspended and approved anew before it was resumed
         new = change.what in ("content", "scope", "place")
         start = at if new else max(at, course.started.at) if course.started and not (course.finished and course.finished.at <= at) else None
         end = work_over(course) if new else min((m for m in (again, work_over(course)) if m is not None), default=None)
@@ -172,10 +262,11 @@ def type_name(code: str, lang: str) -> str:
 RULES = (
     Rule("X-T1", "permit", 2, CAUSES | {"device", "tested"}, judge_t1, "5.3.1 c); AQ 3064.2 5.4.3", GB, "A", "", ("T1",)),
     Rule("X-T3", "permit", 2, CAUSES, judge_t3, "4.11; AQ 3064.2 A.4 60", GB, "A", "", ("S06",)),
-    Rule("TICKET-NONE", "point", 1, frozenset({"seen", "permit", "clock"}), judge_none, "4.4; AQ 3064.2 A.4 60", GB, "B", "60", ("S06",)),
+    Rule("TICKET-NONE", "point", 1, frozenset({"seen", "permit", "clock"}), judge_none, "4.4; AQ 3064.2 A.4 60", GB, "B", "60", ("S06",), apart=("camera",)),
+    Rule("TICKET-NONE", "permit", 1, CAUSES, judge_without, "4.4, 4.16; AQ 3064.2 A.4 60", GB, "B", "60", ("N07",), apart=("camera",)),
     Rule("TICKET-OVER", "permit", 2, CAUSES, judge_over, "4.16, 5.1.5; AQ 3064.2 5.9.5", GB, "A", "10", ("S50", "S53")),
     Rule("X-NEAR-EXP", "permit", 4, CAUSES, judge_near, "practice", OURS, "C", "", ("S53",)),
     Rule("X-CLOSE-LATE", "permit", 3, CAUSES, judge_close, "hours: our figure", OURS, "C", "", ("S53",)),
-    Rule("X-CHG", "permit", 2, CAUSES, judge_change, "4.16, 4.17", GB, "A", "", ("R-CHG",)),
-    Rule("X-REASSESS", "permit", 3, CAUSES | {"prepared"}, judge_reassess, "4.17", GB, "A", "", ("R-CHG",)),
+    Rule("X-CHG", "permit", 2, CAUSES, judge_change, "4.16, 4.17", GB, "A", "", ("R-CHG",), apart=("what", "at")),
+    Rule("X-REASSESS", "permit", 3, CAUSES | {"prepared"}, judge_reassess, "4.17", GB, "A", "", ("R-CHG",), apart=("at",)),
 )

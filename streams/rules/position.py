@@ -186,8 +186,8 @@ def judge_sos(known: Known, worker: str) -> Judged:
 
 
 RULES = (
-    Rule("X-ZONE", "zone", 2, ZONE, judge_intruder, "5.2.4; alarm type 1", AQ3, "A", "", ("R-ZONE",)),
-    Rule("X-STAY", "zone", 3, ZONE, judge_stay, "alarm type 2", AQ3, "A", "", ("R-ZONE",)),
+    Rule("X-ZONE", "zone", 2, ZONE, judge_intruder, "5.2.4; alarm type 1", AQ3, "A", "", ("R-ZONE",), apart=("worker",)),
+    Rule("X-STAY", "zone", 3, ZONE, judge_stay, "alarm type 2", AQ3, "A", "", ("R-ZONE",), apart=("worker",)),
     Rule("X-CROWD", "zone", 3, ZONE, judge_crowd, "zone alarm type 1", AQ3, "A", "", ("R-ZONE",)),
     Rule("X-MANNING", "zone", 3, ZONE, judge_missing, "zone alarm type 2", AQ3, "A", "", ("R-ZONE",)),
     Rule("X-GATHER", "zone", 3, ZONE, judge_gathering, "3.5, 5.2.3", AQ3, "A", "", ("R-GATHER",), fleeting=True),

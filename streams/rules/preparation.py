@@ -97,14 +97,18 @@ def judge_unrelated(known: Known, permit: str) -> Judged:
     return NOTHING
 
 
+def needed_devices(type: str) -> tuple[str, ...]:
+    """What must be bound to the work point for a type of work: fields of a point."""
+    return NEEDED.get(type, ("cameras", "detectors") if type in HOT else (("cameras",) if type in HEIGHT else ()))
+
+
 def judge_bound(known: Known, permit: str) -> Judged:
     """X-BIND: nothing of the kind that the type of work needs is bound to the work point."""
     course = known.course(permit)
     due = _reference(course)
     if due is None or course.request is None or course.point is None:
         return NOTHING
-    needed = NEEDED.get(course.type, ("cameras", "detectors") if course.type in HOT else (("cameras",) if course.type in HEIGHT else ()))
-    missing = [kind for kind in needed if not getattr(course.point, kind)]
+    missing = [kind for kind in needed_devices(course.type) if not getattr(course.point, kind)]
     if not missing:
         return NOTHING
     numbers = {"permit": permit, "point": course.point_id, "kinds": ", ".join(missing)}

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from streams.course import Course
 from streams.events import Isolation
-from streams.rules.gas import GB, SUSPEND, unseen
-from streams.rules.limits import CONFINED
+from streams.lives import number_of
+from streams.rules.gas import GB, SUSPEND
+from streams.rules.limits import BLINDING, CONFINED
 from streams.rules.permit import OURS
+from streams.rules.readings import unseen
 from streams.rules.rule import NOTHING, Cause, Finding, Judged, Known, Rule, merge, minutes, wake_at
 from streams.times import SECOND
+from streams.work import relied_on
 
 
 def judge_deviation(known: Known, tag: str) -> Judged:
@@ -34,26 +38,32 @@ def _unfinished(known: Known, unit: str) -> list[str]:
 
 
 def judge_isolation(known: Known, permit: str) -> Judged:
-    """X-DCS-OPEN: a blind, lock or valve on which an approved permit stands was removed or opened before its work was over."""
-    course = known.course(permit)
-    if course.issued is None or not known.work(permit).isolations:
+    """X-DCS-OPEN: an isolation on which an approved permit rests was removed or opened before its work was over, whoever removed it."""
+    course, site = known.course(permit), known.site
+    names = relied_on(site, permit)
+    if course.issued is None or not names:
         return NOTHING
     over = min((m for m in (course.finished.at if course.finished else None, course.over_at) if m is not None), default=1 << 62)
     found = []
-    for fact in known.work(permit).isolations:
-        said = fact.event
-        if isinstance(said, Isolation) and said.state in ("removed", "opened") and course.issued.at <= said.at < over:
-            again = next((f.event.at for f in known.work(permit).isolations if isinstance(f.event, Isolation) and f.event.isolation == said.isolation
-                          and f.event.state in ("applied", "verified") and f.event.at > said.at), None)  # fmt: skip
-            found.append(_opened(known, permit, said.isolation, said.state, said.at, again if again is not None else (over if over < 1 << 62 else None), fact.ref))
-    names = {f.event.isolation for f in known.work(permit).isolations if isinstance(f.event, Isolation)}
+    for name in sorted(names):
+        facts = [(f, f.event) for f in site.isolations.get(name, ()) if isinstance(f.event, Isolation)]
+        for fact, said in facts:
+            if said.state not in ("removed", "opened") or not course.issued.at <= said.at < over or _own_work(course, said):
+                continue
+            again = next((e.at for _, e in facts if e.state in ("applied", "verified") and e.at > said.at), None)
+            found.append(_opened(known, permit, name, said.state, said.at, again if again is not None else (over if over < 1 << 62 else None), fact.ref))
     for name, tag in ((n, t) for n in sorted(names) for t in known.atlas.isolations.get(n, ())):
-        series = known.site.series.get(tag)
+        series = site.series.get(tag)
         for start, end, _, _, ref in series.held.intervals(known.now) if series else ():
             if start < over and (end is None or end > course.issued.at):
                 ended = end if end is not None else (over if over < 1 << 62 else None)
                 found.append(_opened(known, permit, name, "opened", max(start, course.issued.at), ended, ref))
     return Judged(tuple(found))
+
+
+def _own_work(course: Course, said: Isolation) -> bool:
+    """Is it the blinding ticket's own work?"""
+    return course.type == BLINDING and number_of(course.permit) == number_of(said.permit)
 
 
 def _opened(known: Known, permit: str, isolation: str, state: str, start: int, end: int | None, ref: str) -> Finding:
@@ -89,6 +99,6 @@ def judge_fan(known: Known, permit: str) -> Judged:
 PERMIT: frozenset[Cause] = frozenset({"permit", "seen", "process"})
 RULES = (
     Rule("X-DCS-DEV", "channel", 2, frozenset({"process"}), judge_deviation, "4.8", GB, "C", "", ("S35",)),
-    Rule("X-DCS-OPEN", "permit", 1, PERMIT, judge_isolation, "4.8, 6.1", GB, "A", "", ("R-ISO",)),
-    Rule("X-VENT-OFF", "permit", 2, PERMIT | {"gas"}, judge_fan, "rule of the site", OURS, "C", "", ("R-VENT",), silence=True),
+    Rule("X-DCS-OPEN", "permit", 1, PERMIT, judge_isolation, "4.8, 6.1", GB, "A", "", ("R-ISO",), apart=("isolation",)),
+    Rule("X-VENT-OFF", "permit", 2, PERMIT | {"gas"}, judge_fan, "rule of the site", OURS, "C", "", ("R-VENT",), silence=True, apart=("tag",)),
 )

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 from streams.course import Course
 from streams.events import ChainSaid, ClockSaid
-from streams.rules.gas import GASES, unseen
 from streams.rules.guardian import current, silences
-from streams.rules.rule import NOTHING, Finding, Judged, Known, Rule, minutes, wake_at, without
+from streams.rules.readings import GASES, modes, unseen
+from streams.rules.rule import NOTHING, Finding, Judged, Known, Rule, both_of, merge, minutes, wake_at, without
 from streams.times import HOUR, SECOND
+from streams.work import Said
 
 OURS = "PermitWatch"
 
@@ -19,13 +22,24 @@ def judge_channel(known: Known, tag: str) -> Judged:
         return NOTHING
     site, limit, now = known.site, known.terms().ms["detector_silent"], known.now
     found, wake = [], now + limit
-    for a, b in _alone(known, tag, unseen(site, tag, site.began, now, live=True)):
+    for a, b in _alone(known, tag, _silences(known, tag)):
         dark = site.dark(a, b)
         if b >= now:
             wake = min(wake, a + dark + limit + 1 if a + dark + limit >= now else now + 60 * SECOND)
         if b - a - dark > limit:
             found.append(_silent(known, tag, a, None if b >= now else b))
     return Judged(tuple(found), wake)
+
+
+def _silences(known: Known, tag: str) -> list[tuple[int, int]]:
+    """When a channel gave nothing usable; a device that says it is off duty is missed by work only."""
+    site, now = known.site, known.now
+    plain = unseen(site, tag, site.began, now, live=True, duty=False)
+    if tag not in site.devices:
+        return plain
+    jobs = [span for point in known.atlas.points_of_tag.get(tag, ()) for c in known.at(point) if c.started for span in c.working(now)]
+    off = both_of([(a, b) for a, b, _ in modes(site, tag, now)], sorted(jobs))
+    return merge([*plain, *off])
 
 
 def _alone(known: Known, tag: str, silent: list[tuple[int, int]]) -> list[tuple[int, int]]:
@@ -156,14 +170,47 @@ def judge_chain(known: Known, site: str) -> Judged:
     return Judged(found)
 
 
+def judge_ahead(known: Known, source: str) -> Judged:
+    """DQ-CLOCK of a source: it speaks of times that have not come yet; nothing is known before it happened."""
+    lead, found = known.site.leads.get(source), []
+    for since, until, most, ref in zip(lead.since, lead.until, lead.most, lead.ref, strict=True) if lead else ():
+        numbers = {"device": source, "offset": f"+{minutes(most)}", "limit": f"{known.terms().ms['clock_off'] / SECOND:g} s"}
+        shifted = lead is not None and lead.shifted_at is not None and (until is None or lead.shifted_at <= until)
+        found.append(Finding(since, (ref,), until, numbers=numbers, variant="zone" if shifted else "ahead"))
+    return Judged(tuple(found))
+
+
+def _days(known: Known, source: str, days: list[Said], name: str) -> Judged:
+    found, wake = [], None
+    for said in days:
+        end = known.midnight(date.fromordinal(said.day + 1))
+        numbers = {"source": source, name: ", ".join(said.what), "count": said.count}
+        found.append(Finding(said.since, (said.ref,), end if known.now >= end else None, numbers=numbers))
+        wake = end if known.now < end else wake
+    return Judged(tuple(found), wake)
+
+
+def judge_words(known: Known, source: str) -> Judged:
+    """DQ-WORD: a source writes fields in words that are not ours; what was understood counts, what was not is unknown. One alert a day."""
+    return _days(known, source, known.site.words.get(source, []), "fields")
+
+
+def judge_aside(known: Known, source: str) -> Judged:
+    """SYS-ASIDE: something that a source said could not be judged and was set aside; everything else is judged on. One alert a day."""
+    return _days(known, source, known.site.asides.get(source, []), "what")
+
+
 RULES = (
-    Rule("DQ-SILENT", "channel", 3, frozenset({"gas"}), judge_channel, "a blind sensor is a safety alert: our rule", OURS, "C", "", ("S62",), silence=True),
-    Rule("DQ-SILENT", "permit", 2, frozenset({"permit", "guard", "seen", "clock", "dark"}), judge_tag, "AQ 3064.3 7.2.1 (upload 30/min)", "AQ 3064.3-2025", "A", "", ("S19",), silence=True),
+    Rule("DQ-CLOCK", "source", 3, frozenset({"clock"}), judge_ahead, "our rule", OURS, "C", "", ("N31", "B05")),
+    Rule("DQ-WORD", "source", 3, frozenset({"words"}), judge_words, "our rule", OURS, "C", "", ("B06", "B18", "B23")),
+    Rule("SYS-ASIDE", "source", 2, frozenset({"words"}), judge_aside, "our rule", OURS, "C", "", ("B23",)),
+    Rule("DQ-SILENT", "channel", 3, frozenset({"gas"}), judge_channel, "a blind sensor is a safety alert: our rule", OURS, "C", "", ("S62",), silence=True, apart=("tag",)),
+    Rule("DQ-SILENT", "permit", 2, frozenset({"permit", "guard", "seen", "clock", "dark"}), judge_tag, "AQ 3064.3 7.2.1 (upload 30/min)", "AQ 3064.3-2025", "A", "", ("S19",), silence=True, apart=("tag",)),
     Rule("DQ-UNBOUND", "permit", 3, frozenset({"permit"}), judge_unbound, "our rule", OURS, "C", "", ("U01",)),
     Rule("DQ-CLOCK", "device", 3, frozenset({"clock"}), judge_clock, "our figure", OURS, "C", "", ("S09",)),
     Rule("DQ-SEQ", "series", 3, frozenset({"holes"}), judge_holes, "our rule", OURS, "C", "", ("R-SEQ",)),
     Rule("DQ-LATE", "source", 3, frozenset({"late"}), judge_late, "our figure", OURS, "C", "", ("R-LATE",)),
     Rule("DQ-DUP", "source", 3, frozenset({"late"}), judge_repeats, "our figure", OURS, "C", "", ("R-DUPS",), fleeting=True),
-    Rule("SYS-CHAIN", "site", 2, frozenset({"site"}), judge_chain, "our rule", OURS, "C", "", ("S72",)),
+    Rule("SYS-CHAIN", "site", 2, frozenset({"site"}), judge_chain, "our rule", OURS, "C", "", ("S72",), apart=("link",)),
     Rule("SYS-LAG", "site", 2, frozenset({"dark"}), judge_lag, "our rule", OURS, "C", "", ("R-LAG",)),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import insort
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import date, datetime, time
@@ -10,13 +11,13 @@ from zoneinfo import ZoneInfo
 
 from streams.atlas import Atlas, atlas_of
 from streams.course import Course, read_course
-from streams.outputs import Check
+from streams.outputs import Alert, Check
 from streams.packs import Terms
 from streams.times import Stamp
 from streams.work import Site, Work
 
 Subject = Literal["permit", "point", "channel", "series", "device", "worker", "site", "zone", "area", "contractor", "hazard", "source"]
-Cause = Literal["permit", "seen", "gas", "guard", "video", "clock", "roster", "scan", "holes", "dark", "near", "weather", "process", "position", "evidence", "site", "device", "life", "late", "post", "prepared", "tested", "asked"]
+Cause = Literal["permit", "seen", "gas", "guard", "video", "clock", "roster", "scan", "holes", "dark", "near", "weather", "process", "position", "evidence", "site", "device", "life", "late", "post", "prepared", "tested", "asked", "words"]
 SUBJECTS: Final = get_args(Subject)
 CAUSES: Final = get_args(Cause)
 
@@ -70,6 +71,8 @@ class Rule:
     confidence: str
     aq: str = ""
     stories: tuple[str, ...] = ()
+    apart: tuple[str, ...] = ()
+    """The numbers that tell simultaneous findings of one subject apart (the worker, the other permit …)."""
     prompt: bool = False
     """Found long after it was true, it is recorded as late and wakes nobody."""
     fleeting: bool = False
@@ -83,6 +86,8 @@ class Known:
 
     def __init__(self, site: Site) -> None:
         self.site = site
+        self._said: dict[int, str] = {}
+        self._zone: tuple[str, ZoneInfo] = ("UTC", ZoneInfo("UTC"))
         self.courses: dict[str, Course] = {}
         self.only: Terms | None = None
         self.packs_changed()
@@ -90,11 +95,19 @@ class Known:
         """What a rule worked out for the same course and moment, for its sisters."""
         self.fixed: dict[str, tuple[Course, object, dict[str, Check]]] = {}
         """Of each permit's checks those that rest on its course and its signer's place alone."""
+        self.alarms: dict[str, Alert] = {}
+        """The P1 alerts that stand and asked for a siren or an evacuation: what a gate asks for, never a rule."""
+        self.again: list[str] = []
+        """Sources whose facts are to be corrected now, since their clock turned out to tell local time."""
+        self.placed = 0
+        """Counts how often a permit was placed at a work point, or left it."""
+        self.by_family: dict[str, dict[str, list[str]]] = {}
+        """work point → family of work → the permits there, in order."""
+        for point, permits in site.at_point.items():
+            for permit in permits:
+                self.stands_at(point, permit, self.course(permit).family)
         self.turn = 0
         """How many times the site was judged: what was worked out in one turn holds for all of it."""
-        self._said: dict[int, str] = {}
-        self._zone: tuple[str, ZoneInfo] = ("UTC", ZoneInfo("UTC"))
-
     @property
     def now(self) -> int:
         return self.site.now
@@ -130,6 +143,18 @@ class Known:
         if found is None:
             found = self.courses[permit] = read_course(self.site, self.site.works[permit])
         return found
+
+    def stands_at(self, point: str, permit: str, family: str) -> None:
+        """Notes where a permit stands, by its family of work."""
+        permits = self.by_family.setdefault(point, {}).setdefault(family, [])
+        if permit not in permits[-1:]:
+            insort(permits, permit)
+
+    def left(self, point: str, permit: str) -> None:
+        """A permit stands there no more."""
+        for permits in self.by_family.get(point, {}).values():
+            if permit in permits:
+                permits.remove(permit)
 
     def at(self, point: str) -> list[Course]:
         """The courses of all permits at a work point."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from streams.course import Course
-from streams.rules.gas import GASES, unseen
 from streams.rules.guardian import present
 from streams.rules.permit import OURS
+from streams.rules.readings import GASES, unseen
 from streams.rules.rule import NOTHING, Cause, Finding, Judged, Known, Rule, both_of, minutes, wake_at, without
 from streams.rules.video import film
 from streams.times import SECOND

@@ -15,12 +15,10 @@ from streams.rules.permit import OURS
 from streams.rules.rule import NOTHING, Cause, Finding, Judged, Known, Rule, wake_at
 
 CAUSES: frozenset[Cause] = frozenset({"permit", "near", "seen"})
-ASKED: frozenset[Cause] = frozenset({"permit", "asked"})
+ASKED: frozenset[Cause] = frozenset({"asked"})
 SOFT = 1.2
 """Up to this times a hard distance the two are to be coordinated."""
 DISTANCE = {"gas_discharge": "simops_gas", "liquid_discharge": "simops_liquid", "solvent": "simops_solvent", "painting": "simops_solvent", "dust": "simops_dust", "train": "simops_train"}
-CLAUSE = {"gas_discharge": "5.2.9", "liquid_discharge": "5.2.9", "solvent": "5.2.9", "painting": "5.2.9", "dust": "5.2.9", "train": "5.2.10", "water_draw": "5.2.8", "sampling": "5.2.8",
-          "blinding": "7.6", "line": "7.10", "space": "6.7", "above": "8.2.8", "boom": "9.2.12", "hot": "4.7", "duration": "10.8"}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +49,7 @@ def _conflicts(known: Known, permit: str) -> list[Conflict]:
     if course.point is None or span is None:
         return []
     out = list(_activities(known, course, course.point, span))
-    for theirs in _neighbours(known, course):
+    for theirs in _neighbours(known, course, MET.get(course.family)):
         when = theirs.span
         if when is None or (when[0], theirs.permit) > (span[0], permit) or (when[1] is not None and when[1] <= span[0]):
             continue
@@ -61,11 +59,21 @@ def _conflicts(known: Known, permit: str) -> list[Conflict]:
     return out
 
 
-def _neighbours(known: Known, course: Course) -> Iterator[Course]:
-    at_point = known.site.at_point
+def _neighbours(known: Known, course: Course, families: frozenset[str] | None = None) -> Iterator[Course]:
+    """The permits nearby, of these families of work (None: of every one)."""
     for point in known.atlas.near(course.point_id) or [course.point_id]:
-        if point in at_point:
-            yield from (known.course(other) for other in at_point[point] if other != course.permit)
+        there = known.by_family.get(point, {})
+        for name in sorted(there if families is None else families & there.keys()):
+            if name == course.family == "hot" and point == course.point_id and families is not None:
+                continue  # hot work beside hot work at one point is one work point
+            yield from (known.course(other) for other in there[name] if other != course.permit)
+
+
+MET: dict[str, frozenset[str]] = {
+    "hot": frozenset({"hot", "blinding", "height", "lifting", "power"}), "blinding": frozenset({"hot", "blinding", "height", "lifting", "power"}),
+    "confined": frozenset({"height", "lifting", "power"}), "excavation": frozenset({"height", "lifting", "power"}), "road": frozenset({"height", "lifting", "power"}),
+}  # fmt: skip
+"""Family → the families with which its permits may conflict; the others: every one."""
 
 
 def _earlier(a: int | None, b: int | None) -> int | None:
@@ -146,13 +154,32 @@ def _apart(a: Point, b: Point) -> float:
 
 
 def _judge(known: Known, permit: str, hard: bool) -> Judged:
+    """One finding a permit for as long as anything conflicts: the nearest partner, and how many there are."""
     course, found = known.course(permit), []
-    for c in conflicts(known, permit):
-        if c.hard is hard:
-            numbers = {"permit": permit, "other": c.other, "kind": c.kind, "distance": f"{c.distance:.1f} m", "limit": f"{c.limit:g} m", "clause": CLAUSE[c.kind], "since": known.clock(c.start)}
-            requests = ((SUSPEND, permit), ("evacuate", course.point_id)) if hard else ()
-            found.append(Finding(c.start, (c.ref, course.request_ref), c.end, numbers=numbers, permit=permit, point=course.point_id, variant=c.kind, requests=requests))
+    for group in _together([c for c in conflicts(known, permit) if c.hard is hard]):
+        c = min(group, key=lambda c: (c.distance - c.limit if c.limit else 0.0, c.start, c.other))
+        start, ends = min(g.start for g in group), [g.end for g in group]
+        numbers = {"permit": permit, "other": c.other, "kind": c.kind, "distance": f"{c.distance:.1f} m", "limit": f"{c.limit:g} m", "clause": known.terms(c.start).clause(c.kind), "since": known.clock(start),
+                   "count": len(group)}  # fmt: skip
+        requests = ((SUSPEND, permit), ("evacuate", course.point_id)) if hard else ()
+        end = None if None in ends else max(e for e in ends if e is not None)
+        evidence = tuple(dict.fromkeys((c.ref, *(g.ref for g in group[:8]), course.request_ref)))
+        found.append(Finding(start, evidence, end, numbers=numbers, permit=permit, point=course.point_id, variant=c.kind, requests=requests))
     return Judged(tuple(found))
+
+
+def _together(found: list[Conflict]) -> Iterator[list[Conflict]]:
+    """Conflicts that overlap in time."""
+    group: list[Conflict] = []
+    until: int | None = None
+    for c in sorted(found, key=lambda c: (c.start, c.other)):
+        if group and until is not None and c.start >= until:
+            yield group
+            group = []
+        until = c.end if not group else (None if until is None or c.end is None else max(until, c.end))
+        group.append(c)
+    if group:
+        yield group
 
 
 def judge_hard(known: Known, permit: str) -> Judged:
@@ -173,7 +200,7 @@ def _twins(known: Known, course: Course) -> Iterator[Course]:
     if course.request is None:
         return
     at, here, family, most = course.request.at, course.point, course.family, known.terms()["dup_distance"]
-    for theirs in _neighbours(known, course):
+    for theirs in _neighbours(known, course, frozenset({course.family})):
         if theirs.request is None or (theirs.request.at, theirs.permit) >= (at, course.permit):
             continue
         closed, there = theirs.over_at, theirs.point
@@ -253,5 +280,5 @@ RULES = (
     Rule("X-DUP", "permit", 3, ASKED, judge_duplicate, "rule of the site", OURS, "C", "", ("S45",)),
     Rule("X-TEMPLATE-MIX", "permit", 4, ASKED, judge_template, "rule of the site", OURS, "C", "", ("S45",)),
     Rule("X-RISK-MIX", "permit", 4, ASKED, judge_risk, "rule of the site", OURS, "C", "", ("S45",)),
-    Rule("X-MES", "permit", 3, frozenset({"permit", "seen", "site"}), judge_production, "rule of the site", OURS, "C", "", ("R-MES",)),
+    Rule("X-MES", "permit", 3, frozenset({"permit", "seen", "site"}), judge_production, "rule of the site", OURS, "C", "", ("R-MES",), apart=("order",)),
 )

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import lru_cache
 
-from streams.course import Course
+from streams.course import Course, Pause
 from streams.outputs import Check
 from streams.rules.access import in_time
 from streams.rules.approval import signed_on_site
-from streams.rules.gas import fresh, gas_tags, record_gaps, retested, stream_gaps, unseen
+from streams.rules.gas import fresh, record_gaps, retested, slept, tested_today
 from streams.rules.guardian import absences, current, present
-from streams.rules.limits import CONFINED
+from streams.rules.limits import CONFINED, RETEST
 from streams.rules.permit import approved_first
+from streams.rules.readings import gas_tags, stream_gaps, unseen
 from streams.rules.rule import Known, minutes
 from streams.rules.video import PHASE, asks_full, cameras, covers
 from streams.texts import both
@@ -45,7 +46,7 @@ def _check(name: str, truth: Truth | None, numbers: tuple[tuple[str, str], ...])
 def _fixed(known: Known, course: Course) -> Iterator[Ruled]:
     """What rests on the dated facts of a permit, its signer's place and the clocks alone."""
     ta, ts = course.issued, course.started
-    tg = max((t.at for t in course.tests if t.passed and (ts is None or t.at.at <= ts.at)), key=lambda s: s.at, default=None)
+    tg = max((a.at for a in course.analyses if a.passed and (ts is None or a.at.at <= ts.at)), key=lambda s: s.at, default=None)
     clock = known.clock
     if course.needs_gas:
         yield "T1", (approved_first(course) if ta else None), {"tg": clock(tg.at if tg else None), "ta": clock(ta.at if ta else None)}
@@ -53,9 +54,15 @@ def _fixed(known: Known, course: Course) -> Iterator[Ruled]:
     yield "T3", (before(ta, ts) if ta and ts else (Truth.FALSE if ts else None)), {"ta": clock(ta.at if ta else None), "ts": clock(ts.at if ts else None)}
     resumed = [p for p in course.pauses if p.until]
     if resumed and course.needs_gas:
-        yield "T6", every(retested(course, p, known.terms(p.since.at)) for p in resumed), {"pauses": str(len(resumed))}
+        yield "T6", every(_taken_up(known, course, p) for p in resumed), {"pauses": str(len(resumed))}
     yield "T8", (signed_on_site(known, course) if ta else None), {"radius": f"{course.point.radius:g}" if course.point else "—"}
     yield "T9", *_clocks(known, course)
+
+
+def _taken_up(known: Known, course: Course, pause: Pause) -> Truth:
+    """T6 of one pause; one that contains local midnight asks for an analysis of the new day, however short it was."""
+    again = retested(course, pause, known.terms(pause.since.at))
+    return again & tested_today(known, course, pause.until) if pause.until and slept(known, pause) and course.type in RETEST else again
 
 
 def _moving(known: Known, course: Course) -> Iterator[Ruled]:
@@ -82,16 +89,18 @@ def _readings(known: Known, course: Course) -> Truth | None:
 
 
 def _clocks(known: Known, course: Course) -> tuple[Truth, dict[str, str]]:
-    """T9: clocks that were compared are corrected, so they are known; the text says which were off."""
+    """T9: is every clock on which the permit rests within its limit? One that was compared and is off is corrected and named; it never enters the outcome."""
     names = [*(course.point.cameras if course.point else ()), *gas_tags(known, course)]
-    off = [(n, known.site.offset(n)[0], known.terms().ms["camera_clock_off" if course.point and n in course.point.cameras else "clock_off"]) for n in names]
+    at = course.started.at if course.started else known.now
+    names += [t.event.device for t in course.tests if t.event.device]
+    off = [(n, known.site.offset(n, at)[0], known.terms().ms["camera_clock_off" if course.point and n in course.point.cameras else "clock_off"]) for n in dict.fromkeys(names)]
     said = ", ".join(f"{n} {ms / SECOND:+g} s" for n, ms, limit in off if abs(ms) > limit)
-    return Truth.TRUE, {"off": said or "—"}
+    return Truth.FALSE if said else Truth.TRUE, {"off": said or "—"}
 
 
 def outcome(course: Course, found: dict[str, Check]) -> str:
     """violation > (pending while the permit is open) > indeterminate > consistent."""
-    said = {c.outcome for c in found.values()}
+    said = {c.outcome for name, c in found.items() if name != "T9"}
     if "violation" in said:
         return "violation"
     if not (course.accepted or course.ended):
@@ -126,9 +135,9 @@ def _guard(known: Known, course: Course) -> str:
 
 
 def _filming(known: Known, course: Course) -> str:
-    heard = [(known.site.offset(n)[0], c) for n, c in cameras(known, course)]
-    since = [max((b - off for _, b in c.on), default=0) for off, c in heard]
-    until = [max((b - off for _, b in c.off), default=0) for off, c in heard]
+    heard, true = cameras(known, course), known.site.true
+    since = [max((true(n, b) for _, b in c.on), default=0) for n, c in heard]
+    until = [max((true(n, b) for _, b in c.off), default=0) for n, c in heard]
     if any(on >= known.now - FRESH and on >= off for on, off in zip(since, until, strict=True)):
         return "ok"
     return "bad" if until and all(off >= known.now - FRESH for off in until) else "unknown"
@@ -163,7 +172,7 @@ def light(known: Known, course: Course, found: dict[str, str], priorities: list[
 def times(course: Course) -> dict[str, list[int]]:
     """The dated marks of a course as [lo, hi] in ms of true time."""
     marks: dict[str, Stamp | None] = {"Ta": course.issued, "Ts": course.started, "Te": course.finished, "Tc": course.accepted}
-    tg = [t.at for t in course.tests if t.passed]
+    tg = [a.at for a in course.analyses if a.passed]
     out = {name: [s.lo, s.hi] for name, s in marks.items() if s}
     return out | ({"Tg": [tg[-1].lo, tg[-1].hi]} if tg else {}) | {f"Tg{i}": [s.lo, s.hi] for i, s in enumerate(tg[:-1])}
 
@@ -193,9 +202,8 @@ def _fading(known: Known, course: Course) -> Iterator[int]:
     now = known.now
     yield from (b + FRESH + 1 for _, b in present(known, course)[-1:])
     for name, camera in cameras(known, course):
-        offset = known.site.offset(name)[0]
-        yield from (b - offset + FRESH + 1 for b in camera.on.last[-1:])
-        if camera.off and camera.off.last[-1] - offset >= now - FRESH:
+        yield from (known.site.true(name, b) + FRESH + 1 for b in camera.on.last[-1:])
+        if camera.off and known.site.true(name, camera.off.last[-1]) >= now - FRESH:
             yield now + 10 * SECOND
     for tag in gas_tags(known, course):
         series = known.site.series.get(tag)

@@ -40,17 +40,16 @@ def cameras(known: Known, course: Course) -> list[tuple[str, Camera]]:
 
 
 def _filmed(known: Known, name: str, camera: Camera) -> list[tuple[int, int]]:
-    offset, _ = known.site.offset(name)
-    return [(a - offset, b - offset) for a, b in (*camera.on, *camera.clips)]
+    true = known.site.true
+    return [(true(name, a), true(name, b)) for a, b in (*camera.on, *camera.clips)]
 
 
 def _off(known: Known, name: str, camera: Camera) -> list[tuple[int, int]]:
     """Spans in which the recorder said that it does not record; a word holds until the next one, 45 s at most."""
-    offset, _ = known.site.offset(name)
-    out = []
+    true, out = known.site.true, []
     for a, b in camera.off:
         again = camera.on.next(b)
-        out.append((a - offset, min(b + JOIN_BEAT, again if again is not None else 1 << 62) - offset))
+        out.append((true(name, a), true(name, min(b + JOIN_BEAT, again if again is not None else 1 << 62))))
     return out
 
 
@@ -116,7 +115,7 @@ def covers(known: Known, course: Course) -> Truth:
 def judge_video(known: Known, permit: str) -> Judged:
     """X-T4: the work is not covered by video as its type asks."""
     course = known.course(permit)
-    if course.started is None:
+    if course.started is None or course.request is None:
         return NOTHING
     if not (asks_full(known, course)):
         return _judge_phases(known, course)
@@ -149,7 +148,7 @@ def _next_off(known: Known, course: Course, seen: Film, most: int) -> int | None
     now = known.now
     if not course.at_work(now):
         return None
-    if not any(b - known.site.offset(n)[0] + JOIN_BEAT >= now for n, c in cameras(known, course) for _, b in c.off):
+    if not any(known.site.true(n, b) + JOIN_BEAT >= now for n, c in cameras(known, course) for _, b in c.off):
         return None
     gap = next((a for a, b in seen.missing if b >= now), None)
     if gap is None or now > gap + most + JOIN_BEAT:
@@ -178,5 +177,5 @@ def _evidence(known: Known, course: Course) -> tuple[str, ...]:
 
 
 RULES = (
-    Rule("X-T4", "permit", 3, frozenset({"permit", "seen", "video", "clock"}), judge_video, "5.2.11; AQ 3064.2 4.2", GB, "A", "", ("S07", "S09"), silence=True),
+    Rule("X-T4", "permit", 3, frozenset({"permit", "seen", "video", "clock"}), judge_video, "5.2.11; AQ 3064.2 4.2", GB, "A", "", ("S07", "S09"), silence=True, apart=("limit",)),
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from streams.course import Course
 from streams.events import OfficialWarning
 from streams.rules.gas import GB, SUSPEND
@@ -9,6 +11,7 @@ from streams.rules.limits import HEIGHT, HOT, LIFTING
 from streams.rules.rule import NOTHING, Cause, Finding, Judged, Known, Rule, wake_at
 from streams.spans import Held
 from streams.times import MINUTE
+from streams.work import Fact
 
 CAUSES: frozenset[Cause] = frozenset({"permit", "seen", "weather"})
 EXPOSED = {"lightning": HEIGHT | LIFTING, "typhoon": HEIGHT | LIFTING | HOT, "gale": HEIGHT | LIFTING | HOT, "rain": HEIGHT | LIFTING, "snow": HEIGHT | LIFTING, "fog": HEIGHT | LIFTING}
@@ -48,27 +51,86 @@ def judge_wind(known: Known, permit: str) -> Judged:
     return Judged(tuple(found), wake_at(*wakes))
 
 
-def judge_warning(known: Known, permit: str) -> Judged:
-    """X-WX: an official warning stands and this crew is out in the open."""
-    course, found, wakes = known.course(permit), [], []
+def _withdrawn_at(known: Known, fact: Fact, said: OfficialWarning) -> int | None:
+    """When a warning was taken back: by its id, else as the latest of its source, hazard and colour by then."""
+    for later in known.site.warnings:
+        back = later.event
+        if not isinstance(back, OfficialWarning) or not back.withdrawn or back.at < said.at:
+            continue
+        if back.id or said.id:
+            if back.id == said.id:
+                return back.at
+            continue
+        if later.source == fact.source and back.hazard == said.hazard and back.colour in ("", said.colour) and _latest(known, fact, back):
+            return back.at
+    return None
+
+
+def _latest(known: Known, fact: Fact, back: OfficialWarning) -> bool:
+    """Is it the last of its kind that its source gave before it was taken back?"""
+    said = fact.event
+    assert isinstance(said, OfficialWarning)
+    return not any(
+        isinstance(f.event, OfficialWarning) and not f.event.withdrawn and f.source == fact.source and f.event.hazard == said.hazard and f.event.colour == said.colour and said.at < f.event.at <= back.at
+        for f in known.site.warnings
+    )
+
+
+def warnings(known: Known) -> Iterator[tuple[Fact, OfficialWarning, int]]:
+    """(fact, warning, its end) of everything that was warned of."""
     for fact in known.site.warnings:
         said = fact.event
-        if not isinstance(said, OfficialWarning) or not _open_air(course, frozenset(EXPOSED.get(said.hazard, HEIGHT | LIFTING))):
+        if isinstance(said, OfficialWarning) and not said.withdrawn:
+            back = _withdrawn_at(known, fact, said)
+            yield fact, said, said.until if back is None else min(said.until, back)
+
+
+def stands(known: Known, at: int) -> list[OfficialWarning]:
+    """The warnings in force at a moment."""
+    return [said for _, said, end in warnings(known) if said.at <= at < end]
+
+
+def stops(known: Known, course: Course, said: OfficialWarning) -> bool:
+    """Is a permit's work of a family that the hazard stops, in the open?"""
+    return course.type in EXPOSED.get(said.hazard, HEIGHT | LIFTING) and not (course.point and course.point.indoor)
+
+
+def _out(course: Course, now: int) -> list[tuple[int, int, bool]]:
+    """(from, to, has work begun in it) of each time that a crew is out, or approved and about to go."""
+    working = list(course.working(now))
+    ready = [m for m in (course.issued, course.started) if m]
+    if not ready:
+        return []
+    first = min(m.at for m in ready)
+    if not working:
+        over = [m for m in (course.over_at, course.finished.at if course.finished else None) if m is not None]
+        return [(first, min(over, default=now), False)] if course.started is None else []
+    return [(min(first, working[0][0]), working[0][1], True), *((a, b, True) for a, b in working[1:])]
+
+
+def judge_warning(known: Known, permit: str) -> Judged:
+    """X-WX: an official warning stands and this crew is out in the open (P1), or approved and about to go (P2: do not start)."""
+    course, found, wakes = known.course(permit), [], []
+    for fact, said, ends in warnings(known):
+        if course.request is None or not stops(known, course, said):
             continue
-        for lo, hi in course.working(known.now):
-            going = course.at_work(known.now) and hi >= known.now
-            start, end = max(said.at, lo), min(said.until, hi)
-            if end <= start and not (going and known.now < said.until):
+        for lo, hi, begun in _out(course, known.now):
+            going = hi >= known.now and (course.at_work(known.now) or not begun) and course.over_at is None
+            start, end = max(said.at, lo), min(ends, hi)
+            if end <= start and not (going and known.now < ends):
                 continue
-            open_ = going and known.now < said.until
-            numbers = {"permit": permit, "hazard": said.hazard, "colour": said.colour, "crew": course.request.crew if course.request else "", "until": known.clock(said.until)}
-            found.append(Finding(start, (fact.ref, course.request_ref), None if open_ else end, numbers=numbers, permit=permit, point=course.point_id,
-                                 requests=((SUSPEND, permit), ("evacuate", course.point_id), ("permit.block", f"{said.hazard}:{said.until}"))))  # fmt: skip
-            wakes.append(said.until + 1 if open_ else None)
+            open_ = going and known.now < ends
+            under_way = begun and course.started is not None and course.started.at < ends
+            numbers = {"permit": permit, "hazard": said.hazard, "colour": said.colour, "crew": course.request.crew, "until": known.clock(ends), "warning": fact.ref}
+            block = ("permit.block", f"{said.hazard}:{said.until}")
+            requests = ((SUSPEND, permit), ("evacuate", course.point_id), block) if under_way else (("permit.block", permit), block)
+            found.append(Finding(start, (fact.ref, course.request_ref), None if open_ else end, 1 if under_way else 2, numbers, permit, course.point_id,
+                                 "" if under_way else "before", requests=requests))  # fmt: skip
+            wakes.append(ends + 1 if open_ else None)
     return Judged(tuple(found), wake_at(*wakes))
 
 
 RULES = (
-    Rule("X-WIND", "permit", 2, CAUSES, judge_wind, "5.2.15, 8.2.6, 9.2.4", GB, "A", "", ("S38", "S39")),
-    Rule("X-WX", "permit", 1, CAUSES, judge_warning, "8.2.6, 9.2.4", GB, "A", "", ("S40",)),
+    Rule("X-WIND", "permit", 2, CAUSES, judge_wind, "5.2.15, 8.2.6, 9.2.4", GB, "A", "", ("S38", "S39"), apart=("station",)),
+    Rule("X-WX", "permit", 1, CAUSES, judge_warning, "8.2.6, 9.2.4", GB, "A", "", ("S40",), apart=("warning",)),
 )

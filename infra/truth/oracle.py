@@ -1,0 +1,460 @@
+"""The oracle: what T1, T2, T3, T5 and T6 of a permit come to, by trying every instant that its clocks allow.
+
+It shares nothing with the rules that it is held against: it imports none of them, and every figure below is its own.
+
+    judge           the facts of one permit number → a Ruling for each of its lives
+    Fact, Place     the facts and the place, as plain tuples
+
+How it works: a stamp is the span of instants at which it may have been true. A world takes one instant of each span
+(its ends, and wherever a limit measured from the end of another span falls into it). A check is a violation if it is
+false in every world, consistent if true in every world, else indeterminate. Half-open spans end half a millisecond
+early, so that "at" and "just after" are two instants.
+
+Where each figure comes from (sections are those of the domain document):
+    30 min from sampling to start           2.8 T2; GB 30871 5.3.1 c, 6.3 a
+    pause before a re-test is asked          2.8 T6; 30 min for 01 and 02, 60 min for 03 and 70 (5.3.1 d, 6.3 f)
+    re-test at most 30 min before resume     2.8 T6: [resume - 30:00, resume]
+    equality passes                          2.8: "a limit passes at equality"
+    minute stamps [t, t + 60 s)              2.8; stamps of one source in one minute go by its numbers
+    typed by hand ± 5 min, else ± 1 s        2.8, where a stamp says no u of its own
+    combustible 0.5, or 0.2 %vol             GB 5.3.2: LEL at least 4 %vol, or below; LEL of each gas: table of 2.4
+    oxygen 19.5 to 21.0 (enriched 23.5)      4.5, required components
+    H2S 10 mg/m3                             2.4
+    one analysis: 10 min                     4.5, the last analysis decides
+    future: u + max(2 s, 5 s)                4.5, the past holds no future; T9's limit is 5 s
+    at most 24 h back                        the same sentence
+    lives, approvals, interruptions          4.5, a permit's lives
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from itertools import product
+from typing import Any, Literal, NamedTuple
+
+Outcome = Literal["consistent", "violation", "indeterminate", "pending", "not applicable"]
+Span = tuple[float, float]
+World = Sequence[float]
+
+SECOND, MINUTE, HOUR, DAY = 1000, 60_000, 3_600_000, 86_400_000
+JUST = 0.5
+"""Half a millisecond: the instant just beside another."""
+FRESH = 30 * MINUTE
+PAUSE = {"01": 30 * MINUTE, "02": 30 * MINUTE, "03": 60 * MINUTE, "70": 60 * MINUTE}
+ANALYSIS = 10 * MINUTE
+AHEAD = 5 * SECOND
+TYPED, DISCIPLINED = 5 * MINUTE, 1 * SECOND
+ZONE = 8 * HOUR
+"""Asia/Shanghai: local midnight decides the day of a calibration."""
+CONFINED = "70"
+LEL = {"methane": 5.0, "hydrogen": 4.0, "propane": 2.1, "toluene": 1.1, "methanol": 6.0}
+TOXIC = {"h2s": (10.0, 34.08 / 24.45)}
+"""Highest mg/m3, and mg/m3 of one ppm at 25 °C."""
+OXYGEN, RICH = (19.5, 21.0), 23.5
+STEPS = ("issued", "started", "suspended", "resumed", "finished", "accepted", "rejected", "cancelled")
+CALLED_OFF = ("rejected", "cancelled")
+
+
+class Fact(NamedTuple):
+    """One fact of a permit, of kind `requested`, `test`, `device` or a step; ms, `u` None: its source says none.
+
+    `said` holds what else it says: of a request `type`, `valid_from`, `valid_to`, `planned_start`; of a test `results`
+    as (gas, value, unit), `passed`, `method`, `device`; of a device `device`, `calibrated_to`.
+    """
+
+    kind: str
+    at: int
+    u: int | None
+    grain: int
+    source: str
+    seq: int
+    arrival: int
+    said: Mapping[str, Any] = {}
+
+
+class Place(NamedTuple):
+    """What of a work point decides which components an analysis must have."""
+
+    closed: bool = False
+    enriched: bool = False
+    toxics: tuple[str, ...] = ()
+
+
+class Stamp(NamedTuple):
+    """When a fact may have been true (ms, both ends included), and what its source numbered it."""
+
+    span: Span
+    nominal: int
+    source: str = ""
+    seq: int = 0
+    minute: int | None = None
+
+
+class Analysis(NamedTuple):
+    """Results that belong together, dated by the oldest: passed (True), failed (False) or incomplete (None)."""
+
+    stamp: Stamp
+    passed: bool | None
+
+
+class Pause(NamedTuple):
+    """An interruption; `until` None: it lasts."""
+
+    since: Stamp
+    until: Stamp | None
+
+
+class Life(NamedTuple):
+    """What happened in one life of a permit."""
+
+    number: int
+    request: Mapping[str, Any]
+    approvals: list[Stamp]
+    start: Stamp | None = None
+    end: Stamp | None = None
+    over: str = ""
+    """By what it is over: finished, accepted, rejected, cancelled; empty while it is open."""
+    unapproved: bool = False
+    """Work was started on an approval that no longer stood."""
+    pauses: tuple[Pause, ...] = ()
+    analyses: tuple[Analysis, ...] = ()
+
+
+class Ruling(NamedTuple):
+    """What one life comes to: its number (from 1) and the outcome of each check."""
+
+    life: int
+    checks: dict[str, Outcome]
+
+
+def judge(facts: Iterable[Fact], now: int, place: Place = Place()) -> list[Ruling]:
+    """The rulings on all lives of a permit, oldest first; `now` in ms decides whether a deadline has passed."""
+    told = sorted(facts, key=lambda f: (f.arrival, f.seq))
+    return [Ruling(life.number, _checks(life, now)) for life in _lives(told, place) if life.request]
+
+
+def _checks(life: Life, now: int) -> dict[str, Outcome]:
+    return {"T1": _t1(life), "T2": _t2(life), "T3": _t3(life), "T5": _t5(life, now), "T6": _t6(life)}
+
+
+# ---- stamps -----------------------------------------------------------------------------------------------------
+
+
+def _stamp(fact: Fact, told: Sequence[Fact]) -> Stamp:
+    u = _u(fact)
+    if fact.at - fact.arrival > u + AHEAD:
+        return Stamp((_before(fact, told), fact.arrival), fact.arrival, fact.source, fact.seq)
+    high = fact.at + u + (fact.grain - JUST if fact.grain else 0)
+    return Stamp((fact.at - u, high), fact.at, fact.source, fact.seq, fact.at if fact.grain else None)
+
+
+def _u(fact: Fact) -> int:
+    if fact.u is not None:
+        return fact.u
+    return TYPED if fact.said.get("method") == "manual" else DISCIPLINED
+
+
+def _before(fact: Fact, told: Sequence[Fact]) -> int:
+    """When the same source was last heard before a fact (ms), at most 24 h back."""
+    earlier = [f.arrival for f in told if f.source == fact.source and (f.arrival, f.seq) < (fact.arrival, fact.seq)]
+    return max([fact.arrival - DAY, *earlier])
+
+
+# ---- worlds -----------------------------------------------------------------------------------------------------
+
+
+def _worlds(stamps: Sequence[Stamp], limits: Sequence[int]) -> Iterator[World]:
+    """Every choice of instants that matters, less those that a source's numbers within one minute exclude."""
+    known = _known_order(stamps)
+    for world in product(*(_instants(s, stamps, limits) for s in stamps)):
+        if all(world[i] < world[k] for i, k in known):
+            yield world
+
+
+def _instants(stamp: Stamp, stamps: Sequence[Stamp], limits: Sequence[int]) -> list[float]:
+    """The instants of a span that differ for some check: one is enough where no limit reaches into it."""
+    low, high = stamp.span
+    near = [(a, b) for s in stamps if s is not stamp for a, b in _reaches(s.span, limits) if a <= high and low <= b]
+    if low == high or not near:
+        return [low]
+    edges = {end + step for span in [(low, high), *near] for end in span for step in (0, JUST)}
+    return sorted(at for at in edges if low <= at <= high)
+
+
+def _reaches(span: Span, limits: Sequence[int]) -> list[Span]:
+    """A span, and where the limits (ms) put it that are measured from it."""
+    return [(span[0] + by, span[1] + by) for limit in (0, *limits) for by in {-limit, limit}]
+
+
+def _fixed(at: int) -> Stamp:
+    """A declared instant (ms), which has no doubt."""
+    return Stamp((at, at), at)
+
+
+def _known_order(stamps: Sequence[Stamp]) -> list[tuple[int, int]]:
+    """Pairs (i, k) of which i came first, by the numbers of one source within one minute."""
+    return [
+        (i, k)
+        for i, a in enumerate(stamps)
+        for k, b in enumerate(stamps)
+        if a.minute is not None and (a.minute, a.source) == (b.minute, b.source) and a.seq < b.seq
+    ]
+
+
+def _outcome(stamps: Sequence[Stamp], holds: Callable[[World], bool], *limits: int) -> Outcome:
+    """What a check comes to; `limits` (ms) are those that it measures."""
+    seen: set[bool] = set()
+    for world in _worlds(stamps, limits):
+        seen.add(holds(world))
+        if len(seen) == 2:
+            return "indeterminate"
+    return "consistent" if seen == {True} else "violation"
+
+
+def _valid(tests: Iterable[tuple[float, bool]], until: float) -> float | None:
+    """When the last analysis not after an instant was sampled, if it was passed."""
+    at, passed = max((t for t in tests if t[0] <= until), default=(0.0, False), key=lambda t: (t[0], not t[1]))
+    return at if passed else None
+
+
+# ---- checks -----------------------------------------------------------------------------------------------------
+
+
+def _t1(life: Life) -> Outcome:
+    """A passed analysis is there when the permit is approved."""
+    if not life.approvals:
+        return _not_yet(life)
+    n, start = len(life.approvals), [life.start] if life.start else []
+    stamps = [*life.approvals, *start, *(a.stamp for a in life.analyses)]
+
+    def holds(world: World) -> bool:
+        approved = _approved(world[:n], world[n] if start else None)
+        return _valid(_dated(life, world[n + len(start) :]), approved) is not None
+
+    return _outcome(stamps, holds)
+
+
+def _t2(life: Life) -> Outcome:
+    """The last analysis before the start is passed and at most 30 min old."""
+    if life.start is None:
+        return _planned(life)
+    stamps = [life.start, *(a.stamp for a in life.analyses)]
+    return _outcome(stamps, lambda world: _fresh(_dated(life, world[1:]), world[0]), FRESH)
+
+
+def _planned(life: Life) -> Outcome:
+    """T2 at sign-off, held against the planned start: a violation, or nothing yet."""
+    if life.over or not life.approvals:
+        return _not_yet(life)
+    declared = max(life.request["valid_from"], life.request.get("planned_start") or 0)
+    stamps = [_fixed(declared), life.approvals[-1], *(a.stamp for a in life.analyses)]
+    found = _outcome(stamps, lambda world: _fresh(_dated(life, world[2:]), max(world[:2])), FRESH)
+    return "violation" if found == "violation" else "pending"
+
+
+def _t3(life: Life) -> Outcome:
+    """The work starts on an approval."""
+    if life.unapproved:
+        return "violation"
+    if life.start is None:
+        return _not_yet(life)
+    stamps = [life.start, *life.approvals]
+    return _outcome(stamps, lambda world: any(approved <= world[0] for approved in world[1:]))
+
+
+def _t5(life: Life, now: int) -> Outcome:
+    """The work ends within the validity."""
+    if life.start is None:
+        return _not_yet(life)
+    until = life.request["valid_to"]
+    if life.end is None:
+        return "violation" if now > until else "pending"
+    return _outcome([life.end, _fixed(until)], lambda world: world[0] <= world[1])
+
+
+def _t6(life: Life) -> Outcome:
+    """After every interruption that asks for one there is a passed analysis before the resume."""
+    found = [_pause(life, pause) for pause in life.pauses]
+    worst: tuple[Outcome, ...] = ("violation", "indeterminate", "pending", "consistent")
+    return next((outcome for outcome in worst if outcome in found), "not applicable")
+
+
+def _pause(life: Life, pause: Pause) -> Outcome:
+    if pause.until is None:
+        return _not_yet(life)
+    stamps = [pause.since, pause.until, *(a.stamp for a in life.analyses)]
+    limit = PAUSE[life.request["type"]]
+    if _outcome(stamps, lambda w: _asks(_dated(life, w[2:]), w[0], w[1], limit), limit) == "violation":
+        return "not applicable"
+    return _outcome(stamps, lambda w: _retested(_dated(life, w[2:]), w[0], w[1], limit), limit, FRESH)
+
+
+def _asks(tests: Sequence[tuple[float, bool]], since: float, until: float, limit: int) -> bool:
+    """Was the pause too long, or did an analysis fail in it?"""
+    return until - since > limit or any(since <= at <= until and not passed for at, passed in tests)
+
+
+def _retested(tests: Sequence[tuple[float, bool]], since: float, until: float, limit: int) -> bool:
+    if not _asks(tests, since, until, limit):
+        return True
+    return _fresh(tests, until) if until - since > limit else _valid(tests, until) is not None
+
+
+def _fresh(tests: Iterable[tuple[float, bool]], until: float) -> bool:
+    sampled = _valid(tests, until)
+    return sampled is not None and until - sampled <= FRESH
+
+
+def _approved(approvals: World, start: float | None) -> float:
+    """Which approval counts: the last before the start; none before it: the first; not started: the last so far."""
+    if start is None:
+        return max(approvals)
+    return max((at for at in approvals if at <= start), default=min(approvals))
+
+
+def _dated(life: Life, instants: World) -> list[tuple[float, bool]]:
+    return [(at, bool(a.passed)) for at, a in zip(instants, life.analyses, strict=True)]
+
+
+def _not_yet(life: Life) -> Outcome:
+    return "not applicable" if life.over else "pending"
+
+
+# ---- lives ------------------------------------------------------------------------------------------------------
+
+
+def _lives(told: Sequence[Fact], place: Place) -> list[Life]:
+    """The lives of a permit, each with the analyses sampled before the next one began."""
+    lives, begun = list[Life](), list[int]()
+    for fact in _in_order([f for f in told if f.kind == "requested" or f.kind in STEPS], told):
+        stamp = _stamp(fact, told)
+        if not lives or (lives[-1].over and fact.kind in ("requested", "issued")):
+            lives.append(Life(len(lives) + 1, lives[-1].request if lives else {}, []))
+            begun.append(stamp.nominal)
+        lives[-1] = _lived(lives[-1], fact, stamp)
+    return [_with_tests(life, told, place, until) for life, until in zip(lives, [*begun[1:], None], strict=True)]
+
+
+def _in_order(steps: Sequence[Fact], told: Sequence[Fact]) -> list[Fact]:
+    """By their stamps; by their numbers only where the stamps give what no life knows and the numbers do not."""
+    stamped = sorted(steps, key=lambda f: (_stamp(f, told).nominal, f.seq))
+    numbered = sorted(steps, key=lambda f: f.seq)
+    one_source = len({f.source for f in steps}) == 1
+    return numbered if one_source and not _possible(stamped) and _possible(numbered) else stamped
+
+
+def _possible(steps: Iterable[Fact]) -> bool:
+    """Does every resume follow a suspension?"""
+    suspended = False
+    for fact in steps:
+        if fact.kind == "resumed" and not suspended:
+            return False
+        suspended = fact.kind == "suspended" or (suspended and fact.kind != "resumed")
+    return True
+
+
+def _lived(life: Life, fact: Fact, stamp: Stamp) -> Life:
+    """A life after one more step."""
+    if fact.kind == "requested":
+        return life._replace(request=fact.said)
+    if fact.kind == "issued":
+        return life._replace(approvals=[*life.approvals, stamp])
+    if fact.kind == "started":
+        return _started(life, stamp)
+    if fact.kind in ("suspended", "resumed"):
+        return _interrupted(life, fact.kind, stamp)
+    return _ended(life, fact.kind, stamp)
+
+
+def _started(life: Life, stamp: Stamp) -> Life:
+    """Work begins; or goes on, if it was finished, not yet accepted and is still valid."""
+    if not life.over:
+        return life._replace(start=life.start or stamp)
+    if life.over != "finished" or stamp.nominal > life.request["valid_to"] or not life.end:
+        return life._replace(start=life.start or stamp, unapproved=True)
+    return life._replace(over="", end=None, pauses=(*life.pauses, Pause(life.end, stamp)))
+
+
+def _interrupted(life: Life, kind: str, stamp: Stamp) -> Life:
+    lasting = life.pauses[-1] if life.pauses and life.pauses[-1].until is None else None
+    if kind == "suspended":
+        return life if lasting else life._replace(pauses=(*life.pauses, Pause(stamp, None)))
+    return life._replace(pauses=(*life.pauses[:-1], lasting._replace(until=stamp))) if lasting else life
+
+
+def _ended(life: Life, kind: str, stamp: Stamp) -> Life:
+    if kind in CALLED_OFF and life.over in ("finished", "accepted"):
+        return life
+    pauses = tuple(p for p in life.pauses if p.until)
+    return life._replace(over=kind, end=stamp if life.start and not life.end else life.end, pauses=pauses)
+
+
+# ---- analyses ---------------------------------------------------------------------------------------------------
+
+
+def _with_tests(life: Life, told: Sequence[Fact], place: Place, until: int | None) -> Life:
+    """A life with the analyses that decide something: passed or failed, sampled before the next life began."""
+    if not life.request:
+        return life
+    found = [_analysed(group, life.request["type"], told, place) for group in _groups(told)]
+    return life._replace(
+        analyses=tuple(a for a in found if a.passed is not None and (until is None or a.stamp.nominal < until))
+    )
+
+
+def _groups(told: Sequence[Fact]) -> list[list[Fact]]:
+    """Tests of one analysis together, in the order of sampling: the oldest is at most 10 min older than any other."""
+    groups: list[list[Fact]] = []
+    tests = [(_stamp(f, told).nominal, f) for f in told if f.kind == "test"]
+    oldest = 0
+    for at, fact in sorted(tests, key=lambda t: (t[0], t[1].seq)):
+        if groups and at - oldest <= ANALYSIS:
+            groups[-1].append(fact)
+        else:
+            groups.append([fact])
+            oldest = at
+    return groups
+
+
+def _analysed(group: Sequence[Fact], kind: str, told: Sequence[Fact], place: Place) -> Analysis:
+    stamp = _stamp(group[0], told)
+    inside = [(gas, _inside(gas, value, unit, place)) for f in group for gas, value, unit in f.said.get("results", ())]
+    if any(f.said.get("passed") is False for f in group) or any(good is False for _, good in inside):
+        return Analysis(stamp, False)
+    present = {gas for gas, good in inside if good}
+    whole = _complete(present, kind, place) and all(_calibrated(f, told) for f in group)
+    return Analysis(stamp, True if whole else None)
+
+
+def _complete(present: set[str], kind: str, place: Place) -> bool:
+    """Are all components there that the type of work asks for at this place?"""
+    oxygen = {"o2"} if kind == CONFINED or place.closed else set[str]()
+    toxic = set(place.toxics) if kind == CONFINED else set[str]()
+    return bool(present & set(LEL)) and oxygen | toxic <= present
+
+
+def _inside(gas: str, value: float | None, unit: str, place: Place) -> bool | None:
+    """Is a value inside its limit? None: it says nothing."""
+    if value is None:
+        return None
+    if gas == "o2":
+        return OXYGEN[0] <= value <= (RICH if place.enriched else OXYGEN[1]) if unit == "%vol" else None
+    if gas in LEL:
+        vol = {"%vol": value, "%LEL": value * LEL[gas] / 100, "ppm": value / 10_000}.get(unit)
+        return None if vol is None else vol <= (0.5 if LEL[gas] >= 4 else 0.2)
+    if gas in TOXIC:
+        mass = {"mg/m3": value, "ppm": value * TOXIC[gas][1]}.get(unit)
+        return None if mass is None else mass <= TOXIC[gas][0]
+    return None
+
+
+def _calibrated(test: Fact, told: Sequence[Fact]) -> bool:
+    """Was the instrument in calibration on the local day of sampling? Nothing said of it: yes."""
+    said = [f.said["calibrated_to"] for f in told if f.kind == "device" and f.said["device"] == test.said.get("device")]
+    return not said or _day(_stamp(test, told).nominal) <= said[-1]
+
+
+def _day(at: int) -> str:
+    """The local day of an instant (ms), as YYYY-MM-DD."""
+    return f"{datetime.fromtimestamp((at + ZONE) / SECOND, UTC):%Y-%m-%d}"

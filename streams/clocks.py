@@ -1,0 +1,138 @@
+"""Clocks against each other: what a measured offset says of a time, what an arrival bounds, and what comes from the future. Pure."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from typing import TYPE_CHECKING, Final
+
+from msgspec import Struct
+
+from streams.times import HOUR, MINUTE, SECOND
+
+if TYPE_CHECKING:
+    from streams.work import Fact
+
+BEFORE: Final = 24 * HOUR
+"""How long before its first measurement an offset may have held."""
+FADES: Final = SECOND
+"""By how much an hour an offset that was not measured again grows doubtful, at least."""
+ENOUGH: Final = 20
+"""Events of a source in an hour from which their smallest delay bounds its clock."""
+FIVE: Final = 5
+NEAR: Final = 2 * MINUTE
+LONG: Final = 10 * MINUTE
+MOST: Final = 20
+"""Spans that are remembered of one source."""
+SLACK: Final = 2 * SECOND
+
+
+def measured(said: list[Fact], at: int) -> tuple[int, int] | None:
+    """(offset, its error) ms of a clock at a moment: between two measurements on the line, after the last and up to a day before the first held, the error growing; None where it is not known."""
+    if not said:
+        return None
+    i = bisect_left(said, at, key=lambda f: f.event.at)
+    if i == len(said):
+        return _held(said, len(said) - 1, at - said[-1].event.at)
+    if i == 0:
+        ahead = said[0].event.at - at
+        return _held(said, 0, ahead) if ahead <= BEFORE else None
+    return _between(said[i - 1], said[i], at)
+
+
+def _between(first: Fact, second: Fact, at: int) -> tuple[int, int]:
+    a, b = first.event, second.event
+    share = (at - a.at) / (b.at - a.at) if b.at > a.at else 1.0
+    error = max(a.residual, b.residual)  # type: ignore[union-attr]
+    return round(a.offset + share * (b.offset - a.offset)), error  # type: ignore[union-attr]
+
+
+def _held(said: list[Fact], i: int, ms: int) -> tuple[int, int]:
+    """A measurement held for `ms` beyond its own time; it fades by the larger of a second an hour and the drift seen there."""
+    event, j = said[i].event, i - 1 if i else 1
+    drift = 0.0
+    if 0 <= j < len(said) and said[j].event.at != event.at:
+        drift = abs(event.offset - said[j].event.offset) / abs(event.at - said[j].event.at)  # type: ignore[union-attr]
+    return event.offset, event.residual + int(ms * max(FADES / HOUR, drift))  # type: ignore[union-attr]
+
+
+class Lead(Struct):
+    """What a source said of times that had not come yet: the spans (by arrival) in which it did, and, once they are alike, the offset of a clock that tells local time as UTC."""
+
+    since: list[int] = []
+    until: list[int | None] = []
+    most: list[int] = []
+    ref: list[str] = []
+    seen: list[int] = []
+    leads: list[int] = []
+    refs: list[str] = []
+    shift: int = 0
+    u: int = 0
+    shifted_at: int | None = None
+    last: int = 0
+    """The last arrival of a stamp that was ahead."""
+
+    def ahead(self, seen: int, lead: int, ref: str) -> bool:
+        """Notes a stamp ahead of its arrival; True if that is news."""
+        self.last = seen
+        if self.until and self.until[-1] is None:
+            news = lead > self.most[-1] + MINUTE
+            self.most[-1] = max(self.most[-1], lead)
+            return news
+        self.since.append(seen)
+        self.until.append(None)
+        self.most.append(lead)
+        self.ref.append(ref)
+        return True
+
+    def fits(self, seen: int) -> bool:
+        """Notes a stamp that is not ahead; True if that ends what stood: nothing was ahead for ten minutes."""
+        if not self.until or self.until[-1] is not None or seen - self.last < LONG:
+            return False
+        self.until[-1] = self.last
+        for column in (self.since, self.until, self.most, self.ref):
+            del column[:-MOST]  # type: ignore[attr-defined]
+        self.seen, self.leads, self.refs = [], [], []
+        return True
+
+    def sample(self, seen: int, lead: int, ref: str, zone: int, telemetry: bool) -> bool:
+        """Notes a lead that could be the zone's own offset; True once five of them are alike."""
+        if abs(lead - zone) > NEAR or zone == 0:
+            self.seen, self.leads, self.refs = [], [], []
+            return False
+        if telemetry and self.seen and seen - self.seen[-1] < LONG // (FIVE - 1):
+            return False
+        self.seen.append(seen)
+        self.leads.append(lead)
+        self.refs.append(ref)
+        if len(self.leads) < FIVE:
+            return False
+        self.shift, self.u = zone, max(SECOND, *(abs(x - zone) for x in self.leads))
+        self.shifted_at = seen
+        return True
+
+
+class Arrivals(Struct):
+    """When a source was last heard of, and by how much its quickest message of this hour (by arrival) came after its stamp."""
+
+    last: int = 0
+    before: int = 0
+    """The arrival before the last."""
+    hour: int = 0
+    count: int = 0
+    least: int = 0
+    bounds: dict[int, int] = {}
+    """hour of arrival → the smallest delay of that hour, ms; the last two days."""
+
+    def note(self, seen: int, delay: int) -> bool:
+        """Notes a live arrival; True if an hour closed that says something of the clock."""
+        closed = False
+        if seen // HOUR != self.hour:
+            closed = self.count >= ENOUGH and self.least > SECOND
+            if closed:
+                self.bounds[self.hour] = self.least
+                while len(self.bounds) > 48:
+                    del self.bounds[min(self.bounds)]
+            self.hour, self.count, self.least = seen // HOUR, 0, delay
+        self.count += 1
+        self.least = min(self.least, delay)
+        return closed

@@ -1,0 +1,144 @@
+"""A permit's lives: sent back, called off or finished and asked for again under its number, it begins the next one; which fact belongs to which. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+from typing import TYPE_CHECKING, Final
+
+from streams.events import Requested, Step
+
+if TYPE_CHECKING:
+    from streams.work import Fact
+
+BEGINS: Final = frozenset({"permit.requested", "issued"})
+OVER: Final = frozenset({"rejected", "cancelled", "finished", "accepted"})
+TURNING: Final = OVER | BEGINS | {"started", "suspended", "resumed"}
+"""Words after which another life may begin, or that must come in a possible order."""
+CARRIED: Final = ("permit.requested", "jsa", "isolated", "briefed", "measures", "permit.gas_test", "guard")
+"""What was said goes with a permit into its next life unless that says it anew; approvals do not."""
+DANGER: Final = {"permit.requested": 0, "finished": 1, "accepted": 2, "suspended": 2, "issued": 3, "resumed": 4, "started": 5, "cancelled": 6, "rejected": 7}
+"""Of two steps of one instant from two clocks the later one in this list holds: work goes on over finished, rejected over issued."""
+AFTER: Final = {"resumed": "suspended", "finished": "started", "suspended": "started", "accepted": "finished", "started": "issued"}
+
+
+def number_of(subject: str) -> str:
+    """The permit's number, without the life that `#n` names."""
+    head, mark, life = subject.rpartition("#")
+    return head if mark and life.isdigit() and head else subject
+
+
+def life_of(subject: str) -> int:
+    """Which life a subject names; 1 where it names none."""
+    m = re.search(r".#(\d{1,6})$", subject)
+    return max(1, int(m[1])) if m else 1
+
+
+def subject_of(number: str, life: int) -> str:
+    """A life as a subject of rules: the number itself for the first, `NUMBER#2` for the second."""
+    return number if life <= 1 else f"{number}#{life}"
+
+
+def name_of(fact: Fact) -> str:
+    """The word under which a permit's fact is kept."""
+    event = fact.event
+    if isinstance(event, Step):
+        return event.step
+    return str(event.__struct_config__.tag)
+
+
+def ordered(facts: Sequence[Fact]) -> list[Fact]:
+    """Turning facts by their stamps; of one instant by the source's numbers or the more dangerous last; by a source's numbers where only they give a possible sequence."""
+    turns = sorted(facts, key=lambda f: (f.event.at, f.source, f.seq))
+    turns = [f for group in _instants(turns) for f in group]
+    if possible(turns):
+        return turns
+    one = {f.source for f in turns}
+    counted = sorted(turns, key=lambda f: f.seq)
+    return counted if len(one) == 1 and possible(counted) else turns
+
+
+def _instants(turns: list[Fact]) -> Iterable[list[Fact]]:
+    group: list[Fact] = []
+    for fact in turns:
+        if group and fact.event.at != group[0].event.at:
+            yield _decided(group)
+            group = []
+        group.append(fact)
+    if group:
+        yield _decided(group)
+
+
+def _decided(group: list[Fact]) -> list[Fact]:
+    if len({f.source for f in group}) == 1:
+        return sorted(group, key=lambda f: f.seq)
+    return sorted(group, key=lambda f: (DANGER.get(name_of(f), 0), f.source, f.seq))
+
+
+def possible(turns: Sequence[Fact]) -> bool:
+    """Can a life go so? What answers another step must not stand before the first of those, where there is one."""
+    names = [name_of(f) for f in turns]
+    for name, needed in AFTER.items():
+        if name in names and needed in names and names.index(needed) > names.index(name) and (name != "started"):
+            return False
+    return not any(a == b == "resumed" for a, b in pairwise(n for n in names if n in ("suspended", "resumed")))
+
+
+def lives_of(turns: Sequence[Fact]) -> list[int]:
+    """Which life each turning fact belongs to, in order."""
+    life, state, waiting, out = 1, "", 0, list[int]()
+    for fact in turns:
+        name = name_of(fact)
+        if name in BEGINS and state in OVER:
+            waiting = life if state == "finished" else 0
+            life, state = life + 1, name
+        elif name == "accepted" and waiting and state in BEGINS:
+            out.append(waiting)
+            waiting = 0
+            continue
+        else:
+            state = _next(state, name)
+        out.append(life)
+    return out
+
+
+def _next(state: str, name: str) -> str:
+    """Where a life stands after a step; what is over stays over, but for work that goes on after a finish."""
+    if state in ("rejected", "cancelled", "accepted"):
+        return name if name in ("cancelled", "accepted") and state != "accepted" else state
+    if state == "finished" and name not in ("started", "resumed", *OVER):
+        return state
+    return name
+
+
+def parted(facts: Sequence[Fact]) -> dict[int, list[Fact]]:
+    """Life → its own facts in order. What is no turn belongs to the life of its moment."""
+    turns = ordered([f for f in facts if name_of(f) in TURNING])
+    of = lives_of(turns)
+    begins = [(f.event.at, life) for i, (f, life) in enumerate(zip(turns, of, strict=True)) if life > max(of[:i], default=1)]
+    out: dict[int, list[Fact]] = {life: [] for life in range(1, max(of, default=1) + 1)}
+    for fact, life in zip(turns, of, strict=True):
+        out[life].append(fact)
+    for fact in facts:
+        if name_of(fact) not in TURNING:
+            out[max((life for at, life in begins if at <= fact.event.at), default=1)].append(fact)
+    return out
+
+
+def with_what_was_said(own: list[Fact], before: dict[str, list[Fact]]) -> tuple[dict[str, list[Fact]], set[str]]:
+    """(name → facts of a life with what it takes over from the one before, the references of what it took over)."""
+    mine: dict[str, list[Fact]] = {}
+    for fact in own:
+        mine.setdefault(name_of(fact), []).append(fact)
+    carried: set[str] = set()
+    for name in CARRIED:
+        if before.get(name) and (name in ("permit.gas_test", "guard") or name not in mine):
+            mine[name] = sorted([*before[name], *mine.get(name, ())], key=lambda f: f.order)
+            carried |= {f.ref for f in before[name]}
+    return mine, carried
+
+
+def begun(own: Sequence[Fact]) -> int:
+    """When a later life begins: its first request or approval."""
+    return min((f.event.at for f in own if isinstance(f.event, Requested) or name_of(f) == "issued"), default=0)

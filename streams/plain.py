@@ -1,0 +1,203 @@
+"""What older senders write, understood: spellings, units of time, percentages, days; what cannot be understood is unknown and named (DQ-WORD)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any, Final, TypeVar
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
+
+from streams import events as e
+from streams.events import Any_
+from streams.words import BEHAVIOUR, FIELDS, PAPER, STATUS, TRADE, TYPE, day_of, folded, gas_of, unit_of, word
+
+DAY: Final = 86_400_000
+YEARS: Final = 3653 * DAY
+"""A permit's instants lie within ten years of when it was asked for."""
+CLOSE: Final = 400 * DAY
+ON_LIVES: Final = frozenset({"permit.requested", "permit.gas_test", "permit.step", "scan", "tag", "guard", "isolation", "device"})
+"""Kinds on which lives hang: never refused for one odd field."""
+STAND_IN: Final[dict[str, dict[str, Any]]] = {"permit.requested": {"type": "", "point": "", "valid_from": 0, "valid_to": 0}, "permit.step": {"step": "unknown"}}
+"""What stands where a required field cannot be read."""
+LISTS: Final = frozenset({"workers", "guardians", "linked", "needs", "testers", "approvers", "isolators"})
+INSTANTS: Final = frozenset({"at", "valid_from", "valid_to", "planned_start", "until", "due"})
+E = TypeVar("E", bound=Struct)
+Odd = list[str]
+
+
+def in_reason(ms: int, at: int, within: int) -> int | None:
+    """An instant in ms, also where it was written in s, µs or ns; None where it is out of all reason beside `at`."""
+    for scale in (1, 1000, 1 / 1000, 1 / 1_000_000):
+        meant = int(ms * scale)
+        if abs(meant - at) <= within:
+            return meant
+    return None
+
+
+def plain(event: Any_) -> tuple[Any_, Odd]:
+    """An event in closed words, and the fields that were not (understood or unknown)."""
+    read = READERS.get(type(event))
+    if read is None:
+        return event, []
+    odd: Odd = []
+    return read(event, odd), odd
+
+
+def _set(event: E, odd: Odd, **fields: Any) -> E:
+    changed = {name: value for name, value in fields.items() if getattr(event, name) != value}
+    odd += changed
+    return replace(event, **changed) if changed else event
+
+
+def _requested(event: e.Requested, odd: Odd) -> e.Requested:
+    instants: dict[str, Any] = {}
+    for name in ("valid_from", "valid_to", "planned_start"):
+        if (value := getattr(event, name)) is not None:
+            instants[name] = in_reason(value, event.at, YEARS)
+    instants["valid_from"] = event.at if instants["valid_from"] is None else instants["valid_from"]
+    instants["valid_to"] = UNTOLD if instants["valid_to"] is None else instants["valid_to"]
+    kind = word(TYPE, event.type)
+    if kind is None and event.type:
+        odd.append("type")
+    return replace(_set(event, odd, **instants), type=kind or event.type)
+
+
+UNTOLD: Final = -1
+"""An end of validity that cannot be read: the longest of the permit's type."""
+
+
+def _result(result: e.GasResult, odd: Odd) -> e.GasResult:
+    gas = gas_of(result.gas) or result.gas
+    unit = unit_of(result.unit, gas) or result.unit
+    value = None if result.value is not None and abs(result.value) >= 1e9 else result.value
+    odd += [name for name, strange in (("unit", unit_of(result.unit, gas) is None), ("value", value != result.value)) if strange]
+    return replace(result, gas=gas, unit=unit, value=value)
+
+
+def _tested(event: e.GasTest, odd: Odd) -> e.GasTest:
+    return replace(event, results=[_result(r, odd) for r in event.results])
+
+
+def _detected(event: e.Detection, odd: Odd) -> e.Detection:
+    sure = event.confidence / 100 if 1 < event.confidence <= 100 else event.confidence
+    seen = word(BEHAVIOUR, event.behaviour)
+    if seen is None:
+        odd.append("behaviour")
+    return replace(_set(event, odd, confidence=sure if 0 <= sure <= 1 else 0.0), behaviour=seen or event.behaviour)
+
+
+def _day(text: str, odd: Odd, name: str, endless: bool) -> str:
+    """A day in ISO, or nothing where it is none."""
+    if not text:
+        return text
+    day = day_of(text)
+    said = "" if day is None or (day.year == 9999 and not endless) else str(day)
+    if said != text:
+        odd.append(name)
+    return said
+
+
+def _certified(event: e.Certificate, odd: Odd) -> e.Certificate:
+    day = _day(event.valid_to, odd, "valid_to", True)
+    return replace(event, trade=word(TRADE, event.trade) or event.trade, status=word(STATUS, event.status) or event.status, valid_to=day)
+
+
+def _papers(event: e.Contractor, odd: Odd) -> e.Contractor:
+    said = {name: word(PAPER, paper) or _day(paper, odd, f"papers.{name}", True) or "missing" for name, paper in event.papers.items()}
+    return replace(event, papers=said)
+
+
+def _device(event: e.DeviceSaid, odd: Odd) -> e.DeviceSaid:
+    return replace(event, calibrated_to=_day(event.calibrated_to, odd, "calibrated_to", True))
+
+
+BACK: Final = frozenset({"解除", "取消", "cancelled", "canceled", "withdrawn", "cancel", "lifted"})
+
+
+def _warned(event: e.OfficialWarning, odd: Odd) -> e.OfficialWarning:
+    """A cancellation written as a colour, or as an end that has passed, is one."""
+    if event.withdrawn:
+        return event
+    if folded(event.colour) in BACK:
+        return replace(event, withdrawn=True, colour="")
+    return replace(event, withdrawn=True) if event.until <= event.at else event
+
+
+READERS: Final[dict[type, Callable[[Any, Odd], Any]]] = {
+    e.Requested: _requested, e.GasTest: _tested, e.Detection: _detected, e.Certificate: _certified, e.Contractor: _papers, e.DeviceSaid: _device,
+    e.OfficialWarning: _warned,
+}  # fmt: skip
+
+
+# ---- what does not decode ------------------------------------------------------------------------------------------------
+
+
+def mend(raw: bytes) -> tuple[Any_, Odd] | None:
+    """An event of a kind on which lives hang, without the fields that cannot be read; None where it is of another kind, or what names it cannot be read."""
+    try:
+        tree = msgspec.json.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    if not isinstance(tree, dict) or tree.get("kind") not in ON_LIVES:
+        return None
+    return settled(str(tree["kind"]), tree)
+
+
+def settled(kind: str, tree: dict[str, Any]) -> tuple[Any_, Odd] | None:
+    """As `mend`, of a JSON object."""
+    odd: Odd = []
+    known = {name: _understood(kind, name, value, odd) for name, value in tree.items()} | {"kind": kind}
+    for _ in range(24):
+        try:
+            return msgspec.convert(known, Any_), sorted(set(odd))  # type: ignore[arg-type]
+        except (msgspec.ValidationError, RecursionError, OverflowError) as wrong:
+            field = field_of(str(wrong))
+            stand_in = STAND_IN.get(kind, {})
+            if field not in known and field not in stand_in:
+                return None
+            if field in stand_in and known.get(field) != stand_in[field]:
+                known[field] = stand_in[field]
+            elif field in ("at", "permit", "worker", "door", "device", "kind", "isolation", "state", "action", "what"):
+                return None
+            else:
+                known.pop(field, None)
+            odd.append(field)
+    return None
+
+
+def field_of(said: str) -> str:
+    """The field that a message of the schema is about."""
+    if m := re.search(r"field `(\w+)`", said):
+        return m[1]
+    return m[1] if (m := re.search(r"`\$\.(\w+)", said)) else ""
+
+
+def _understood(kind: str, name: str, value: Any, odd: Odd) -> Any:
+    """A value in our words where a spelling, an ISO time or a list in one string is written."""
+    meant = value
+    if isinstance(value, str):
+        words = FIELDS.get(kind, {}).get(name)
+        if words is not None:
+            meant = word(words, value) or value
+        elif name in LISTS:
+            meant = [w for w in re.split(r"[,,;;、\s]+", value) if w]
+        elif name in INSTANTS:
+            meant = _instant(value)
+    if meant != value:
+        odd.append(name)
+    return meant
+
+
+def _instant(text: str) -> Any:
+    """ISO 8601 with an offset, or digits, in ms; anything else as it is: without an offset it is no instant."""
+    if re.fullmatch(r"-?\d{1,18}", text):
+        return int(text)
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        return text
+    return int(at.timestamp() * 1000) if at.tzinfo is not None else text

@@ -1,0 +1,471 @@
+"""The gates: who may enter, and whether a permit may be asked for, issued, started, resumed or closed; from the same facts and functions as the rules."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+from msgspec.structs import replace
+
+from streams import events as e
+from streams.course import Course, Pause
+from streams.lives import number_of
+from streams.rules.access import LATELY, expired, in_time, inside_at
+from streams.rules.certificates import best, held, last_day, left_at
+from streams.rules.evidence import five_dimensions, three_and_one
+from streams.rules.gas import fresh, retested, slept, tested, tested_today
+from streams.rules.level import codes_at, computed_level
+from streams.rules.limits import BLINDING, CONFINED, HOT, SPECIAL, limit_of
+from streams.rules.people import colour
+from streams.rules.preparation import needed_devices
+from streams.rules.readings import gas_tags, testing, unseen
+from streams.rules.rule import Known
+from streams.rules.simops import conflicts, judge_duplicate
+from streams.rules.weather import stands, stops
+from streams.times import MINUTE, SECOND, Stamp, Truth, before, exactly
+from streams.words import FOREVER
+from streams.work import relied_on
+
+Gate = Literal["entry", "leave", "application", "issue", "start", "resume", "close"]
+GATES: Final[tuple[Gate, ...]] = ("entry", "leave", "application", "issue", "start", "resume", "close")
+Says = Literal["allow", "deny", "pending"]
+Reason = tuple[str, Truth]
+"""(code, FALSE: it forbids, UNKNOWN: it cannot be told)"""
+ORDER: Final = (
+    "X-LEAVER", "ACCOUNT-OFF", "DOOR-UNKNOWN", "WORKER-UNKNOWN", "CODE-RED", "X-CONTR", "CERT-EXP", "CERT-NONE", "CERT-MISM", "CERT-UNKNOWN", "X-CERT-SHORT",
+    "PERMIT-UNKNOWN", "X-BADGE-NOPERMIT", "NOT-APPROVED", "X-BADGE-BEFORE", "X-BADGE-AFTER", "CLOCK-UNSURE", "SUSPENDED", "LOCKED", "NOT-SUSPENDED", "GUARDIAN-INSIDE", "GUARD-NONE",
+    "X-FORBID", "X-LEVEL", "UPG-HOL", "UPG-REST", "UPG-NIGHT", "UPG-EVENT", "BLIND-ONE", "X-DUP", "JSA-NONE", "MEAS-NONE", "BRIEF-NONE", "LINK-MISS", "X-BIND",
+    "GAS-NONE", "GAS-STALE", "GAS-INTERRUPT", "GAS-DAILY", "X-DCS-OPEN", "EVACUATE", "X-GAS-LIM", "X-GAS-GAP", "X-WX", "X-SIMOPS-H",
+    "X-SIGNOUT", "X-WATCH", "X-EVID-3P1R", "X-EVID-5D", "EVID-MISSING", "SYS-LAG",
+)  # fmt: skip
+"""Reasons in order of cause."""
+CAUSED: Final = {"GAS-STALE": ("GAS-NONE",), "X-GAS-GAP": ("X-GAS-LIM",), "X-GAS-LIM": (), "CERT-MISM": ("CERT-NONE",), "X-CERT-SHORT": ("CERT-EXP",), "CODE-RED": ("X-LEAVER", "ACCOUNT-OFF", "CERT-EXP", "CERT-NONE"), "EVACUATE": ()}
+"""A code that another, listed one has caused is not listed again."""
+PREPARING: Final = ("guardians", "approvers", "testers", "isolators")
+HELPERS: Final = frozenset({"rescue", "fire"})
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is asked: which gate, of whom, at which door, for which permit, when."""
+
+    gate: Gate = "entry"
+    worker: str = ""
+    door: str = ""
+    permit: str = ""
+    at: Stamp = field(default_factory=lambda: exactly(0))
+    request: e.Requested | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """allow, deny or pending; the codes of the reasons in order of cause; `mode`: full, or what could not be looked at; who is meant, where names matter."""
+
+    answer: Says
+    reasons: tuple[str, ...] = ()
+    mode: str = "full"
+    names: tuple[str, ...] = ()
+
+
+def decide(known: Known, q: Question, sighted: bool = False) -> Answer:
+    """The answer at a gate. Leaving is always allowed; what is not known is pending, never allow. `sighted`: as if we had not been blind then."""
+    said = Answer("allow") if q.gate == "leave" else _entry(known, q) if q.gate == "entry" else _of_permit(known, q)
+    return said if sighted else _mode(known, q, said)
+
+
+def _of_permit(known: Known, q: Question) -> Answer:
+    if q.gate == "application":
+        return _answer(_application(known, q))
+    permit = known.site.latest(q.permit)
+    if permit not in known.site.works or known.course(permit).request is None:
+        return Answer("pending", ("PERMIT-UNKNOWN",))
+    asked: dict[str, Callable[[Known, Course, Stamp], Iterable[Reason]]] = {"issue": _issue, "start": _start, "resume": _resume, "close": _close}
+    course = known.course(permit)
+    said = _answer(asked[q.gate](known, course, q.at))
+    names = tuple(w for w, _, _ in inside_at(known, course, q.at.at)) if "X-SIGNOUT" in said.reasons else ()
+    return Answer(said.answer, said.reasons, said.mode, names)
+
+
+def _answer(found: Iterable[Reason]) -> Answer:
+    worst = list(found)
+    reasons = ordered(code for code, _ in worst)
+    if any(truth is Truth.FALSE for _, truth in worst):
+        return Answer("deny", reasons)
+    return Answer("pending" if worst else "allow", reasons)
+
+
+def ordered(codes: Iterable[str]) -> tuple[str, ...]:
+    """Each code once, by cause, without those that a listed one has caused."""
+    place = {code: i for i, code in enumerate(ORDER)}
+    there = sorted(set(codes), key=lambda c: (place.get(c, len(ORDER)), c))
+    return tuple(c for c in there if not any(cause in there for cause in CAUSED.get(c, ())))
+
+
+def _mode(known: Known, q: Question, said: Answer) -> Answer:
+    """In which mode it was answered: where we ourselves were blind at that moment, no *allow* is given on what we could not see."""
+    site = known.site
+    if site.blind.hi and site.blind.hi[-1] >= max(site.now, q.at.at) - 10 * SECOND:
+        answer: Says = "pending" if said.answer == "allow" and q.gate not in ("leave",) else said.answer
+        return Answer(answer, ordered((*said.reasons, *(("SYS-LAG",) if answer != said.answer else ()))), "blind", said.names)
+    return said
+
+
+# ---- persons -------------------------------------------------------------------------------------------------------------
+
+
+def account(known: Known, worker: str, at: int) -> Iterator[Reason]:
+    """Left, or the account switched off."""
+    if (left := left_at(known, worker)) and left[0] <= at:
+        yield "X-LEAVER", Truth.FALSE
+    person = known.site.people.get(worker)
+    said = [f.event for f in person.authorisations if isinstance(f.event, e.Authorisation) and f.event.at <= at] if person else []
+    if said and not said[-1].active:
+        yield "ACCOUNT-OFF", Truth.FALSE
+
+
+def person_code(known: Known, worker: str, at: int) -> tuple[str, list[str]]:
+    """(green, yellow, red or grey; what is wrong) for a person (000-27): only papers that a source has ever listed count; in the trades that are his or that a permit asks of him."""
+    person = known.site.people.get(worker)
+    papers = [f.event for f in person.certificates if isinstance(f.event, e.Certificate)] if person else []
+    if not papers or person is None:
+        return "grey", ["unknown"]
+    wrong, mend, mine = [], [], set(person.trades) or {c.trade for c in papers}
+    for trade in sorted({c.trade for c in papers} & mine):
+        if expired(known, worker, trade, at) is None:
+            mend += [trade] if all(last_day(c) is None for c in papers if c.trade == trade) else []
+        elif (last := best(known, worker, trade)) and last[1].status in ("re-examination", "review overdue"):
+            mend.append(trade)
+        else:
+            wrong.append(trade)
+    return ("red", wrong + mend) if wrong or len(mend) > 1 else (("yellow", mend) if mend else ("green", []))
+
+
+def _person(known: Known, worker: str, at: int, trades: Iterable[str] = ()) -> Iterator[Reason]:
+    """Account, code, and the certificates of the trades that are asked."""
+    yield from account(known, worker, at)
+    yield from (("CERT-EXP", Truth.FALSE) for trade in {*trades, *_own(known, worker)} if expired(known, worker, trade, at))
+    if person_code(known, worker, at)[0] == "red":
+        yield "CODE-RED" if not any(expired(known, worker, t, at) for t in _own(known, worker)) else "CERT-EXP", Truth.FALSE
+    person = known.site.people.get(worker)
+    if person and person.employer and colour(known, person.employer, at)[0] == "red":
+        yield "X-CONTR", Truth.FALSE
+    for trade in trades:
+        if expired(known, worker, trade, at) is None and best(known, worker, trade) is None:
+            yield _uncertified(known, worker)
+
+
+def _own(known: Known, worker: str) -> list[str]:
+    person = known.site.people.get(worker)
+    return person.trades if person else []
+
+
+def _uncertified(known: Known, worker: str) -> Reason:
+    """No certificate of the trade: none at all, only others, or nothing that was ever told."""
+    person = known.site.people.get(worker)
+    if held(known, worker):
+        return "CERT-MISM", Truth.FALSE
+    if person and person.listed and not person.certificates:
+        return "CERT-NONE", Truth.FALSE
+    return "CERT-UNKNOWN", Truth.UNKNOWN
+
+
+def _trades(known: Known, type: str) -> list[str]:
+    return known.terms().pack.trades.get(type, [])
+
+
+def _everybody(known: Known, course: Course, at: int) -> Iterator[Reason]:
+    """Everyone on the permit: its workers with the trades of its type, its guardians, its contractor."""
+    request = course.request
+    if request is None:
+        return
+    for worker in dict.fromkeys((*request.workers, *request.guardians)):
+        yield from _person(known, worker, at, _trades(known, course.type) if worker in request.workers else ())
+    if request.contractor and colour(known, request.contractor, at)[0] == "red":
+        yield "X-CONTR", Truth.FALSE
+
+
+# ---- entry ---------------------------------------------------------------------------------------------------------------
+
+
+def helper(known: Known, worker: str) -> bool:
+    """Has a roster source given the person the role of rescue or fire?"""
+    person, plant = known.site.people.get(worker), known.site.plant
+    roster = set(plant.roster) if plant else set()
+    return any(f.source in roster and isinstance(f.event, e.Worker) and HELPERS & set(f.event.roles) for f in (person.listed[-1:] if person else ()))
+
+
+def alarmed(known: Known, points: Iterable[str]) -> bool:
+    """Does a P1 that asked for a siren or an evacuation stand at one of these points, or in its area?"""
+    mine = set(points)
+    areas = {known.atlas.place(p)[0] for p in mine} - {""}
+    return any(alert.point in mine or (not alert.point and alert.area in areas) for alert in known.alarms.values())
+
+
+def _entry(known: Known, q: Question) -> Answer:
+    door, at = known.atlas.doors.get(q.door), q.at
+    if helper(known, q.worker):
+        return Answer("allow", () if alarmed(known, known.atlas.behind(q.door)) else ("X-RESCUE",))
+    if door is None:
+        return _answer([*account(known, q.worker, at.at), ("DOOR-UNKNOWN", Truth.UNKNOWN)])
+    if not door.points:
+        unknown: list[Reason] = [] if q.worker in known.site.people else [("WORKER-UNKNOWN", Truth.UNKNOWN)]
+        gone = [("CERT-EXP", Truth.FALSE) for trade in _own(known, q.worker) if expired(known, q.worker, trade, at.at)]
+        return _answer([*account(known, q.worker, at.at), *gone, *unknown])
+    courses = [c for c in _naming(known, q.worker, known.atlas.behind(q.door)) if max(c.valid_to or 0, c.over_at or 0) >= at.at - LATELY]
+    if q.permit:
+        courses = [c for c in courses if number_of(c.permit) == number_of(q.permit)]
+    open_ = [c for c in courses if not c.ended and c.accepted is None]
+    if not open_:
+        return _answer([*account(known, q.worker, at.at), *(("CERT-EXP", Truth.FALSE) for t in _own(known, q.worker) if expired(known, q.worker, t, at.at)), ("X-BADGE-NOPERMIT", Truth.FALSE)])
+    said = [_answer(_in_by(known, c, q.worker, at)) for c in open_]
+    return min(said, key=lambda a: (("allow", "pending", "deny").index(a.answer), len(a.reasons), a.reasons))
+
+
+def _naming(known: Known, worker: str, points: Iterable[str]) -> list[Course]:
+    """The courses at these points that name a person, in whatever part."""
+    here = set(points)
+    return [c for p in known.site.named.get(worker, ()) if (c := known.course(p)).request and c.point_id in here]
+
+
+def _in_by(known: Known, course: Course, worker: str, at: Stamp) -> Iterator[Reason]:
+    """Every condition of one permit for one person at its door."""
+    request = course.request
+    assert request is not None
+    works = worker in request.workers
+    yield from _person(known, worker, at.at, _trades(known, course.type) if works else ())
+    if request.contractor and colour(known, request.contractor, at.at)[0] == "red":
+        yield "X-CONTR", Truth.FALSE
+    if alarmed(known, [course.point_id]):
+        yield "EVACUATE", Truth.FALSE
+    if course.issued is None:
+        preparing = worker == request.responsible or any(worker in getattr(request, part) for part in PREPARING)
+        if not preparing or course.type == CONFINED:
+            yield "NOT-APPROVED", Truth.FALSE
+        return
+    yield from _in_force(known, course, at)
+    if course.type == CONFINED and worker in _guards(known, course, at.at):
+        yield "GUARDIAN-INSIDE", Truth.FALSE
+    elif course.type == CONFINED and course.started is None:
+        yield from _ready(known, course, at)
+        yield from _everybody(known, course, at.at)
+
+
+def _guards(known: Known, course: Course, at: int) -> set[str]:
+    return {p.worker for p in course.posts if p.since <= at and (p.until is None or at < p.until)}
+
+
+def _in_force(known: Known, course: Course, at: Stamp) -> Iterator[Reason]:
+    """Approved, and in force now, both ends; not suspended or locked by the permit system."""
+    request = course.request
+    assert request is not None
+    if course.issued is not None and before(course.issued, at) is Truth.FALSE:
+        yield "NOT-APPROVED", Truth.FALSE
+    begun = before(exactly(request.valid_from), at)
+    if begun is not Truth.TRUE:
+        yield ("X-BADGE-BEFORE" if begun is Truth.FALSE else "CLOCK-UNSURE"), begun
+    timely = in_time(course, at)
+    if timely is not Truth.TRUE:
+        yield ("X-BADGE-AFTER" if timely is Truth.FALSE else "CLOCK-UNSURE"), timely
+    if course.status == "suspended":
+        yield "SUSPENDED", Truth.FALSE
+    if locked(known, course):
+        yield "LOCKED", Truth.FALSE
+
+
+def locked(known: Known, course: Course) -> bool:
+    """Did the permit system say that it locked this permit?"""
+    mine = (f":permit.lock:{number_of(course.permit)}", f":permit.freeze:{number_of(course.permit)}")
+    asked = course.request.at if course.request else 0
+    return any(command.endswith(mine) and any(isinstance(f.event, e.Done) and f.event.outcome == "done" and f.event.at >= asked for f in facts) for command, facts in known.site.done.items())
+
+
+# ---- work ----------------------------------------------------------------------------------------------------------------
+
+
+def _start(known: Known, course: Course, at: Stamp) -> Iterator[Reason]:
+    if course.issued is None:
+        yield "NOT-APPROVED", Truth.FALSE
+    else:
+        yield from _in_force(known, course, at)
+    yield from _ready(known, course, at)
+    yield from _everybody(known, course, at.at)
+
+
+def _ready(known: Known, course: Course, at: Stamp) -> Iterator[Reason]:
+    """Before work begins: gas analysed in time, and all that holds whenever it goes on."""
+    if course.needs_gas:
+        told = tested(course, at)
+        young = fresh(course, at, known.terms(at.at))
+        if young is not Truth.TRUE:
+            yield ("GAS-NONE" if told is Truth.FALSE else "GAS-STALE"), young
+    yield from _going_on(known, course, at)
+
+
+def _going_on(known: Known, course: Course, at: Stamp) -> Iterator[Reason]:
+    """Isolations, bindings, warnings, gas now, hard conflicts, a guardian, no evacuation."""
+    if course.ended or course.accepted:
+        yield "X-BADGE-NOPERMIT", Truth.FALSE
+    request = course.request
+    assert request is not None
+    if not (request.guardians or any(p.until is None for p in course.posts)):
+        yield "GUARD-NONE", Truth.FALSE
+    if _open_isolations(known, course, at.at):
+        yield "X-DCS-OPEN", Truth.FALSE
+    if course.point is not None and any(not getattr(course.point, kind) for kind in needed_devices(course.type)):
+        yield "X-BIND", Truth.FALSE
+    if alarmed(known, [course.point_id]):
+        yield "EVACUATE", Truth.FALSE
+    yield from gas_now(known, course)
+    if any(stops(known, course, said) for said in stands(known, at.at)):
+        yield "X-WX", Truth.FALSE
+    if any(c.hard and (c.end is None or c.end > at.at) for c in conflicts(known, course.permit)):
+        yield "X-SIMOPS-H", Truth.FALSE
+
+
+def _open_isolations(known: Known, course: Course, at: int) -> list[str]:
+    """Isolations on which the permit rests and that are removed or opened now; those that nobody has applied count as open."""
+    out = []
+    for name in sorted(relied_on(known.site, course.permit)):
+        said = [f.event for f in known.site.isolations.get(name, ()) if isinstance(f.event, e.Isolation) and f.event.at <= at]
+        series = [s for tag in known.atlas.isolations.get(name, ()) if (s := known.site.series.get(tag))]
+        moved = any(end is None for s in series for _, end, *_ in s.held.intervals(known.now))
+        own = course.type == BLINDING and said and number_of(said[-1].permit) == number_of(course.permit)
+        if moved or (not own and (not said or said[-1].state in ("removed", "opened"))):
+            out.append(name)
+    return out
+
+
+def gas_now(known: Known, course: Course) -> Iterator[Reason]:
+    """Is the gas at the work point beyond its limit now, or not seen where it must be?"""
+    if not course.needs_gas:
+        return
+    now = known.now
+    for tag in gas_tags(known, course):
+        series, limit = known.site.series.get(tag), limit_of(known.atlas.channels[tag], known.terms())
+        if series and series.band and series.over and series.band.last[-1] >= now - 30 * SECOND and series.over.last[-1] >= series.band.first[-1] and not testing(known, tag, now, now):
+            yield "X-GAS-LIM", Truth.FALSE
+        elif limit is None or any(b >= now and b - a >= MINUTE for a, b in unseen(known.site, tag, max(0, now - MINUTE), now)):
+            yield "X-GAS-GAP", Truth.FALSE if course.special else Truth.UNKNOWN
+
+
+def _resume(known: Known, course: Course, at: Stamp) -> Iterator[Reason]:
+    if course.issued is None:
+        yield "NOT-APPROVED", Truth.FALSE
+    yield from ((code, truth) for code, truth in _in_force(known, course, at) if code != "SUSPENDED")
+    open_ = course.pauses[-1] if course.pauses and course.pauses[-1].until is None else None
+    since = open_.since if open_ else course.finished
+    if since is None:
+        yield "NOT-SUSPENDED", Truth.UNKNOWN
+    elif course.needs_gas:
+        pause = Pause(since, at, "")
+        today = tested_today(known, course, at) if slept(known, pause) else Truth.TRUE
+        again = retested(course, pause, known.terms(at.at))
+        if today is not Truth.TRUE:
+            yield "GAS-DAILY", today
+        elif again is not Truth.TRUE:
+            yield "GAS-INTERRUPT", again
+    yield from _going_on(known, course, at)
+    yield from _everybody(known, course, at.at)
+
+
+# ---- paper ---------------------------------------------------------------------------------------------------------------
+
+
+def _issue(known: Known, course: Course, at: Stamp) -> Iterator[Reason]:
+    request = course.request
+    assert request is not None
+    planned = exactly(max(request.valid_from, request.planned_start or 0, at.at))
+    if course.needs_gas:
+        told, young = tested(course, at), fresh(course, planned, known.terms(at.at))
+        if told is not Truth.TRUE:
+            yield "GAS-NONE", told
+        elif young is not Truth.TRUE:
+            yield "GAS-STALE", young
+    for step, code in (("jsa", "JSA-NONE"), ("measures", "MEAS-NONE"), ("briefed", "BRIEF-NONE")):
+        if known.step(course.permit, step) is None:
+            yield code, Truth.FALSE
+    if not request.guardians and not course.posts:
+        yield "GUARD-NONE", Truth.UNKNOWN
+    yield from _fit(known, course, planned.at)
+    yield from _everybody(known, course, at.at)
+    if judge_duplicate(known, course.permit).findings:
+        yield "X-DUP", Truth.UNKNOWN
+    yield from _warned(known, course, at.at, planned.at)
+    kinds = {c.event.stage or c.event.medium for c in known.work(course.permit).clips if isinstance(c.event, e.Clip)}
+    if set(known.terms().pack.evidence.get(course.type, ())) - kinds:
+        yield "EVID-MISSING", Truth.FALSE
+
+
+def _fit(known: Known, course: Course, planned: int) -> Iterator[Reason]:
+    """Is the place fit for the work, and the level right for place and time?"""
+    request, point = course.request, course.point
+    assert request is not None
+    if point is not None and {course.type, course.family} & set(point.forbidden):
+        yield "X-FORBID", Truth.FALSE
+    needed = computed_level(known, course) if course.type in HOT else None
+    if needed is not None and course.type > needed:
+        yield "X-LEVEL", Truth.FALSE
+    if course.type in HOT and course.type != SPECIAL and not request.upgraded:
+        yield from ((code, Truth.FALSE) for code in codes_at(known, planned)[:1])
+    if course.type == BLINDING and request.blind == "both":
+        yield "BLIND-ONE", Truth.FALSE
+    if point is not None and any(not getattr(point, kind) for kind in needed_devices(course.type)):
+        yield "X-BIND", Truth.FALSE
+
+
+def _warned(known: Known, course: Course, at: int, planned: int) -> Iterator[Reason]:
+    """Does an official warning stand now, or still at the planned start?"""
+    if any(stops(known, course, said) and said.until >= min(at, planned) for said in stands(known, at)):
+        yield "X-WX", Truth.FALSE
+
+
+def _application(known: Known, q: Question) -> Iterator[Reason]:
+    """A request as it would be sent."""
+    if q.request is None:
+        yield "PERMIT-UNKNOWN", Truth.UNKNOWN
+        return
+    course = as_asked(known, q.request)
+    yield from _everybody(known, course, q.at.at)
+    least = known.terms().limits["cert_short"] / 86_400_000
+    today = known.day(q.at.at)
+    for worker in q.request.workers:
+        for trade in _trades(known, q.request.type):
+            mine = best(known, worker, trade)
+            last = last_day(mine[1]) if mine else None
+            if last is not None and last != FOREVER and 0 <= (last - today).days <= least:
+                yield "X-CERT-SHORT", Truth.FALSE
+    if course.point is not None and {course.type, course.family} & set(course.point.forbidden):
+        yield "X-FORBID", Truth.FALSE
+    yield from _warned(known, course, q.at.at, max(q.request.valid_from, q.request.planned_start or 0))
+
+
+def as_asked(known: Known, request: e.Requested) -> Course:
+    """A request that is not in the log, read as a course."""
+    from streams.course import read_course
+    from streams.work import Fact, Work
+
+    fact = Fact("asked", "asked", 0, request.at, replace(request, u=0))
+    return read_course(known.site, Work(request.permit or "asked", {"permit.requested": [fact]}))
+
+
+def _close(known: Known, course: Course, at: Stamp) -> Iterator[Reason]:
+    """Nobody inside (a signed roll call answers it), evidence there, watched for as long as the pack asks."""
+    called = any(isinstance(f.event, e.Done) and ":roll_call:" in command and f.event.outcome == "done" and f.event.by for command, facts in known.site.done.items() for f in facts
+                 if command.endswith(f":{course.point_id}") and course.started is not None and f.event.at >= course.started.at)  # fmt: skip
+    if not called and any(True for _ in inside_at(known, course, at.at)):
+        yield "X-SIGNOUT", Truth.UNKNOWN
+    if course.type in HOT and course.finished is not None and at.at < course.finished.at + known.terms().ms["post_watch"]:
+        yield "X-WATCH", Truth.UNKNOWN
+    closed = _as_closed(course, at)
+    off = known.terms().off
+    if "X-EVID-3P1R" not in off and three_and_one(known, closed):
+        yield "X-EVID-3P1R", Truth.FALSE
+    if "X-EVID-5D" not in off and any(since is None for since in five_dimensions(known, closed).values()):
+        yield "X-EVID-5D", Truth.FALSE
+
+
+def _as_closed(course: Course, at: Stamp) -> Course:
+    from dataclasses import replace as with_
+
+    return with_(course, accepted=at)

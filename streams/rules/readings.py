@@ -1,0 +1,359 @@
+"""Gas as instruments read it: seen all the time, below its limit, not on its way there; and what a person wrote down of it while work went on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+from streams.course import Course
+from streams.events import DeviceSaid
+from streams.rules.access import inside_at
+from streams.rules.gas import GB, PERMIT, SUSPEND, passed
+from streams.rules.limits import CONFINED, Limit, limit_of
+from streams.rules.rule import NOTHING, Cause, Finding, Judged, Known, Rule, both_of, merge, minutes, wake_at
+from streams.times import MINUTE, SECOND
+from streams.trend import HALF, reaches
+from streams.work import JOIN_FRAME, JOIN_OVER, Series, Site
+
+GASES = frozenset({"combustible", "oxygen", "toxic"})
+STORM = 10 * SECOND
+"""An incident that grows is told anew at most so often."""
+OFF_DUTY = frozenset({"bump", "service", "calibration"})
+
+
+def modes(site: Site, tag: str, now: int) -> list[tuple[int, int, str]]:
+    """(from, to or now, mode) of each time that a device said it was being tested, calibrated or out of service."""
+    out: list[tuple[int, int, str]] = []
+    for fact in site.devices.get(tag, ()):
+        said = fact.event
+        if not isinstance(said, DeviceSaid) or not said.mode:
+            continue
+        if out and out[-1][1] == now:
+            out[-1] = (out[-1][0], min(now, said.at), out[-1][2])
+        if said.mode in OFF_DUTY:
+            out.append((said.at, now, said.mode))
+    return [(a, b, mode) for a, b, mode in out if b > a]
+
+
+def unseen(site: Site, tag: str, start: int, end: int, live: bool = False, duty: bool = True) -> list[tuple[int, int]]:
+    """When a channel gave no good reading within [start, end]: silence of its frames, readings that were BAD, a device off duty (unless `duty` is not asked). `live`: what a gateway kept does not count."""
+    series = site.series.get(tag)
+    if series is None or not series.groups:
+        return [(start, end)] if end > start else []
+    silent = [list((site.live if live else site.frames)[g].gaps(start, end)) for g in series.groups]
+    common = silent[0]
+    for other in silent[1:]:
+        common = both_of(common, other)
+    off = [(a, b) for a, b, _ in modes(site, tag, site.now)] if duty and tag in site.devices else []
+    if not series.bad.over and not off:
+        return common
+    told = [*off, *((a, b if b is not None else site.now) for a, b, *_ in series.bad.intervals(site.now))]
+    bad = [(max(a, start), min(b, end)) for a, b in told if b > start and a < end]
+    return _beside(common, bad) if bad else common
+
+
+def _beside(silent: list[tuple[int, int]], bad: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Silences and BAD readings as spans without a good one; two silences that meet have a reading between them, and stay two."""
+    out: list[tuple[int, int, bool]] = []
+    for a, b, is_bad in sorted([(a, b, False) for a, b in silent] + [(a, b, True) for a, b in bad]):
+        if out and (a < out[-1][1] or (a <= out[-1][1] + 1_500 and (is_bad or out[-1][2]))):
+            out[-1] = (out[-1][0], max(out[-1][1], b), is_bad or out[-1][2])
+        else:
+            out.append((a, b, is_bad))
+    return [(a, b) for a, b, _ in out if b > a]
+
+
+def gas_tags(known: Known, course: Course) -> list[str]:
+    """The gas channels bound to a permit's work point."""
+    channels = known.atlas.channels
+    return [tag for tag in course.point.detectors if tag in channels and channels[tag].kind in GASES] if course.point else []
+
+
+def stream_gaps(known: Known, course: Course) -> list[tuple[int, int, str]]:
+    """(from, to, tag) of every hole in the stream of a special or confined job that lasted longer than the pack allows, in our own sight."""
+    limit = known.terms().ms["stream_gap"]
+    return [
+        (a, b, tag)
+        for tag in gas_tags(known, course)
+        for start, end in course.working(known.now)
+        for a, b in unseen(known.site, tag, start, end)
+        if b - a - known.site.dark(a, b) > limit
+    ]
+
+
+def judge_gap(known: Known, permit: str) -> Judged:
+    """X-GAS-GAP: a special hot work or a confined space was without a reading for too long."""
+    course = known.course(permit)
+    if not course.special or course.started is None:
+        return NOTHING
+    gaps = stream_gaps(known, course)
+    evidence = tuple(r for r in (course.started_ref, course.request_ref) if r)
+    found = []
+    for a, b in merge([(a, b) for a, b, _ in gaps]):
+        tags = sorted({tag for c, d, tag in gaps if c < b and d > a})
+        open_ = b >= known.now and course.at_work(known.now)
+        numbers = {"permit": permit, "tags": ", ".join(tags), "since": known.clock(a), "limit": minutes(known.terms().ms["stream_gap"])} | ({} if open_ else {"length": minutes(b - a)})
+        found.append(Finding(a, evidence, None if open_ else b, numbers=numbers, permit=permit, point=course.point_id))
+    return Judged(tuple(found), _next_gap(known, course) if course.at_work(known.now) else None)
+
+
+def _next_gap(known: Known, course: Course) -> int | None:
+    """When a channel could have been silent for too long; a frame after a silence asks by itself."""
+    limit, now = known.terms().ms["stream_gap"], known.now
+    start = max((lo for lo, _ in course.working(now)), default=now)
+    dues: list[int | None] = []
+    for tag in gas_tags(known, course):
+        quiet = [now - (b - a - known.site.dark(a, b)) + limit + 1 for a, b in unseen(known.site, tag, start, now) if b >= now]
+        dues.append(next((due if due > now else None for due in quiet), now + limit))
+    return wake_at(*dues)
+
+
+# ---- beyond a limit ------------------------------------------------------------------------------------------------------
+
+
+Beyond = tuple[int, int, str, float, float, str, int]
+"""(from, last reading beyond, tag, first value, extreme, evidence, last reading that is not clear of the limit)"""
+
+
+def _cleared(known: Known, tags: Iterable[str], last: int) -> int | None:
+    """When what was not clear of its limit until `last` was: good readings have lasted since, at once or after a silence; None as long as that is not known."""
+    if last + JOIN_OVER >= known.now:
+        return None
+    silences = [next((b for a, b in unseen(known.site, tag, last, known.now) if a <= last + JOIN_OVER and (b < known.now or b - a > JOIN_FRAME)), last) for tag in tags]
+    seen = max(silences, default=last)
+    return seen if seen == last or seen + JOIN_OVER < known.now else None
+
+
+def _beyond(known: Known, tag: str, start: int, until: int, over: bool) -> Iterator[Beyond]:
+    series: Series | None = known.site.series.get(tag)
+    spans = series and (series.over if over else series.near)
+    if not series or not spans:
+        return
+    for a, b, head, top, ref in zip(spans.first, spans.last, spans.head, spans.top, spans.ref, strict=True):
+        if b >= start and a < until:
+            band = next((d for c, d in series.band if c <= b <= d), b) if over else b
+            yield max(a, start), b, tag, head, top, ref, max(b, band)
+
+
+def _exceeded(known: Known, course: Course, start: int, until: int, over: bool) -> tuple[list[Finding], int | None]:
+    """Spans of the bound channels beyond their limits (or half of them) within a time; and when to look again."""
+    spans = [s for tag in gas_tags(known, course) for s in _beyond(known, tag, start, until, over)]
+    found, wakes = [], []
+    for a, b in merge([(s[0], s[6]) for s in spans], JOIN_OVER):
+        mine = [s for s in spans if a <= s[0] <= b]
+        first, last = min(mine, key=lambda s: (s[0], s[2])), max(s[1] for s in mine)
+        cleared = _cleared(known, [s[2] for s in mine if s[6] == b], b)
+        if cleared is None:
+            wakes.append(max(b + JOIN_OVER, known.now) + SECOND)
+        end = last if cleared == b or (cleared is None and course.finished) else cleared
+        found.append(_limit_finding(known, course, first, a, end, over, spans))
+    return found, wake_at(*wakes) if not course.finished else None
+
+
+def _limit_finding(known: Known, course: Course, first: Beyond, a: int, end: int | None, over: bool, spans: list[Beyond]) -> Finding:
+    tag, value = first[2], first[3]
+    limit = limit_of(known.atlas.channels[tag], known.terms(a))
+    assert limit is not None
+    numbers = {"permit": course.permit, "tag": tag, "gas": limit.gas, "value": f"{value:g}", "limit": f"{_held(limit, value, over):.3g}", "unit": limit.unit, "clause": limit.clause}
+    if end is not None:
+        numbers["top"] = f"{max(s[4] for s in spans if s[0] <= end and s[1] >= a):g}"
+    requests = (("siren.on", course.point_id), (SUSPEND, course.permit)) if over else ()
+    last = max(s[1] for s in spans if s[2] == tag)
+    return Finding(a, (first[5],), end, numbers=numbers, permit=course.permit, point=course.point_id, requests=requests, hold=testing(known, tag, a, last))
+
+
+def _held(limit: Limit, value: float, over: bool) -> float:
+    held = limit.high if over and (limit.low is None or value >= (limit.high or 0)) else (limit.low if over else limit.warn)
+    return held if held is not None else 0.0
+
+
+def testing(known: Known, tag: str, start: int, last: int) -> str:
+    """`bump`, `calibration` or `service` while a device is being tested or is out of service and says so: what it reads then is no gas."""
+    mode = ""
+    for fact in known.site.devices.get(tag, ()):
+        said = fact.event
+        if isinstance(said, DeviceSaid) and said.mode and said.at <= start:
+            mode = said.mode
+        elif isinstance(said, DeviceSaid) and said.mode == "normal" and said.at + JOIN_OVER < last:
+            return ""
+    return mode if mode in OFF_DUTY else ""
+
+
+def judge_limit(known: Known, permit: str) -> Judged:
+    """X-GAS-LIM: a reading, or what somebody wrote down, beyond the limit of its gas: before the start (do not start), while work goes on, with people inside."""
+    course = known.course(permit)
+    if course.request is None:
+        return NOTHING
+    waiting, wake = _before_start(known, course)
+    during: list[Finding] = []
+    if course.started is not None and (course.issued is not None or course.declared_start is not None):
+        during, look = _exceeded(known, course, course.started.at, course.over_by(1 << 62), over=True)
+        wake = wake_at(wake, look)
+    return Judged(tuple(_joined([*waiting, *during, *_written(known, course)])), wake)
+
+
+def _joined(found: list[Finding]) -> list[Finding]:
+    """Overlapping findings as one: what is told of a permit's gas is one alert at a time."""
+    out: list[Finding] = []
+    for f in sorted(found, key=lambda f: (f.start, f.variant)):
+        last = out[-1] if out else None
+        if last is None or (last.end is not None and last.end < f.start) or bool(last.hold) != bool(f.hold):
+            out.append(f)
+            continue
+        end = None if last.end is None or f.end is None else max(last.end, f.end)
+        worst = min(last.priority or 1, f.priority or 1)
+        out[-1] = replace(last, end=end, priority=worst, evidence=tuple(sorted({*last.evidence, *f.evidence})), requests=last.requests if len(last.requests) >= len(f.requests) else f.requests,
+                          variant=last.variant if last.variant == f.variant or worst != 1 else ("" if last.variant == "before" else last.variant))  # fmt: skip
+    return out
+
+
+def _before_start(known: Known, course: Course) -> tuple[list[Finding], int | None]:
+    """From the approval to the start: do not start, from the first reading beyond the limit until an analysis passes, the end of the life, or a finish; at the start it is as if at work."""
+    if course.issued is None or (course.started is not None and course.started.at <= course.issued.at):
+        return [], None
+    until = course.started.at if course.started else min(m for m in (course.over_at, 1 << 62) if m is not None)
+    readings, _ = _exceeded(known, course, course.issued.at, until, over=True)
+    out: list[Finding] = []
+    for f in readings:
+        if f.hold:
+            out.append(f)
+            continue
+        if out and not out[-1].hold and (out[-1].end is None or out[-1].end >= f.start):
+            continue
+        ends = [a.done.at for a in passed(course) if a.done.at > f.start] + [m for m in (course.over_at, course.finished.at if course.finished else None) if m is not None]
+        end = min(ends, default=None)
+        begun = course.started is not None and (end is None or end > course.started.at)
+        requests = f.requests if begun else (("permit.block", course.permit),)
+        out.append(replace(f, end=end, priority=1 if begun else 2, variant="" if begun else "before", requests=requests))
+    return out, None
+
+
+def _written(known: Known, course: Course) -> list[Finding]:
+    """What was written down beyond its limit while work went on or people were inside: until an analysis passes, or the end."""
+    if course.started is None:
+        return []
+    over = min((m for m in (course.finished.at if course.finished else None, course.over_at) if m is not None), default=None)
+    last = max((r.at.at for r in course.tests), default=known.now)
+    working = list(course.working(max(known.now, last)))
+    out: list[Finding] = []
+    for record in course.tests:
+        at = record.at.at
+        if record.over is None or not record.calibrated or record.ref in known.work(course.permit).carried:
+            continue
+        inside = course.type == CONFINED and any(True for _ in inside_at(known, course, at))
+        if not (inside or any(a <= at <= b for a, b in working)) or (out and (out[-1].end is None or out[-1].end > at)):
+            continue
+        end = min([a.done.at for a in passed(course) if a.done.at > at] + ([over] if over is not None else []), default=None)
+        r = record.over
+        numbers = {"permit": course.permit, "tag": record.event.device or record.event.analyst or "—", "gas": r.gas, "value": f"{r.value:g}" if r.value is not None else "—", "unit": r.unit, "at": known.clock(at)}
+        out.append(Finding(at, (record.ref,), end, 1, numbers, course.permit, course.point_id, "record", requests=(("siren.on", course.point_id), (SUSPEND, course.permit))))
+    return out
+
+
+# ---- on its way ----------------------------------------------------------------------------------------------------------
+
+
+def judge_rise(known: Known, permit: str) -> Judged:
+    """X-GAS-RISE: a reading at half of the limit or more; oxygen that has been low, or higher than air, for a while."""
+    course = known.course(permit)
+    if course.started is None or (course.issued is None and course.declared_start is None):
+        return NOTHING
+    found, wake = _exceeded(known, course, course.started.at, course.over_by(1 << 62), over=False)
+    oxygen = [f for tag in gas_tags(known, course) if known.atlas.channels[tag].kind == "oxygen" for f in _oxygen(known, course, tag)]
+    wakes = [known.now + 10 * SECOND] if any(f.end is None for f in oxygen) else []
+    return Judged(tuple(sorted([*found, *oxygen], key=lambda f: f.start)), wake_at(wake, *wakes, *_dwells(known, course)))
+
+
+def _dwells(known: Known, course: Course) -> Iterator[int]:
+    """When oxygen that is low or high now will have been so for long enough."""
+    terms = known.terms()
+    for tag in gas_tags(known, course):
+        series = known.site.series.get(tag)
+        for held, dwell in ((series.poor, terms.ms["oxygen_poor_dwell"]), (series.rich, terms.ms["oxygen_rich_dwell"])) if series else ():
+            yield from (due for a, b, *_ in held.intervals(known.now) if b is None and (due := a + dwell) > known.now)
+
+
+def _oxygen(known: Known, course: Course, tag: str) -> list[Finding]:
+    """P2 below 20.0 for ten seconds, P3 above 21.0 (and above what it usually reads) for a minute; in the pack's figures."""
+    series, terms, out = known.site.series.get(tag), known.terms(), list[Finding]()
+    if series is None or course.started is None:
+        return out
+    until = course.over_by(1 << 62)
+    for held, dwell, limit, priority, variant in (
+        (series.poor, terms.ms["oxygen_poor_dwell"], terms["oxygen_poor"], 2, "poor"), (series.rich, terms.ms["oxygen_rich_dwell"], terms["oxygen_rich"], 3, "rich"),
+    ):  # fmt: skip
+        for first, end, last, top, ref in held.intervals(known.now):
+            start = max(first, course.started.at)
+            if last - start < dwell or start >= until:
+                continue
+            numbers = {"permit": course.permit, "tag": tag, "gas": "o2", "value": f"{top:g}", "unit": known.atlas.channels[tag].unit, "limit": f"{limit:g}", "since": known.clock(start), "dwell": minutes(dwell)}
+            out.append(Finding(start + dwell, (ref,), end if end is not None or known.now < until else until, priority, numbers, course.permit, course.point_id, variant, hold=testing(known, tag, start, last)))
+    return out
+
+
+def judge_trend(known: Known, permit: str) -> Judged:
+    """X-GAS-TREND: the gas at the work point is surely on its way to its limit and would reach it within half an hour, or within the rest of the validity."""
+    course = known.course(permit)
+    if not course.at_work(known.now) or course.started is None:
+        return NOTHING
+    terms, rest = known.terms(), (course.valid_to or known.now) - known.now
+    within, found = min(terms.ms["trend_within"], max(0, rest)), []
+    for tag in gas_tags(known, course):
+        series, limit = known.site.series.get(tag), limit_of(known.atlas.channels[tag], terms)
+        if series is None or limit is None or not series.halves or testing(known, tag, known.now, known.now):
+            continue
+        ahead = reaches(series.halves, known.now, limit.high, limit.low, within)
+        if ahead is None or ahead.since < course.started.at:
+            continue
+        urgent = _urgent(known, course)
+        numbers = {"permit": permit, "tag": tag, "gas": limit.gas, "value": f"{ahead.last:.3g}", "unit": limit.unit, "limit": f"{ahead.limit:.3g}", "in": minutes(ahead.left // MINUTE * MINUTE)}
+        found.append(Finding(ahead.since, (series.trend_ref or course.started_ref,), None, 2 if urgent else 3, numbers, permit, course.point_id))
+    first = min(found, key=lambda f: (f.priority, f.start), default=None)
+    return Judged((first,) if first else (), (known.now // HALF + 1) * HALF + SECOND)
+
+
+def _urgent(known: Known, course: Course) -> bool:
+    """Are people inside a confined space, or does its fan stand still or say nothing?"""
+    if course.type != CONFINED:
+        return False
+    if any(True for _ in inside_at(known, course, known.now)):
+        return True
+    fans = course.point.fans if course.point else []
+    stopped = [s for f in fans if (s := known.site.series.get(f)) is None or any(b is None for _, b, *_ in s.held.intervals(known.now))]
+    return bool(stopped) or any(b >= known.now for f in fans for a, b in unseen(known.site, f, known.now - MINUTE, known.now) if b - a >= MINUTE)
+
+
+# ---- an area -------------------------------------------------------------------------------------------------------------
+
+
+def judge_area(known: Known, area: str) -> Judged:
+    """X-GAS-LIM of an area: fixed combustible detectors at level 1, whether or not there is a permit; one incident, however many, revised every ten seconds."""
+    raw = []
+    for tag in known.atlas.tags_of_area.get(area, ()):
+        series = known.site.series.get(tag)
+        if series and series.alarm:
+            spans = series.alarm
+            raw += [(a, b, tag, head, ref) for a, b, head, ref in zip(spans.first, spans.last, spans.head, spans.ref, strict=True)]
+    found, wakes = [], []
+    for a, b in merge([(s[0], s[1]) for s in raw], JOIN_OVER):
+        mine = sorted(s for s in raw if a <= s[0] <= b)
+        over = b + JOIN_OVER < known.now
+        told = b if over else a + (known.now - a) // STORM * STORM
+        counted = [s for s in mine if s[0] <= told] or mine[:1]
+        tags = sorted({s[2] for s in counted})
+        hold = "bump" if all(testing(known, s[2], s[0], s[1]) for s in counted) else ""
+        numbers = {"area": area, "tag": mine[0][2], "value": f"{mine[0][3]:g}", "count": len(tags), "limit": f"{known.terms(a)['fixed_alarm']:g}", "since": known.clock(a)}
+        found.append(Finding(a, tuple(s[4] for s in counted), b if over else None, numbers=numbers, area=area, requests=(("siren.on", area),), hold=hold, members=len(tags), variant="area",
+                             incident=area))  # fmt: skip
+        wakes.append(None if over else min(told + STORM, known.now + 30 * SECOND) if len(counted) < len(mine) else known.now + STORM)
+    return Judged(tuple(found), wake_at(*wakes))
+
+
+STREAM: frozenset[Cause] = PERMIT | {"gas", "device"}
+RULES = (
+    Rule("X-GAS-LIM", "permit", 1, STREAM | {"scan"}, judge_limit, "5.3.2, 6.4; AQ 3064.2 5.9.3", GB, "A", "", ("S26", "S27", "S29", "S64", "S70"), prompt=True),
+    Rule("X-GAS-LIM", "area", 1, frozenset({"gas", "device"}), judge_area, "level 1", "GB/T 50493-2019", "B", "", ("S74",), prompt=True),
+    Rule("X-GAS-RISE", "permit", 2, STREAM, judge_rise, "5.3.2 (half of the limit: our figure)", GB, "C", "", ("S26", "S27"), apart=("variant",), prompt=True),
+    Rule("X-GAS-TREND", "permit", 3, STREAM, judge_trend, "5.3, 6.5 (a forecast: our figures)", GB, "C", "", ("R-TREND",), prompt=True, fleeting=True, silence=True),
+    Rule("X-GAS-GAP", "permit", 2, STREAM | {"dark"}, judge_gap, "5.3.1 d), 6.5; AQ 3064.2 5.9.4", GB, "A", "", ("S31", "R-GAP"), silence=True),
+)

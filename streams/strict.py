@@ -1,0 +1,125 @@
+"""What `schema: 2` holds a sender to: known and required fields, closed words, instants within reason; each fault with its JSON path and the nearest words."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+import msgspec
+
+from streams import events as e
+from streams.events import Any_
+from streams.plain import CLOSE, YEARS
+from streams.words import BEHAVIOUR, ENDLESS, GAS, ISO, PAPER, TRADE, TYPE, UNIT, day_of, folded
+
+KINDS: Final[dict[str, type[Any]]] = {str(kind.__struct_config__.tag): kind for kind in Any_.__args__}  # type: ignore[attr-defined]
+OPEN: Final = frozenset({"kind", "schema"})
+
+
+def strange_fields(kind: str, row: Mapping[str, Any]) -> list[str]:
+    """The fields of a row that its kind does not have."""
+    known = {f.encode_name for f in msgspec.structs.fields(KINDS[kind])} | OPEN
+    return sorted(name for name in row if name not in known)
+
+
+def fields_of(kind: str) -> list[str]:
+    """The fields that a kind has."""
+    return [f.encode_name for f in msgspec.structs.fields(KINDS[kind])]
+
+
+def faults(kind: str, row: Mapping[str, Any], gases: frozenset[str] = frozenset()) -> list[str]:
+    """What is wrong with a row under schema 2, one sentence each; `gases`: a pack's own. The row is read as JSON, times in ms."""
+    known = fields_of(kind)
+    strange = [f"unknown field `$.{name}`.{_nearest(name, known)}" for name in strange_fields(kind, row)]
+    try:
+        event = msgspec.convert({k: v for k, v in row.items() if k != "schema"} | {"kind": kind}, Any_)  # type: ignore[arg-type]
+    except (msgspec.ValidationError, RecursionError, OverflowError) as wrong:
+        return [*strange, str(wrong)]
+    return [*strange, *wrong_words(event, gases)]
+
+
+def wrong_words(event: Any_, gases: frozenset[str] = frozenset()) -> list[str]:
+    """The words, days, shares and instants of an event that schema 2 does not take."""
+    check = CHECKS.get(type(event))
+    return list(check(event, gases)) if check else []
+
+
+def _word(path: str, said: str, words: Mapping[str, Any] | frozenset[str]) -> Iterator[str]:
+    if said not in words:
+        yield f"{said!r} is no word of `{path}`.{_nearest(said, list(words), words if isinstance(words, Mapping) else {})}"
+
+
+def _nearest(said: str, words: list[str], spelled: Mapping[str, tuple[str, ...]] | None = None) -> str:
+    meant = [name for name, spellings in (spelled or {}).items() if isinstance(spellings, tuple) and folded(said) in {folded(s) for s in (name, *spellings)}]
+    close = meant or difflib.get_close_matches(said, words, 3, 0.5)
+    return f" Did you mean {', '.join(close)}?" if close else f" Known: {', '.join(words[:20])}"
+
+
+def _day(path: str, said: str, endless: bool = False) -> Iterator[str]:
+    if said and (not ISO.fullmatch(said) or day_of(said) is None or ((day_of(said) or 0) and not endless and said.startswith("9999"))):
+        yield f"{said!r} is no day at `{path}`. Write YYYY-MM-DD{', or 9999-12-31 for no end' if endless or folded(said) in ENDLESS else ''}"
+
+
+def _instant(path: str, ms: int | None, at: int, within: int) -> Iterator[str]:
+    if ms is not None and abs(ms - at) > within:
+        yield f"{ms} at `{path}` is out of reason beside at = {at}. Write ms since 1970 (not s, µs or ns), or ISO 8601 with an offset"
+
+
+def _requested(event: e.Requested, gases: frozenset[str]) -> Iterator[str]:
+    yield from _word("$.type", event.type, TYPE)
+    for name in ("valid_from", "valid_to", "planned_start"):
+        yield from _instant(f"$.{name}", getattr(event, name), event.at, YEARS)
+    if event.valid_to <= event.valid_from:
+        yield f"`$.valid_to` {event.valid_to} is not after `$.valid_from` {event.valid_from}. Swap them or mend one"
+
+
+def _tested(event: e.GasTest, gases: frozenset[str]) -> Iterator[str]:
+    for i, result in enumerate(event.results):
+        if result.gas not in gases:
+            yield from _word(f"$.results[{i}].gas", result.gas, GAS)
+        yield from _word(f"$.results[{i}].unit", result.unit, UNIT)
+
+
+def _detected(event: e.Detection, gases: frozenset[str]) -> Iterator[str]:
+    yield from _word("$.behaviour", event.behaviour, {k: v for k, v in BEHAVIOUR.items() if k not in ("flame",)})
+    if not 0 <= event.confidence <= 1:
+        yield f"{event.confidence:g} at `$.confidence` is no share. Write 0 to 1 (0.35 for 35 %)"
+
+
+def _certified(event: e.Certificate, gases: frozenset[str]) -> Iterator[str]:
+    yield from _day("$.valid_to", event.valid_to or "—", True)
+    if event.trade not in TRADE and any(folded(event.trade) == folded(s) for spellings in TRADE.values() for s in spellings):
+        yield from _word("$.trade", event.trade, TRADE)
+
+
+def _papers(event: e.Contractor, gases: frozenset[str]) -> Iterator[str]:
+    for name, paper in event.papers.items():
+        if paper not in PAPER:
+            yield from _day(f"$.papers.{name}", paper or "—", True)
+
+
+def _device(event: e.DeviceSaid, gases: frozenset[str]) -> Iterator[str]:
+    yield from _day("$.calibrated_to", event.calibrated_to)
+
+
+def _units(event: e.Frame, gases: frozenset[str]) -> Iterator[str]:
+    for tag, unit in event.units.items():
+        if unit not in UNIT and any(folded(unit) == folded(s) for spellings in UNIT.values() for s in spellings):
+            yield from _word(f"$.units.{tag}", unit, UNIT)
+
+
+def _until(event: e.Clip | e.Probe, gases: frozenset[str]) -> Iterator[str]:
+    yield from _instant("$.until", getattr(event, "until", None), event.at, CLOSE)
+    yield from _instant("$.recorded", getattr(event, "recorded", None), event.at, YEARS)
+
+
+def _stepped(event: e.Step, gases: frozenset[str]) -> Iterator[str]:
+    if event.step == "unknown":
+        yield f"'unknown' is no step at `$.step`. Known: {', '.join(e.STEPS)}"
+
+
+CHECKS: Final[dict[type, Any]] = {
+    e.Requested: _requested, e.GasTest: _tested, e.Detection: _detected, e.Certificate: _certified, e.Contractor: _papers, e.DeviceSaid: _device, e.Frame: _units,
+    e.Clip: _until, e.Probe: _until, e.Step: _stepped,
+}  # fmt: skip

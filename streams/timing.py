@@ -1,0 +1,116 @@
+"""When a fact that comes in was true: nothing is known before it happened, and a clock that tells local time as UTC is a clock. Pure."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from msgspec.structs import replace
+
+from streams import events as e
+from streams.clocks import SLACK, Arrivals, Lead
+from streams.events import Any_, Entry
+from streams.rules.rule import Known
+from streams.telemetry import Dirty
+from streams.times import HOUR, SECOND
+
+OBSERVED: Final = frozenset({
+    e.Frame, e.Positions, e.Scan, e.Guard, e.TagSaid, e.Requested, e.GasTest, e.Step, e.Isolation, e.Detection, e.CameraBeat, e.Clip, e.Weather, e.Activity, e.Action,
+})  # fmt: skip
+"""Kinds that say what has happened; the others may speak of times to come."""
+STREAMED: Final = frozenset({e.Frame, e.Positions, e.CameraBeat, e.Weather})
+SHIFTED: Final = ("valid_from", "valid_to", "planned_start", "until")
+DAY: Final = 24 * HOUR
+
+
+def clock_of(entry: Entry) -> tuple[str, bool]:
+    """(whose clock stamped it, is that a camera's?)"""
+    event = entry.event
+    if isinstance(event, e.CameraBeat | e.Detection | e.Clip):
+        return event.camera, True
+    return (event.device, False) if isinstance(event, e.GasTest) and event.device else (entry.source, False)
+
+
+def timed(known: Known, entry: Entry, dirty: Dirty) -> tuple[Entry, bool]:
+    """(the entry with its time as it can have been, was it from the future?). A fact from the future lies between its source's previous arrival, a day back at most, and its own."""
+    event = entry.event
+    if type(event) not in OBSERVED:
+        return entry, False
+    site = known.site
+    lead = site.leads.get(entry.source)
+    if lead is not None and lead.shift:
+        entry = _shifted(known, entry, lead, dirty)
+        event = entry.event
+    clock, camera = clock_of(entry)
+    offset = site.offset(clock, event.at)[0] if clock in site.clocks else 0
+    ahead = event.at - offset - entry.seen
+    arrivals = _note(known, entry, -ahead, dirty)
+    if ahead <= 0:
+        _fits(lead, entry, dirty)
+        return entry, False
+    u = event.u if event.u is not None else (site.plant.uncertainty.get(entry.source, SECOND) if site.plant else SECOND)
+    limit = known.terms().ms["camera_clock_off" if camera else "clock_off"]
+    if ahead <= u + max(SLACK, limit):
+        _fits(lead, entry, dirty)
+        return entry, False
+    return _from_the_future(known, entry, ahead, arrivals, dirty), True
+
+
+def _note(known: Known, entry: Entry, delay: int, dirty: Dirty) -> Arrivals:
+    """Notes the arrival; an hour that closes with a bound on the source's clock is told."""
+    arrivals = known.site.arrivals.get(entry.source)
+    if arrivals is None:
+        arrivals = known.site.arrivals[entry.source] = Arrivals()
+    if entry.lane == "live":
+        arrivals.before, arrivals.last = arrivals.last, max(arrivals.last, entry.seen)
+        if arrivals.note(entry.seen, delay):
+            dirty.add(("source", entry.source, "clock"))
+    return arrivals
+
+
+def _fits(lead: Lead | None, entry: Entry, dirty: Dirty) -> None:
+    if lead is not None and entry.lane == "live" and lead.fits(entry.seen):
+        dirty.add(("source", entry.source, "clock"))
+
+
+def _from_the_future(known: Known, entry: Entry, ahead: int, arrivals: Arrivals, dirty: Dirty) -> Entry:
+    site, event = known.site, entry.event
+    lead = site.leads.get(entry.source)
+    if lead is None:
+        lead = site.leads[entry.source] = Lead()
+    if lead.ahead(entry.seen, ahead, entry.ref):
+        dirty.add(("source", entry.source, "clock"))
+    if entry.lane == "live" and not lead.shift:
+        zone = known.local(entry.seen).utcoffset()
+        if zone is not None and lead.sample(entry.seen, ahead, entry.ref, int(zone.total_seconds() * 1000), type(event) in STREAMED):
+            dirty.add(("source", entry.source, "clock"))
+            known.again.append(entry.source)
+    since = max(arrivals.before or entry.seen - DAY, entry.seen - DAY)
+    if type(event) in (e.Frame, e.CameraBeat, e.Positions):
+        since = max(since, entry.seen - SECOND)
+    return replace(entry, event=_between(event, since, entry.seen))
+
+
+def _between(event: Any_, since: int, seen: int) -> Any_:
+    """The event somewhere between two moments."""
+    half = (seen - since) // 2
+    fields: dict[str, Any] = {"at": seen - half, "u": half, "grain": 0}
+    if isinstance(event, e.Clip):
+        fields["until"] = event.until - (event.at - fields["at"])
+    return replace(event, **fields)
+
+
+def shifted(event: Any_, shift: int, u: int) -> Any_:
+    """The event of a clock that tells local time as UTC, by true time."""
+    fields: dict[str, Any] = {"at": event.at - shift, "u": max(event.u or 0, u)}
+    fields |= {name: value - shift for name in SHIFTED if isinstance(value := getattr(event, name, None), int) and value > shift}
+    return replace(event, **fields)
+
+
+def _shifted(known: Known, entry: Entry, lead: Lead, dirty: Dirty) -> Entry:
+    """Corrected, unless the event fits no offset better: then the clock has been set right."""
+    ahead = entry.event.at - entry.seen
+    if entry.lane == "live" and abs(ahead) < abs(ahead - lead.shift):
+        lead.shift = 0
+        dirty.add(("source", entry.source, "clock"))
+        return entry
+    return replace(entry, event=shifted(entry.event, lead.shift, lead.u))

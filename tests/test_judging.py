@@ -1,0 +1,167 @@
+"""Nothing can end the judge: what cannot be taken is set aside with its reason and leaves no trace."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from infra.plant.story import read_story
+from infra.plant.tell import judge, tell, timeline
+from streams import events as e
+from streams.events import Entry, Tick
+from streams.fold import Fold
+from streams.intake import Refusal
+from streams.judging import Aside, Judging
+from streams.kernel import Kernel, restore
+from streams.outputs import Alert, Verdict
+from streams.rules import RULES
+from streams.rules.rule import Judged
+
+SCENARIOS = Path(__file__).parent / "scenarios"
+STORY = SCENARIOS / "S26_lel_12_methane.toml"
+
+
+def _entries(path: Path = STORY) -> list[Entry]:
+    rows = [(at, said) for at, said in timeline(read_story(path)) if not isinstance(said, Refusal)]
+    return [Entry("story", "clock", n, at, "site.events", said) if isinstance(said, Tick) else said for n, (at, said) in enumerate(rows)]
+
+
+def _alerts(outputs) -> set[tuple[str, int, int | None, int, str]]:
+    last: dict[str, Alert] = {}
+    for o in outputs:
+        if isinstance(o, Alert):
+            last[o.id] = o
+    return {(a.id, a.start, a.end, a.priority, a.text["en"]) for a in last.values() if a.code != "SYS-ASIDE"}
+
+
+class Poison(Exception):
+    pass
+
+
+@pytest.fixture
+def poisoned(monkeypatch):
+    """A fold that dies half way through every hazard, after it has changed something."""
+
+    def dies(self, fact, event, dirty):
+        self.known.site.hazards.setdefault(event.hazard, []).append(fact)
+        self.known.site.works.clear()
+        raise Poison("half done")
+
+    monkeypatch.setattr(Fold, "_hazard", dies)
+
+
+def _hazard(at: int, n: int, source: str = "bad") -> Entry:
+    return Entry("story", source, n, at, "site.events", e.Hazard(at=at, hazard=f"H{n}", state="found"))
+
+
+@pytest.mark.seed("001-32", part="what cannot be judged is set aside")
+def test_what_the_fold_cannot_take_leaves_no_trace_and_is_said_once_a_source(poisoned):
+    plain, asides = Judging(Kernel("story")), list[Aside]()
+    expected = [o for entry in _entries() for o in plain.step(entry)]
+    judging, said = Judging(Kernel("story"), aside=asides.append), []
+    for n, entry in enumerate(_entries()):
+        said += judging.step(entry)
+        if n % 1000 == 500:
+            said += judging.step(_hazard(entry.seen, n))
+    assert _alerts(said) == _alerts(expected)
+    assert len(asides) > 5 and all("Poison: half done" in a.reason for a in asides)
+    told = {a.id: a for a in said if isinstance(a, Alert) and a.code == "SYS-ASIDE"}
+    assert len(told) == 1
+    assert next(iter(told.values())).priority == 2 and "bad" in next(iter(told.values())).text["en"]
+    assert judging.kernel.memory.site.hazards == {}
+
+
+def test_a_poisoned_log_is_judged_by_a_version_that_can_take_it(poisoned, monkeypatch):
+    """The log heals by starting the new version: nothing of it is skipped for ever."""
+    entries = _entries()
+    entries.insert(3000, _hazard(entries[3000].seen, 1))
+    old = Judging(Kernel("story"))
+    for entry in entries:
+        old.step(entry)
+    monkeypatch.undo()
+    new = Judging(Kernel("story"))
+    said = [o for entry in entries for o in new.step(entry)]
+    assert not [o for o in said if isinstance(o, Alert) and o.code == "SYS-ASIDE"]
+    assert "H1" in new.kernel.memory.site.hazards
+
+
+def test_an_entry_that_no_snapshot_can_hold_is_found_and_set_aside():
+    """Half of what came since the last foothold is folded again and again until the one is found."""
+    asides = list[Aside]()
+    judging = Judging(Kernel("story"), aside=asides.append)
+    entries = _entries()[:400]
+    huge = Entry("story", "hr", 1, entries[200].seen, "roster.events", e.Record(at=entries[200].seen, worker="W1", what="overtime", value=1.0, trade="x"))
+    for n, entry in enumerate(entries):
+        judging.step(entry)
+        if n == 200:
+            judging.step(huge)
+    judging.kernel.memory.site.people["W1"].records[0] = msgspec.structs.replace(judging.kernel.memory.site.people["W1"].records[0], seq=1 << 70)
+    poison = msgspec.structs.replace(huge, seq=1 << 70)
+    judging.since[judging.since.index(huge)] = poison
+    raw, said = judging.stand()
+    assert [a.entry for a in asides] == [poison]
+    assert [o.code for o in said if isinstance(o, Alert)] == ["SYS-ASIDE"]
+    assert restore(judging.stand()[0]).memory.site.now == entries[-1].seen or raw
+
+
+def test_a_verdict_that_cannot_be_drawn_is_our_fault_and_no_other_permits(monkeypatch):
+    from streams import kernel as module
+
+    monkeypatch.setattr(module, "times", lambda course: 1 / 0)
+    kernel, said = Judging(Kernel("story")), []
+    for entry in _entries():
+        said += kernel.step(entry)
+    assert not [o for o in said if isinstance(o, Verdict)]
+    assert [o.code for o in said if isinstance(o, Alert) and o.code == "SYS-RULE"] == ["SYS-RULE"]
+    assert [o for o in said if isinstance(o, Alert) and o.code == "X-GAS-LIM"]
+
+
+def test_a_rule_that_raises_takes_itself_out_for_one_subject_only(monkeypatch):
+    i = next(i for i, r in enumerate(RULES) if r.code == "GUARD-ABSENT")
+    wrong = msgspec.json.encode  # any callable that raises for these arguments
+
+    def raises(known, subject) -> Judged:
+        raise RuntimeError(str(wrong))
+
+    from dataclasses import replace
+
+    from streams import kernel as module
+
+    rules = (*RULES[:i], replace(RULES[i], judge=raises), *RULES[i + 1 :])
+    monkeypatch.setattr(module, "RULES", rules)
+    said = [o for kernel in [Judging(Kernel("story"))] for entry in _entries() for o in kernel.step(entry)]
+    assert {o.code for o in said if isinstance(o, Alert)} >= {"SYS-RULE", "X-GAS-LIM"}
+
+
+def test_a_snapshot_of_another_version_is_set_aside():
+    kernel = Kernel("story")
+    kernel.memory.version = "0.2.0/1"
+    with pytest.raises(ValueError, match="version"):
+        restore(kernel.snapshot())
+
+
+def test_many_permits_at_one_point_cost_no_more_than_n_log_n():
+    """One finding a permit, the nearest partner and the count; four times as many permits cost hardly more than four times as much."""
+    import time
+
+    costs = []
+    for n in (100, 400):
+        story = read_story(STORY)
+        kernel, at = Kernel("story"), story.start
+        plant = next(entry for entry in _entries() if isinstance(entry.event, e.PlantSaid))
+        kernel.step(plant)
+        began = time.process_time()
+        for i in range(n):
+            ask = e.Requested(at=at + i * 1000, u=0, permit=f"P{i}", type="02", point="P", valid_from=at, valid_to=at + 8 * 3_600_000, workers=[f"W{i}"], guardians=[f"G{i}"])
+            kernel.step(Entry("story", "ptw", 3 * i + 1, at + i * 1000, "permit.events", ask))
+            kernel.step(Entry("story", "ptw", 3 * i + 2, at + i * 1000, "permit.events", e.Step(at=at + i * 1000, u=0, permit=f"P{i}", step="issued", by="A")))
+            kernel.step(Entry("story", "ptw", 3 * i + 3, at + i * 1000, "permit.events", e.Step(at=at + i * 1000, u=0, permit=f"P{i}", step="started")))
+        costs.append(time.process_time() - began)
+    assert costs[1] < 12 * costs[0], costs
+
+
+def test_the_story_itself_is_as_ever():
+    story = read_story(STORY)
+    assert judge(story, tell(story)) == []
