@@ -32,6 +32,12 @@ lint: $(VENV)/.dev ## ruff, mypy strict, import contracts
 test: lint ## Lint, then every test on the real parts
 	@$(BIN)/python -m pytest -q
 
+test-all: lint ## Every test: all stories through Kafka too, chaos, twenty thousand fuzzed events
+	@$(BIN)/python -m pytest -q -m "every or not every"
+
+fuzz: $(VENV)/.dev ## A million events of every kind, absurd ones too, the whole way; its page is docs/fuzz.md
+	@$(BIN)/permitwatch fuzz --events 1000000 --write docs/fuzz.md
+
 chaos: $(VENV)/.dev ## kill -9 of every process under load; outputs and rows must equal an undisturbed run
 	@$(BIN)/python -m pytest -q -m chaos
 
@@ -44,4 +50,4 @@ bench: $(VENV)/.ready ## Speed and memory, min/median/max, this machine named
 clean: ## Remove the environment (data in var/ stays)
 	rm -rf $(VENV)
 
-.PHONY: help up check lint test chaos demands bench clean
+.PHONY: help up check lint test test-all fuzz chaos demands bench clean

@@ -104,6 +104,8 @@ def _judging(commands) -> None:  # type: ignore[no-untyped-def]
     _command(commands, "dead-letters", "lists, shows and sends again what was refused", _dead, KAFKA, _o("--show", metavar="PARTITION:OFFSET"), _o("--resend", metavar="PARTITION:OFFSET"), _o("--prefix", default=""))
     _rules(commands)
     _command(commands, "conform", "plays one story for each alarm type of AQ 3064.2 Table A.4 and AQ 3064.3", _conform, STORIES)
+    _command(commands, "fuzz", "events of every kind, absurd ones too, the whole way in one process: nothing may raise, no other permit may notice", _fuzz, _o("--events", type=int, default=20_000, help="how many"),
+             _o("--seed", type=int, default=1, help="the same seed makes the same events"), _o("--write", type=Path, default=None, metavar="FILE", help="its page: seed, minutes, counts"))  # fmt: skip
     _command(commands, "chaos", "kills every process under load and shows that nothing is lost and nothing counted twice", _chaos, _o("--data", type=Path, default=Path("var/chaos"), help="folder of the trial system"),
              _o("--port-offset", type=int, default=3000), _o("--stories", type=Path, default=Path("tests/scenarios")), _o("--seed", type=int, default=1), _o("--rounds", type=int, default=1), _o("--outage", type=float, default=60, help="seconds that Kafka and ClickHouse stay away"))  # fmt: skip
     _command(commands, "bench", "speed and memory on this machine", _bench, DATA, _o("what", nargs="?", choices=["speed", "truth", "score"], default="speed", help="speed and memory; recall and precision on random plant-days; or another system's score on such days"), _o("--quick", action="store_true"),
@@ -346,6 +348,12 @@ def _dead(a: argparse.Namespace) -> int:
     from infra.dead_letters import dead_letters
 
     return dead_letters(a.kafka, a.prefix, a.show, a.resend)
+
+
+def _fuzz(a: argparse.Namespace) -> int:
+    from infra.fuzz import fuzz
+
+    return fuzz(a.events, a.seed, a.write)
 
 
 def _chaos(a: argparse.Namespace) -> int:

@@ -57,8 +57,8 @@ SITE_WIDE: Final = frozenset({*SELDOM, "special", "warning"})
 T = TypeVar("T")
 Say = Callable[[str], None]
 SLOW: Final = 2.0
-STORM: Final = 40
-"""So many alerts of one rule about one subject, said at one moment, are a fault: nobody can read them."""
+STORM: Final = 100
+"""So many revisions of one rule's alerts about one subject, within as many events, are a fault: nobody can read them."""
 RECEIVER: Final = Receiver("all", "webhook")
 
 # ---- what is told ---------------------------------------------------------------------------------------------------
@@ -293,6 +293,7 @@ class Way:
         self.loop = asyncio.new_event_loop()
         self.archive.store = Rows()  # type: ignore[assignment]
         self.seqs: Counter[tuple[str, str]] = Counter()
+        self.lately: Counter[tuple[str, str]] = Counter()
         self.k, self.text, self.raw, self.offset = 0, "", b"", 0
 
     def attempt(self, step: str, work: Callable[..., T], *args: Any) -> T | None:
@@ -328,6 +329,8 @@ class Way:
         kind, row, rng = *event(self.seed, k, now), random.Random(f"{self.seed}:{k}:way")
         self.k, self.text, self.raw = k, text_of({"kind": kind} | row if isinstance(row, dict) else row), b""
         self.report.made[kind] += 1
+        if k % STORM == 0:
+            self.lately.clear()
         read = self.attempt("door", self.through_door, kind, as_bytes(rng, text_of(row)))
         topic = OF_KIND[kind].name if rng.random() < 0.98 else "weather.events"
         source = rng.choice(("gas", "ptw", "tags", "cam"))
@@ -389,9 +392,6 @@ class Way:
             said = kernel.memory.broken.pop(key)
             if self.attempt(f"rule {rule}", RULES[KEYS.index(rule)].judge, kernel.known, name) is not None:
                 self.fault(f"rule {rule}", said.partition(":")[0], "once, and not when asked again", said)
-        for (code, subject), n in Counter((o.code, o.subject) for o in out if isinstance(o, Alert)).items():
-            if n > STORM:
-                self.fault(step, "storm", code, f"{n} alerts {code} of {subject!r} at once")
         for one in out:
             self.said(one)
         return out
@@ -403,6 +403,10 @@ class Way:
             self.attempt("output read", lambda: msgspec.json.decode(raw, type=type(one)))
         if isinstance(one, Alert):
             self.attempt("message", body_of, RECEIVER, [one], False)
+            self.lately[one.code, one.subject] += 1
+            if self.lately[one.code, one.subject] > STORM:
+                self.fault("step", "storm", one.code, f"more than {STORM} alerts {one.code} of one subject in {STORM} events")
+                self.lately.clear()
 
     def tell(self, k: int, now: int) -> None:
         """The k-th event into the kernel, a tick, and now and then a question, a snapshot, and the plant again."""

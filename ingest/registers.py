@@ -9,6 +9,7 @@ from streams.plant import Channel
 
 ORDER = {"ABCD": (0, 1, 2, 3), "CDAB": (2, 3, 0, 1), "BADC": (1, 0, 3, 2), "DCBA": (3, 2, 1, 0)}
 SENTINELS = frozenset({0x7FFF, 0x8000, 0xFFFF})
+GASES = frozenset({"combustible", "oxygen", "toxic"})
 FAULTS = {1: "fault", 2: "calibration", 4: "warm-up", 8: "inhibited", 16: "bump test"}
 
 
@@ -37,7 +38,7 @@ def float32(words: list[int], order: str) -> float:
 
 
 def value_of(channel: Channel, words: dict[int, int], order: str) -> tuple[float | None, str]:
-    """(value, "") or (None, why it is BAD). A failed read is never a number."""
+    """(value, "") or (None, why it is BAD). A failed read is never a number; a gas beyond its range is one, with the word `over`: what it means is judged, not dropped."""
     if channel.status_register is not None:
         status = words.get(channel.status_register)
         if status is None:
@@ -51,6 +52,8 @@ def value_of(channel: Channel, words: dict[int, int], order: str) -> tuple[float
     if raw is None:
         return None, "sentinel"
     value = raw * channel.scale + channel.offset
+    if channel.kind in GASES:
+        return round(value, 6), "over" if channel.high is not None and value > channel.high else ""
     return (None, "out of range") if _outside(channel, value) else (round(value, 6), "")
 
 

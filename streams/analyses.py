@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from typing import Final
 
 from streams.events import GasResult, GasTest
+from streams.gases import is_combustible, test_passes
 from streams.packs import Terms
 from streams.plant import Point
-from streams.rules.limits import CONFINED, HOT, POWER, is_combustible, test_passes
+from streams.rules.limits import CONFINED, HOT, POWER
 from streams.times import MINUTE, Stamp, Truth, before, some, within
+from streams.words import gas_of
 from streams.work import Fact
 
 ONE: Final = 10 * MINUTE
@@ -50,7 +52,7 @@ class Analysis:
 def required(type: str, point: Point | None) -> frozenset[str]:
     """The components that an analysis must hold (GB 30871-2022 5.3, 6.4, 10.1): `combustible`, `o2`, and the toxics that are written down for a confined place."""
     if type == CONFINED:
-        return frozenset({"combustible", "o2", *(point.toxics if point else ())})
+        return frozenset({"combustible", "o2", *((gas_of(t) or t) for t in (point.toxics if point else ()))})
     if type in HOT:
         closed = point is not None and (point.closed if point.closed is not None else bool(point.space))
         return frozenset({"combustible", "o2"} if closed else {"combustible"})
@@ -63,7 +65,8 @@ def record_of(fact: Fact, at: Stamp, calibrated: bool, terms: Terms, enriched: b
     assert isinstance(event, GasTest)
     judged = [(r, test_passes(r.gas, r.value, r.unit, terms, enriched)) for r in event.results]
     over = next((r for r, passes in judged if passes is False), None)
-    good = {"combustible" if is_combustible(r.gas, terms) else r.gas for r, passes in judged if passes}
+    named = [(gas_of(r.gas, terms.gases) or r.gas, passes) for r, passes in judged]
+    good = {"combustible" if is_combustible(gas, terms) else gas for gas, passes in named if passes}
     return Record(at, fact.ref, event, calibrated, over, frozenset(good))
 
 

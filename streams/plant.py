@@ -17,8 +17,10 @@ import msgspec
 from msgspec import Struct
 
 from streams.calendar import Calendar
+from streams.gases import limit_of
 from streams.packs import BUILT_IN, Pack, Terms, built_in, find_pack, terms_of
 from streams.reading import did_you_mean, syntax_line
+from streams.words import GAS, UNIT, gas_of, unit_of
 
 
 class Shop(Struct, frozen=True, forbid_unknown_fields=True):
@@ -328,6 +330,12 @@ def _check_references(path: Path, places: Path, points: Path, text: str, describ
         _known(places, row, "detectors", point.detectors, tags)
         _known(places, row, "fans", point.fans, tags)
     _check_aliases(places, plant.points)
+    _check_gases(points, plant)
+    terms = plant_terms(plant)
+    for row, point in enumerate(plant.points, 2):
+        for toxic in point.toxics:
+            if gas_of(toxic, terms.gases) is None:
+                raise PlantError(places, row, "toxics", f"{toxic} is no gas that is known", _nearest(toxic, sorted({*GAS, *terms.gases})))
     for row, channel in enumerate(plant.channels, 2):
         _known(points, row, "area", [channel.area] if channel.area else [], areas)
         _known(points, row, "source", [channel.source], sources)
@@ -337,6 +345,22 @@ def _check_references(path: Path, places: Path, points: Path, text: str, describ
             if name in seen:
                 raise PlantError(file, row, what, f"{name} stands twice", "Give each row a name of its own")
             seen.add(name)
+
+
+def _check_gases(points: Path, plant: Plant) -> None:
+    """Every gas channel can be held against a limit: a gas and a unit that are known, and convert."""
+    terms = plant_terms(plant)
+    for row, channel in enumerate(plant.channels, 2):
+        if channel.kind not in ("combustible", "oxygen", "toxic"):
+            continue
+        gas = gas_of(channel.gas, terms.gases) if channel.gas else ("o2" if channel.kind == "oxygen" else "combustible")
+        if gas is None:
+            raise PlantError(points, row, "gas", f"{channel.gas} is no gas that is known", _nearest(channel.gas, sorted({*GAS, *terms.gases})))
+        unit = unit_of(channel.unit, gas)
+        if unit is None:
+            raise PlantError(points, row, "unit", f"{channel.unit} is no unit of a gas", _nearest(channel.unit, list(UNIT)))
+        if limit_of(msgspec.structs.replace(channel, gas=gas, unit=unit), terms) is None:
+            raise PlantError(points, row, "gas", f"{channel.tag}: no limit for {channel.kind} {channel.gas} in {channel.unit}", "Name a gas of the pack's table in a unit that can be converted, or give the pack its limit")
 
 
 def _check_aliases(file: Path, points: list[Point]) -> None:

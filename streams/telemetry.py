@@ -13,9 +13,9 @@ import msgspec
 
 from streams.course import Course
 from streams.events import Entry, Frame, Positions
+from streams.gases import Limit, factors, limit_of
 from streams.packs import Terms
 from streams.plant import Channel
-from streams.rules.limits import Limit, factors, limit_of
 from streams.rules.rule import Cause, Known, Subject
 from streams.spans import Spans
 from streams.times import HOUR, MINUTE, SECOND

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,3 +20,12 @@ def seed_marks(told: Mapping[str, Any]) -> list[pytest.MarkDecorator]:
 def _mark(said: str) -> pytest.MarkDecorator:
     ident, _, part = said.partition(" part ")
     return pytest.mark.seed(ident, part=part) if part else pytest.mark.seed(ident)
+
+
+def one_of_each_sentence(stories: list[Path]) -> list[Path]:
+    """The first story of each name: S02 for S02, S02-b …; the others tell the other sides of the same sentence."""
+    first: dict[str, Path] = {}
+    for path in stories:
+        name = re.sub(r"-[a-z]$", "", str(tomllib.loads(path.read_text(encoding="utf-8"))["story"]))
+        first.setdefault(name, path)
+    return list(first.values())

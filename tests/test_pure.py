@@ -11,12 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest.registers import ORDER, float32, reads, value_of
+from streams.gases import allowed_lel, to_lel, to_mg
 from streams.intake import Intake, Refusal
 from streams.outputs import schema
 from streams.packs import built_in, terms_of
 from streams.plant import Channel, PlantError, read_plant
 from streams.rules import RULES
-from streams.rules.limits import allowed_lel, to_lel, to_mg
 from streams.sentences import SENTENCES
 from streams.spans import Intervals, Numbers, Spans
 from streams.texts import TEXTS

@@ -14,9 +14,9 @@ from dashboards.pages import clean, live
 from dashboards.parts import LIGHT, barriers, clock, evidence_links, graph, message, shell, to_ms, type_name
 from sql.store import StoreError
 from streams.atlas import atlas_of
+from streams.gases import limit_of
 from streams.outputs import Verdict
 from streams.plant import Plant, plant_terms
-from streams.rules.limits import limit_of
 from streams.texts import ui
 
 MARK = {"consistent": "●", "violation": "■", "indeterminate": "▲", "pending": "○"}

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 
 from streams.atlas import Atlas
 from streams.events import Any_, Certificate, Clip, Detection, GasResult, GasTest, Guard, Requested, Step, Worker
+from streams.gases import limit_of
 from streams.plant import Channel, Plant, Point, plant_terms
-from streams.rules.limits import HOT, limit_of
+from streams.rules.limits import HOT
 from streams.times import HOUR, MINUTE, SECOND
 
 MIX = [("01", 3), ("02", 11), ("03", 21), ("21", 12), ("22", 10), ("10", 15), ("70", 10), ("63", 8), ("30", 3), ("40", 2)]

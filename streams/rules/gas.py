@@ -156,7 +156,8 @@ def _first_of_day(known: Known, course: Course) -> Iterator[Sight]:
     if course.started is None:
         return
     signs = [course.started.at, *(p.until.at for p in course.pauses if p.until)]
-    for sight in sure_sights(known, course):
+    working = list(course.working(max(known.now, course.started.at + 1)))
+    for sight in (s for s in sure_sights(known, course) if any(a <= s.first <= b for a, b in working)):
         last = max((s for s in signs if s <= sight.first), default=None)
         if last is not None and known.day(last) != known.day(sight.first) and sight.first - last > 60 * MINUTE:
             yield sight

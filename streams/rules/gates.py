@@ -10,13 +10,14 @@ from msgspec.structs import replace
 
 from streams import events as e
 from streams.course import Course, Pause
+from streams.gases import limit_of
 from streams.lives import number_of
 from streams.rules.access import LATELY, expired, in_time, inside_at
 from streams.rules.certificates import best, held, last_day, left_at
 from streams.rules.evidence import five_dimensions, three_and_one
 from streams.rules.gas import fresh, retested, slept, tested, tested_today
 from streams.rules.level import codes_at, computed_level
-from streams.rules.limits import BLINDING, CONFINED, HOT, SPECIAL, limit_of
+from streams.rules.limits import BLINDING, CONFINED, HOT, SPECIAL
 from streams.rules.people import colour
 from streams.rules.preparation import needed_devices
 from streams.rules.readings import gas_tags, testing, unseen

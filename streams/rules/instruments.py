@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from streams.course import Course
 from streams.events import DeviceSaid, GasResult, GasTest
+from streams.gases import limit_of, to_lel, to_mg
 from streams.plant import Channel
-from streams.rules.limits import limit_of, to_lel, to_mg
 from streams.rules.permit import OURS
 from streams.rules.readings import GASES, gas_tags
 from streams.rules.rule import NOTHING, Cause, Finding, Judged, Known, Rule, minutes

@@ -70,12 +70,17 @@ def _in_pauses(known: Known, course: Course) -> Iterator[Finding]:
     for pause in course.pauses:
         for sight in sure_sights(known, course):
             since = after(sight, pause.since.hi, TOOLS_DOWN)
-            if since is None or (pause.until is not None and since >= pause.until.lo) or _taken_up(course, since, pause.until.at if pause.until else None):
+            if since is None or any(_at_it(other, since) for other in known.at(course.point_id) if other.permit != course.permit) or (pause.until is not None and since >= pause.until.lo) or _taken_up(course, since, pause.until.at if pause.until else None):
                 continue
             over = sight.joins < known.now or (pause.until is not None and sight.last > pause.until.at)
             numbers = {"permit": course.permit, "start": known.clock(since), "camera": sight.camera, "since": known.clock(pause.since.at)}
             yield Finding(since, (sight.ref, pause.ref), min(sight.last, pause.until.at if pause.until else sight.last) if over else None, numbers=numbers, permit=course.permit, point=course.point_id,
                           variant="finished" if pause.finish else "pause", requests=((SUSPEND, course.permit),))  # fmt: skip
+
+
+def _at_it(course: Course, at: int) -> bool:
+    """Was work under another hot work permit under way at a moment? Then the sight is of that."""
+    return course.type in HOT and any(a <= at <= b for a, b in course.working(at + 1))
 
 
 def _taken_up(course: Course, seen: int, started: int | None) -> bool:

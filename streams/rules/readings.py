@@ -7,9 +7,10 @@ from dataclasses import replace
 
 from streams.course import Course
 from streams.events import DeviceSaid
+from streams.gases import Limit, limit_of
 from streams.rules.access import inside_at
 from streams.rules.gas import GB, PERMIT, SUSPEND, passed
-from streams.rules.limits import CONFINED, Limit, limit_of
+from streams.rules.limits import CONFINED
 from streams.rules.rule import NOTHING, Cause, Finding, Judged, Known, Rule, both_of, merge, minutes, wake_at
 from streams.times import MINUTE, SECOND
 from streams.trend import HALF, reaches

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 
 from streams.course import Course, Pause
+from streams.gases import limit_of
 from streams.outputs import Check
 from streams.rules.access import in_time
 from streams.rules.approval import signed_on_site
@@ -149,7 +150,8 @@ def _gas(known: Known, course: Course) -> str:
     if any(s.over and s.over.last[-1] >= now - 30 * SECOND for s in series):
         return "bad"
     silent = [t for t in tags if any(b >= now and b - a >= FRESH for a, b in unseen(known.site, t, max(0, now - FRESH), now))]
-    return "unknown" if not tags or silent else "ok"
+    held = all(limit_of(known.atlas.channels[t], known.terms()) is not None for t in tags)
+    return "unknown" if not tags or silent or not held else "ok"
 
 
 def light(known: Known, course: Course, found: dict[str, str], priorities: list[int]) -> tuple[str, str, dict[str, str]]:

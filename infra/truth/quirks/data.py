@@ -20,12 +20,18 @@ def silent(days: Days, job: Job) -> bool:
     return True
 
 
+PPM = {"methane": 500.0, "methanol": 600.0, "chloromethane": 810.0, "dimethyldichlorosilane": 340.0, "trimethylchlorosilane": 180.0, "propane": 210.0, "hydrogen": 400.0,
+       "gasoline": 140.0, "benzene": 120.0, "toluene": 110.0}  # fmt: skip
+"""ppm in one %LEL."""
+
+
 def unit_flip(days: Days, job: Job) -> bool:
     channel = days.atlas.channels[job.tag]
     if channel.kind != "combustible" or channel.high is None:
         return False
-    at = mid(days, job)
-    days.reads(job.tag, at, at + 2 * MINUTE, 450.0, 450.0)
+    at = on_beat(days, mid(days, job))
+    days.reads(job.tag, at - 16 * MINUTE, at, 2.0, 2.0)
+    days.reads(job.tag, at, at + 2 * MINUTE, 2.0 * PPM[channel.gas], 2.0 * PPM[channel.gas])
     days.truth("DQ-RANGE", job.tag, at, SLOW, (f"X-GAS-GAP@{job.permit}",))
     return True
 

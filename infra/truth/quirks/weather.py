@@ -51,6 +51,8 @@ def lightning(days: Days, day: int) -> None:
     at = days.local(day, 13.5)
     days.say(at, "weather", OfficialWarning(at=at, u=0, hazard="lightning", colour="yellow", until=at + 40 * MINUTE))
     for job in days.jobs:
-        span = next(((a, b) for a, b in _at_work(job) if a < at + 40 * MINUTE and b > at), None)
+        spans = list(_at_work(job))
+        waiting = [(min(job.issued, spans[0][0]), spans[0][1])] if spans else []
+        span = next(((a, b) for a, b in (*waiting, *spans[1:]) if a < at + 40 * MINUTE and b > at), None)
         if job.type in HEIGHT | LIFTING and span:
             days.truth("X-WX", job.permit, max(at, span[0]))

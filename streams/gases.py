@@ -1,0 +1,109 @@
+"""How a reading or an analysis is held against the limit of its gas under a pack, and in which unit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from streams.packs import Terms
+from streams.words import gas_of, unit_of
+
+if TYPE_CHECKING:
+    from streams.plant import Channel
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """What a channel's value is held against, in the channel's own unit: near from `warn` (≥), over beyond `high` or below `low`."""
+
+    high: float | None
+    warn: float | None
+    low: float | None
+    clause: str
+    gas: str
+    unit: str
+
+
+def is_combustible(gas: str, terms: Terms) -> bool:
+    """Is a component a combustible one: named in the pack's table, or not said which?"""
+    return gas == "combustible" or gas in terms.pack.lel
+
+
+def allowed_lel(gas: str, terms: Terms) -> float:
+    """The limit in %LEL: the stricter of the pack's %vol (GB 30871-2022 5.3.2) and its %LEL. Unknown gas: the strictest known."""
+    lel = terms.pack.lel
+    if gas not in lel:
+        return min(allowed_lel(known, terms) for known in lel)
+    by_volume = terms["lel_vol_high"] if lel[gas] >= 4 else terms["lel_vol_low"]
+    return min(terms["lel_percent"], 100 * by_volume / lel[gas])
+
+
+def to_lel(value: float, unit: str, gas: str, terms: Terms) -> float | None:
+    """A combustible concentration in %LEL; None where the unit cannot be converted without knowing the gas."""
+    if unit == "%LEL":
+        return value
+    lel, scale = terms.pack.lel.get(gas), {"%vol": 1.0, "ppm": 1e-4, "ppb": 1e-7}.get(unit)
+    return None if lel is None or scale is None else 100 * value * scale / lel
+
+
+def to_mg(value: float, unit: str, gas: str, terms: Terms) -> float | None:
+    """A toxic concentration in mg/m³ at 25 °C and 101.325 kPa; None for a unit or a gas that is not known."""
+    if unit == "mg/m3":
+        return value
+    scale = {"ppm": 1.0, "ppb": 1e-3}.get(unit)
+    return value * scale * terms.pack.molar[gas] / 24.45 if scale and gas in terms.pack.molar else None
+
+
+def limit_of(channel: Channel, terms: Terms) -> Limit | None:
+    """What a gas channel is held against, in its own unit, or None where there is nothing to hold it against."""
+    match channel.kind:
+        case "combustible":
+            gas = "" if channel.gas == "combustible" else channel.gas
+            per_unit = to_lel(1.0, channel.unit, gas, terms)
+            if not per_unit:
+                return None
+            allowed = allowed_lel(gas, terms)
+            high = allowed / per_unit
+            key = "lel_percent" if allowed >= terms["lel_percent"] else ("lel_vol_high" if terms.pack.lel.get(gas, 4) >= 4 else "lel_vol_low")
+            return Limit(high, high * terms["rise_share"], None, terms.clause(key), channel.gas or "?", channel.unit)
+        case "oxygen":
+            return Limit(terms["oxygen_high"], None, terms["oxygen_low"], terms.clause("oxygen_low"), "O2", channel.unit) if channel.unit == "%vol" else None
+        case "toxic":
+            gas = toxic_name(channel.gas, terms)
+            per_unit = to_mg(1.0, channel.unit, gas, terms)
+            if not per_unit or gas not in terms.pack.toxic:
+                return None
+            high = terms.pack.toxic[gas] / per_unit
+            return Limit(high, high * terms["rise_share"], None, terms.clause("toxic"), channel.gas, channel.unit)
+    return None
+
+
+def toxic_name(gas: str, terms: Terms) -> str:
+    """The row of the toxic table for a gas that may stand in the combustible one too (benzene → benzene_tox)."""
+    return gas if gas in terms.pack.toxic else f"{gas}_tox"
+
+
+def factors(channel: Channel, terms: Terms) -> list[float]:
+    """How many times a reading in another unit that its kind can have is the number in its own."""
+    convert = to_lel if channel.kind == "combustible" else to_mg
+    units = ("%LEL", "%vol", "ppm") if channel.kind == "combustible" else (("ppm", "ppb", "mg/m3") if channel.kind == "toxic" else ())
+    gas = toxic_name(channel.gas, terms) if channel.kind == "toxic" else channel.gas
+    own = convert(1.0, channel.unit, gas, terms) if units else None
+    others = [convert(1.0, unit, gas, terms) for unit in units if unit != channel.unit]
+    return [own / other for other in others if own and other]
+
+
+def test_passes(said: str, value: float | None, written: str, terms: Terms, enriched: bool = False) -> bool | None:
+    """Does one component of a gas analysis pass? None where it cannot be told. `enriched`: the place is declared so."""
+    gas = gas_of(said, terms.gases)
+    unit = unit_of(written, gas or "") if gas else None
+    if value is None or gas is None or unit is None:
+        return None
+    if gas == "o2":
+        return terms["oxygen_low"] <= value <= terms["oxygen_high" if enriched else "oxygen_pass"] if unit == "%vol" else None
+    toxic = toxic_name(gas, terms)
+    if toxic in terms.pack.toxic and (gas not in terms.pack.lel or unit in ("ppm", "ppb", "mg/m3")):
+        mg = to_mg(value, unit, toxic, terms)
+        return None if mg is None else mg <= terms.pack.toxic[toxic]
+    lel = to_lel(value, unit, gas, terms)
+    return None if lel is None else lel <= allowed_lel(gas, terms)
