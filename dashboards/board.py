@@ -26,7 +26,7 @@ class Board:
         table: dict[str, Any] = self.alerts if isinstance(said, Alert) else self.verdicts
         key = said.id if isinstance(said, Alert) else said.permit
         old = table.get(key)
-        if old is not None and old.revision >= said.revision:
+        if old is not None and (old.life, old.revision) >= (said.life, said.revision):
             return False
         table[key] = said
         return True

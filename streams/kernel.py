@@ -15,12 +15,13 @@ from streams.events import Action, Entry, Requested, SourceSaid, Step, Tick
 from streams.fold import Fold
 from streams.forget import forget
 from streams.lives import life_of, number_of, subject_of
-from streams.outputs import Alert, Output, Verdict
+from streams.outputs import Alert, Code, Output, Verdict
 from streams.plain import plain
 from streams.rules import BOOK, BY_CAUSE, RULES
 from streams.rules.access import LATELY
-from streams.rules.gates import Answer, Question, decide
+from streams.rules.gates import Answer, Question, decide, paper_ends, person_code
 from streams.rules.limits import CONFINED
+from streams.rules.people import colour
 from streams.rules.quality import OURS
 from streams.rules.rule import Finding, Judged, Known, Rule, Subject, wake_at
 from streams.rules.verdict import barriers, checks, light, next_look, outcome, times
@@ -38,6 +39,7 @@ BLIND: Final = 5 * SECOND
 ASIDE: Final = frozenset({"near", "asked", "dark", "post", "prepared", "evidence", "weather", "process", "site"})
 """Causes that a permit's verdict does not ask: what they change comes to it as alerts."""
 VERDICT: Final = -1
+CODE: Final = -2
 NONE: Final[tuple[Output, ...]] = ()
 KEYS: Final = tuple(f"{r.code}/{r.subject}" for r in RULES)
 PERMIT_RULES: Final = tuple(i for i, r in enumerate(RULES) if r.subject == "permit")
@@ -50,6 +52,10 @@ VERSION: Final = f"{BOOK}/2"
 """A snapshot of another version is set aside, and its timeline folded anew."""
 
 
+NAMES: Final = {VERDICT: "verdict", CODE: "code"}
+CODED: Final[dict[str, str]] = {"worker": "person", "contractor": "contractor"}
+
+
 class Memory(Struct):
     """What a snapshot holds: the site, what was told, the verdicts, and when which rule wants to look again."""
 
@@ -58,6 +64,8 @@ class Memory(Struct):
     told: dict[str, Told] = {}
     verdicts: dict[str, Verdict] = {}
     armed: dict[str, int] = {}
+    codes: dict[str, Code] = {}
+    """person|W1, contractor|K → the code that was last said."""
     broken: dict[str, str] = {}
     next: int = 0
 
@@ -72,7 +80,7 @@ class Kernel:
         self.known = Known(self.memory.site)
         self.fold = Fold(self.known)
         self._index = {key: i for i, key in enumerate(KEYS)}
-        self._index["verdict"] = VERDICT
+        self._index |= {"verdict": VERDICT, "code": CODE}
         self.standing: dict[str, dict[str, int]] = {}
         self.moved: set[str] = set()
         """Permits whose worst alert has changed since their verdict was drawn."""
@@ -230,8 +238,28 @@ class Kernel:
             if subject != "permit" or name in self.memory.site.works:
                 for i in asked[subject, name]:
                     out += self._judge(i, name, moment, touched=True)
+        for subject, name, cause in sorted(dirty):
+            if cause == "roster" and subject in CODED:
+                out += self._code(f"{CODED[subject]}|{name}", moment)
         permits = {name for subject, name, cause in dirty if subject == "permit" and cause not in ASIDE}
         return out + self._conclude_all(permits, moment)
+
+    def _code(self, key: str, moment: int) -> Sequence[Output]:
+        """The code of a person or a contractor, if it is another than was said; looked at again when a paper runs out."""
+        kind, _, who = key.partition("|")
+        now = max(self.known.now, moment)
+        try:
+            said = person_code(self.known, who, now) if kind == "person" else colour(self.known, who, now)
+            ends = [m for m in paper_ends(self.known, kind, who) if m > now]
+        except Exception as wrong:
+            return self._broken(f"code|{key}", BROKEN, key, wrong, moment)
+        self._arm(CODE, key, self._key(CODE, key), min(ends, default=None))
+        old = self.memory.codes.get(key)
+        if (old is None and said[0] == "grey") or (old is not None and (old.colour, old.reasons) == (said[0], said[1])):
+            return NONE
+        code = Code(self.memory.site.site, who, kind, old.revision + 1 if old else 1, moment, said[0], said[1])  # type: ignore[arg-type]
+        self.memory.codes[key] = code
+        return [code]
 
     def _due(self, now: int) -> list[Output]:
         out: list[Output] = []
@@ -244,6 +272,8 @@ class Kernel:
             del self.memory.armed[self._key(i, name)]
             if i == VERDICT:
                 permits.add(name)
+            elif i == CODE:
+                out += self._code(name, now)
             elif RULES[i].subject != "permit" or name in self.memory.site.works:
                 out += self._judge(i, name, now)
         return out + self._conclude_all(permits, now)
@@ -396,7 +426,7 @@ class Kernel:
     # ---- time and memory ----------------------------------------------------------------------------------------
 
     def _key(self, i: int, name: str) -> str:
-        return f"{'verdict' if i == VERDICT else KEYS[i]}|{name}"
+        return f"{NAMES.get(i) or KEYS[i]}|{name}"
 
     def _parse(self, key: str) -> tuple[int, str]:
         rule, _, name = key.partition("|")

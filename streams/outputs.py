@@ -108,6 +108,18 @@ class Command(Struct, frozen=True):
     """The alert was taken back: what was asked is asked no more."""
 
 
+class Code(Struct, frozen=True):
+    """The code of a person or a contractor (000-27, 001-10): what a gate takes from the papers that were ever told of, and why."""
+
+    site: str
+    who: str
+    who_is: Literal["person", "contractor"]
+    revision: int
+    known: int
+    colour: Literal["green", "yellow", "red", "grey"]
+    reasons: list[str]
+
+
 class Delivery(Struct, frozen=True):
     """Who was told what, when, by which channel, and what it answered."""
 
@@ -137,11 +149,11 @@ class DeadLetter(Struct, frozen=True):
     source: str = ""
 
 
-Output = Alert | Verdict | Command
+Output = Alert | Verdict | Command | Code
 
 
 def schema() -> dict[str, Any]:
     """The JSON Schema of everything on the wire, one definition per kind."""
-    words = [Envelope, Entry, Alert, Verdict, Command, Delivery, DeadLetter, *Any_.__args__]
+    words = [Envelope, Entry, Alert, Verdict, Command, Code, Delivery, DeadLetter, *Any_.__args__]
     _, definitions = msgspec.json.schema_components(words, ref_template="#/$defs/{name}")
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "PermitWatch events", "$defs": definitions}

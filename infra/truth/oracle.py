@@ -30,7 +30,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from itertools import product
+from itertools import islice, product
 from typing import Any, Literal, NamedTuple
 
 Outcome = Literal["consistent", "violation", "indeterminate", "pending", "not applicable"]
@@ -92,10 +92,13 @@ class Stamp(NamedTuple):
 
 
 class Analysis(NamedTuple):
-    """Results that belong together, dated by the oldest: passed (True), failed (False) or incomplete (None)."""
+    """Tests that belong together, and what they come to where only some have been sampled yet.
 
-    stamp: Stamp
-    passed: bool | None
+    Passed is True, failed False, incomplete None; an analysis is as old as its oldest test.
+    """
+
+    tests: list[Stamp]
+    passed: Mapping[tuple[bool, ...], bool | None]
 
 
 class Pause(NamedTuple):
@@ -212,10 +215,25 @@ def _outcome(stamps: Sequence[Stamp], holds: Callable[[World], bool], *limits: i
     return "consistent" if seen == {True} else "violation"
 
 
-def _valid(tests: Iterable[tuple[float, bool]], until: float) -> float | None:
-    """When the last analysis not after an instant was sampled, if it was passed."""
-    at, passed = max((t for t in tests if t[0] <= until), default=(0.0, False), key=lambda t: (t[0], not t[1]))
-    return at if passed else None
+def _valid(life: Life, sampled: World, until: float) -> float | None:
+    """How old (ms) the last analysis was that an instant knew of, if it was passed."""
+    known = [(min(tests), passed) for tests, passed in _known(life, sampled, until) if passed is not None]
+    at, passed = max(known, default=(0.0, False), key=lambda t: (t[0], not t[1]))
+    return until - at if passed else None
+
+
+def _known(life: Life, sampled: World, until: float) -> Iterator[tuple[list[float], bool | None]]:
+    """The analyses as an instant knew them: when each was sampled, and what it came to by then."""
+    instants = iter(sampled)
+    for analysis in life.analyses:
+        tests = list(islice(instants, len(analysis.tests)))
+        yield [at for at in tests if at <= until], analysis.passed[tuple(at <= until for at in tests)]
+
+
+def _failed(life: Life, sampled: World, since: float, until: float) -> bool:
+    """Was an analysis failed by what was sampled in a span?"""
+    inside = [at for at in sampled if since <= at <= until]
+    return any(at in tests and passed is False for at in inside for tests, passed in _known(life, sampled, at))
 
 
 # ---- checks -----------------------------------------------------------------------------------------------------
@@ -226,11 +244,11 @@ def _t1(life: Life) -> Outcome:
     if not life.approvals:
         return _not_yet(life)
     n, start = len(life.approvals), [life.start] if life.start else []
-    stamps = [*life.approvals, *start, *(a.stamp for a in life.analyses)]
+    stamps = [*life.approvals, *start, *_sampled(life)]
 
     def holds(world: World) -> bool:
         approved = _approved(world[:n], world[n] if start else None)
-        return _valid(_dated(life, world[n + len(start) :]), approved) is not None
+        return _valid(life, world[n + len(start) :], approved) is not None
 
     return _outcome(stamps, holds)
 
@@ -239,8 +257,8 @@ def _t2(life: Life) -> Outcome:
     """The last analysis before the start is passed and at most 30 min old."""
     if life.start is None:
         return _planned(life)
-    stamps = [life.start, *(a.stamp for a in life.analyses)]
-    return _outcome(stamps, lambda world: _fresh(_dated(life, world[1:]), world[0]), FRESH)
+    stamps = [life.start, *_sampled(life)]
+    return _outcome(stamps, lambda world: _fresh(life, world[1:], world[0]), FRESH)
 
 
 def _planned(life: Life) -> Outcome:
@@ -248,8 +266,8 @@ def _planned(life: Life) -> Outcome:
     if life.over or not life.approvals:
         return _not_yet(life)
     declared = max(life.request["valid_from"], life.request.get("planned_start") or 0)
-    stamps = [_fixed(declared), life.approvals[-1], *(a.stamp for a in life.analyses)]
-    found = _outcome(stamps, lambda world: _fresh(_dated(life, world[2:]), max(world[:2])), FRESH)
+    stamps = [_fixed(declared), life.approvals[-1], *_sampled(life)]
+    found = _outcome(stamps, lambda world: _fresh(life, world[2:], max(world[:2])), FRESH)
     return "violation" if found == "violation" else "pending"
 
 
@@ -283,27 +301,28 @@ def _t6(life: Life) -> Outcome:
 def _pause(life: Life, pause: Pause) -> Outcome:
     if pause.until is None:
         return _not_yet(life)
-    stamps = [pause.since, pause.until, *(a.stamp for a in life.analyses)]
+    stamps = [pause.since, pause.until, *_sampled(life)]
     limit = PAUSE[life.request["type"]]
-    if _outcome(stamps, lambda w: _asks(_dated(life, w[2:]), w[0], w[1], limit), limit) == "violation":
+    asked = _outcome(stamps, lambda w: _asks(life, w[2:], w[0], w[1]), PAUSE[life.request["type"]])
+    if asked == "violation":
         return "not applicable"
-    return _outcome(stamps, lambda w: _retested(_dated(life, w[2:]), w[0], w[1], limit), limit, FRESH)
+    return _outcome(stamps, lambda w: _retested(life, w[2:], w[0], w[1]), PAUSE[life.request["type"]], FRESH)
 
 
-def _asks(tests: Sequence[tuple[float, bool]], since: float, until: float, limit: int) -> bool:
+def _asks(life: Life, sampled: World, since: float, until: float) -> bool:
     """Was the pause too long, or did an analysis fail in it?"""
-    return until - since > limit or any(since <= at <= until and not passed for at, passed in tests)
+    return until - since > PAUSE[life.request["type"]] or _failed(life, sampled, since, until)
 
 
-def _retested(tests: Sequence[tuple[float, bool]], since: float, until: float, limit: int) -> bool:
-    if not _asks(tests, since, until, limit):
-        return True
-    return _fresh(tests, until) if until - since > limit else _valid(tests, until) is not None
+def _retested(life: Life, sampled: World, since: float, until: float) -> bool:
+    if until - since > PAUSE[life.request["type"]]:
+        return _fresh(life, sampled, until)
+    return not _failed(life, sampled, since, until) or _valid(life, sampled, until) is not None
 
 
-def _fresh(tests: Iterable[tuple[float, bool]], until: float) -> bool:
-    sampled = _valid(tests, until)
-    return sampled is not None and until - sampled <= FRESH
+def _fresh(life: Life, sampled: World, until: float) -> bool:
+    age = _valid(life, sampled, until)
+    return age is not None and age <= FRESH
 
 
 def _approved(approvals: World, start: float | None) -> float:
@@ -313,8 +332,8 @@ def _approved(approvals: World, start: float | None) -> float:
     return max((at for at in approvals if at <= start), default=min(approvals))
 
 
-def _dated(life: Life, instants: World) -> list[tuple[float, bool]]:
-    return [(at, bool(a.passed)) for at, a in zip(instants, life.analyses, strict=True)]
+def _sampled(life: Life) -> list[Stamp]:
+    return [stamp for analysis in life.analyses for stamp in analysis.tests]
 
 
 def _not_yet(life: Life) -> Outcome:
@@ -372,7 +391,7 @@ def _started(life: Life, stamp: Stamp) -> Life:
     if not life.over:
         return life._replace(start=life.start or stamp)
     if life.over != "finished" or stamp.nominal > life.request["valid_to"] or not life.end:
-        return life._replace(start=life.start or stamp, unapproved=True)
+        return life._replace(start=life.start or stamp, end=None, unapproved=True)
     return life._replace(over="", end=None, pauses=(*life.pauses, Pause(life.end, stamp)))
 
 
@@ -394,13 +413,11 @@ def _ended(life: Life, kind: str, stamp: Stamp) -> Life:
 
 
 def _with_tests(life: Life, told: Sequence[Fact], place: Place, until: int | None) -> Life:
-    """A life with the analyses that decide something: passed or failed, sampled before the next life began."""
+    """A life with the analyses that were sampled before the next life began."""
     if not life.request:
         return life
-    found = [_analysed(group, life.request["type"], told, place) for group in _groups(told)]
-    return life._replace(
-        analyses=tuple(a for a in found if a.passed is not None and (until is None or a.stamp.nominal < until))
-    )
+    mine = [[f for f in group if until is None or _stamp(f, told).nominal < until] for group in _groups(told)]
+    return life._replace(analyses=tuple(_analysed(g, life.request["type"], told, place) for g in mine if g))
 
 
 def _groups(told: Sequence[Fact]) -> list[list[Fact]]:
@@ -418,13 +435,19 @@ def _groups(told: Sequence[Fact]) -> list[list[Fact]]:
 
 
 def _analysed(group: Sequence[Fact], kind: str, told: Sequence[Fact], place: Place) -> Analysis:
-    stamp = _stamp(group[0], told)
-    inside = [(gas, _inside(gas, value, unit, place)) for f in group for gas, value, unit in f.said.get("results", ())]
-    if any(f.said.get("passed") is False for f in group) or any(good is False for _, good in inside):
-        return Analysis(stamp, False)
-    present = {gas for gas, good in inside if good}
-    whole = _complete(present, kind, place) and all(_calibrated(f, told) for f in group)
-    return Analysis(stamp, True if whole else None)
+    stamps = [_stamp(f, told) for f in group]
+    some = product((False, True), repeat=len(group))
+    parts = {there: [f for f, yes in zip(group, there, strict=True) if yes] for there in some}
+    return Analysis(stamps, {there: _passed(tests, kind, told, place) for there, tests in parts.items()})
+
+
+def _passed(tests: Sequence[Fact], kind: str, told: Sequence[Fact], place: Place) -> bool | None:
+    """What tests come to together: passed, failed (False), or incomplete (None)."""
+    inside = [(gas, _inside(gas, value, unit, place)) for f in tests for gas, value, unit in f.said.get("results", ())]
+    if any(f.said.get("passed") is False for f in tests) or any(good is False for _, good in inside):
+        return False
+    whole = _complete({gas for gas, good in inside if good}, kind, place)
+    return True if whole and all(_calibrated(f, told) for f in tests) else None
 
 
 def _complete(present: set[str], kind: str, place: Place) -> bool:

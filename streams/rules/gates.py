@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Final, Literal
 
 from msgspec.structs import replace
@@ -13,7 +14,7 @@ from streams.course import Course, Pause
 from streams.gases import limit_of
 from streams.lives import number_of
 from streams.rules.access import LATELY, expired, in_time, inside_at
-from streams.rules.certificates import best, held, last_day, left_at
+from streams.rules.certificates import best, ends_at, held, last_day, left_at
 from streams.rules.evidence import five_dimensions, three_and_one
 from streams.rules.gas import fresh, retested, slept, tested, tested_today
 from streams.rules.level import codes_at, computed_level
@@ -25,7 +26,7 @@ from streams.rules.rule import Known
 from streams.rules.simops import conflicts, judge_duplicate
 from streams.rules.weather import stands, stops
 from streams.times import MINUTE, SECOND, Stamp, Truth, before, exactly
-from streams.words import FOREVER
+from streams.words import FOREVER, day_of
 from streams.work import relied_on
 
 Gate = Literal["entry", "leave", "application", "issue", "start", "resume", "close"]
@@ -140,6 +141,18 @@ def person_code(known: Known, worker: str, at: int) -> tuple[str, list[str]]:
         else:
             wrong.append(trade)
     return ("red", wrong + mend) if wrong or len(mend) > 1 else (("yellow", mend) if mend else ("green", []))
+
+
+def paper_ends(known: Known, kind: str, who: str) -> Iterator[int]:
+    """When a paper of a person or a contractor runs out (ms)."""
+    if kind == "person":
+        yield from (ends_at(known, c) for _, c in held(known, who))
+        return
+    for fact in known.site.contractors.get(who, [])[-1:]:
+        for paper in fact.event.papers.values() if isinstance(fact.event, e.Contractor) else ():
+            day = day_of(paper) if paper else None
+            if day is not None and day != FOREVER:
+                yield known.midnight(day + timedelta(days=1))
 
 
 def _person(known: Known, worker: str, at: int, trades: Iterable[str] = ()) -> Iterator[Reason]:
