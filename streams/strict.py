@@ -81,8 +81,12 @@ def _tested(event: e.GasTest, gases: frozenset[str]) -> Iterator[str]:
         yield from _word(f"$.results[{i}].unit", result.unit, UNIT)
 
 
+SEEN: Final[dict[str, tuple[str, ...]]] = {k: ((*v, "flame") if k == "fire" else v) for k, v in BEHAVIOUR.items() if k != "flame"}
+"""`flame` of old logs means hot work; whoever keeps to the words says `fire` or `hot_work`."""
+
+
 def _detected(event: e.Detection, gases: frozenset[str]) -> Iterator[str]:
-    yield from _word("$.behaviour", event.behaviour, {k: v for k, v in BEHAVIOUR.items() if k not in ("flame",)})
+    yield from _word("$.behaviour", event.behaviour, SEEN)
     if not 0 <= event.confidence <= 1:
         yield f"{event.confidence:g} at `$.confidence` is no share. Write 0 to 1 (0.35 for 35 %)"
 

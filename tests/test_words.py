@@ -1,0 +1,151 @@
+"""Closed words: every spelling that plants write, strict where a sender says that it keeps to them, understood where it does not."""
+
+from __future__ import annotations
+
+import json
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ingest.doors import read_row
+from streams import events as e
+from streams.gases import limit_of
+from streams.gases import test_passes as passes
+from streams.intake import Intake, Refusal
+from streams.packs import built_in, terms_of
+from streams.plain import UNTOLD, in_reason, plain
+from streams.plant import Channel, Plant, PlantError, _check_gases
+from streams.strict import KINDS, faults
+from streams.words import BEHAVIOUR, FOREVER, GAS, STEP, TYPE, UNIT, day_of, gas_of, unit_of, word
+
+AT = 1_773_100_800_000
+TERMS = terms_of(built_in("GB"))
+
+
+@pytest.mark.parametrize("said, meant", [("H2S", "h2s"), ("硫化氢", "h2s"), ("H₂S", "h2s"), ("H2S", "h2s"), ("O2", "o2"), ("氧含量", "o2"), ("CH4", "methane"), ("瓦斯", "methane"), ("C-O", "co"), ("unobtainium", None)])
+def test_gases_in_every_spelling(said, meant):
+    assert gas_of(said) == meant
+
+
+@pytest.mark.parametrize("said, gas, meant", [("PPM", "h2s", "ppm"), ("% LEL", "", "%LEL"), ("%LEL", "", "%LEL"), ("mg/m³", "h2s", "mg/m3"), ("VOL", "", "%vol"), ("%", "o2", "%vol"), ("%", "methane", None), ("furlong", "", None)])
+def test_units_in_every_spelling(said, gas, meant):
+    assert unit_of(said, gas) == meant
+
+
+@pytest.mark.parametrize("said, meant", [("2026/12/31", "2026-12-31"), ("2026.1.5", "2026-01-05"), ("2026年1月5日", "2026-01-05"), ("20260105", "2026-01-05"), ("2026-12-31T00:00:00+08:00", "2026-12-31"), ("2026-02-30", None), ("soon", None), ("", None), ("0000-00-00", None)])
+def test_days_as_people_write_them(said, meant):
+    day = day_of(said)
+    assert (str(day) if day else None) == meant
+
+
+@pytest.mark.parametrize("said", ["长期", "永久", "permanent", "9999-12-31", "9999/12/31"])
+def test_no_end_is_a_value_of_papers_only(said):
+    assert day_of(said) == FOREVER
+    kept, odd = plain(e.Certificate(at=AT, worker="W", number="1", trade="welding", valid_to=said))
+    assert kept.valid_to == "9999-12-31" and (odd == ["valid_to"]) == (said != "9999-12-31")
+    assert plain(e.Requested(at=AT, permit="P", type="02", point="P", valid_from=AT, valid_to=253402271999000))[0].valid_to == UNTOLD
+
+
+@given(st.sampled_from([1, 1000, 1 / 1000, 1 / 1_000_000]), st.integers(-10**9, 10**9))
+def test_an_instant_in_any_unit_of_time_is_understood(scale, off):
+    meant = AT + off
+    assert abs((in_reason(round(meant / scale), AT, 3653 * 86_400_000) or 0) - meant) <= 1000
+
+
+@given(st.integers(-(10**20), 10**20))
+def test_an_instant_out_of_reason_is_never_a_moment(ms):
+    said = in_reason(ms, AT, 400 * 86_400_000)
+    assert said is None or abs(said - AT) <= 400 * 86_400_000
+
+
+@given(st.text(max_size=12))
+def test_no_text_ends_the_reading_of_a_word(said):
+    for words in (GAS, UNIT, BEHAVIOUR, TYPE, STEP):
+        assert word(words, said) in (None, *words)
+    day_of(said)
+
+
+def test_per_cent_is_a_share():
+    kept, odd = plain(e.Detection(at=AT, camera="C", behaviour="焊接", confidence=35))
+    assert (kept.confidence, kept.behaviour, odd) == (0.35, "welding", ["confidence"])
+
+
+@pytest.mark.parametrize("kind, row, path, hint", [
+    ("permit.requested", {"permit": "P", "type": "2", "point": "P", "valid_from": AT, "valid_to": AT + 1}, "$.type", "02"),
+    ("permit.requested", {"permit": "P", "type": "02", "point": "P", "valid_from": 1773100800, "valid_to": 1773129600}, "$.valid_from", "ms since 1970"),
+    ("permit.gas_test", {"permit": "P", "results": [{"gas": "H2S", "value": 1, "unit": "PPM"}]}, "$.results[0].gas", "h2s"),
+    ("permit.gas_test", {"permit": "P", "results": [{"gas": "h2s", "value": 1, "unit": "PPM"}]}, "$.results[0].unit", "ppm"),
+    ("detection", {"camera": "C", "behaviour": "helmetless", "confidence": 0.9}, "$.behaviour", "no_helmet"),
+    ("detection", {"camera": "C", "behaviour": "smoke", "confidence": 35}, "$.confidence", "0 to 1"),
+    ("detection", {"camera": "C", "behaviour": "flame", "confidence": 0.9}, "$.behaviour", "Did you mean"),
+    ("device", {"device": "D", "calibrated_to": "2026/12/31"}, "$.calibrated_to", "YYYY-MM-DD"),
+    ("certificate", {"worker": "W", "number": "1", "trade": "welding", "valid_to": "长期"}, "$.valid_to", "9999-12-31"),
+    ("permit.step", {"permit": "P", "step": "blessed"}, "$.step", ""),
+    ("permit.step", {"permit": "P", "step": "issued", "aprover": "A"}, "$.aprover", "unknown field"),
+])  # fmt: skip
+def test_schema_2_is_refused_with_the_path_and_the_nearest_words(kind, row, path, hint):
+    said = faults(kind, {"at": AT, **row})
+    assert len(said) >= 1 and any(path in s and hint in s for s in said), said
+
+
+def test_schema_2_takes_what_keeps_to_the_words():
+    assert faults("permit.gas_test", {"at": AT, "permit": "P", "results": [{"gas": "methane", "value": 0.1, "unit": "%vol"}], "schema": 2}) == []
+    assert faults("certificate", {"at": AT, "worker": "W", "number": "1", "trade": "welding", "valid_to": "9999-12-31"}) == []
+
+
+def _envelope(event: dict, schema: int = 1) -> bytes:
+    return json.dumps({"site": "S", "source": "old", "seq": 1, "seen": AT, "event": event, "schema": schema}, ensure_ascii=False).encode()
+
+
+@pytest.mark.parametrize("event, odd", [
+    ({"kind": "permit.requested", "at": AT, "permit": "P", "type": "02", "point": "P", "valid_from": AT, "valid_to": "sometime"}, ["valid_to"]),
+    ({"kind": "permit.requested", "at": AT, "permit": "P", "type": "02", "point": "P", "valid_from": AT, "valid_to": AT + 1, "workers": "W1、W2"}, ["workers"]),
+    ({"kind": "permit.step", "at": AT, "permit": "P", "step": "签发"}, ["step"]),
+    ({"kind": "permit.step", "at": AT, "permit": "P", "step": "blessed"}, ["step"]),
+    ({"kind": "scan", "at": AT, "worker": "W", "door": "D", "direction": "sideways"}, ["direction"]),
+    ({"kind": "device", "at": AT, "device": "D", "mode": 7}, ["mode"]),
+])  # fmt: skip
+def test_a_kind_on_which_lives_hang_is_not_refused_for_one_odd_field(event, odd):
+    entry = Intake().take(_envelope(event), {"scan": "badge.events", "device": "site.events"}.get(event["kind"], "permit.events"))
+    assert not isinstance(entry, Refusal) and entry.odd == odd
+
+
+@pytest.mark.parametrize("event", [{"kind": "permit.step", "at": AT, "step": "issued"}, {"kind": "permit.step", "permit": "P", "step": "issued"}, {"kind": "weather", "at": AT, "station": 7}])
+def test_what_makes_a_message_unreadable_is_a_dead_letter(event):
+    assert isinstance(Intake().take(_envelope(event), "weather.events" if event["kind"] == "weather" else "permit.events"), Refusal)
+
+
+def test_schema_2_is_held_to_it_on_kafka_too():
+    event = {"kind": "permit.step", "at": AT, "permit": "P", "step": "签发"}
+    said = Intake().take(_envelope(event, 2), "permit.events")
+    assert isinstance(said, Refusal) and "step" in said.detail
+
+
+def test_the_door_tells_an_older_sender_what_it_could_not_read():
+    import time
+
+    now = int(time.time() * 1000)
+    read = read_row("permit.requested", {"at": now, "permit": "P", "type": "动火一级", "point": "P", "valid_from": now // 1000, "valid_to": now // 1000 + 3600, "colour": "red"}, 1)
+    assert (read.strange, read.odd) == (["colour"], ["valid_from", "valid_to"])
+    assert json.loads(read.raw)["colour"] == "red", "what nobody reads is kept all the same"
+    with pytest.raises(msgspec.ValidationError, match="valid_from"):
+        read_row("permit.requested", {"at": now, "permit": "P", "type": "02", "point": "P", "valid_from": now // 1000, "valid_to": now // 1000 + 3600}, 2)
+
+
+def test_a_gas_channel_without_a_limit_is_refused_at_start(tmp_path):
+    plant = Plant("S", "厂", "plant", channels=[Channel("D", "gas", "toxic", "ppm", "A", "phosgene")])
+    with pytest.raises(PlantError, match="phosgene"):
+        _check_gases(tmp_path / "points.csv", plant)
+    _check_gases(tmp_path / "points.csv", Plant("S", "厂", "plant", channels=[Channel("D", "gas", "toxic", "PPM", "A", "H2S")]))
+
+
+def test_an_unknown_word_is_never_no_limit():
+    assert limit_of(Channel("D", "gas", "toxic", "furlong", "A", "h2s"), TERMS) is None
+    assert passes("phosgene", 0.0, "ppm", TERMS) is None
+    assert passes("H2S", 50, "PPM", TERMS) is False
+
+
+def test_every_kind_of_event_can_be_held_to_schema_2():
+    assert set(KINDS) >= {"frame", "scan", "permit.step", "warning"}
