@@ -233,6 +233,9 @@ class Desk:
     def done(self, topic: str, partition: int, next: int) -> None:
         pass
 
+    async def tail(self, topic: Any, partition: int, most: int) -> list[Any]:
+        return []
+
 
 class Rows:
     """A store that only encodes the rows it is given."""

@@ -43,7 +43,7 @@ class Ports:
     offset: int = 0
 
     def __getattr__(self, name: str) -> int:
-        base = {"kafka": 9092, "sql": 8123, "ingest": 8090, "decide": 8091, "dashboards": 8050, "modbus": 15020, "opcua": 14840}
+        base = {"kafka": 9092, "sql": 8123, "ingest": 8090, "decide": 8091, "refused": 8092, "dashboards": 8050, "modbus": 15020, "opcua": 14840}
         if name not in base:
             raise AttributeError(name)
         return base[name] + self.offset
@@ -104,7 +104,7 @@ class System:
         free = shutil.disk_usage(self.data).free
         if free < LEAST_FREE:
             raise UpError(f"only {free >> 20} MB are free where {self.data} lies; at least {LEAST_FREE >> 20} MB are needed. Free some, or give another folder with --data")
-        for name in ("kafka", "sql", "ingest", "decide", "dashboards"):
+        for name in ("kafka", "sql", "ingest", "decide", "refused", "dashboards"):
             port = getattr(self.ports, name)
             if answers("127.0.0.1", port):
                 raise UpError(f"port {port} ({name}) is taken. Stop what listens there, or move all ports with --port-offset {self.ports.offset + 1000}")
@@ -151,7 +151,7 @@ class System:
         known = dict(line.split("=", 1) for line in tokens.read_text().splitlines() if "=" in line)
         return known | {
             "PERMITWATCH_KAFKA": f"127.0.0.1:{self.ports.kafka}", "PERMITWATCH_SQL": f"http://default@127.0.0.1:{self.ports.sql}",
-            "PERMITWATCH_SHADOW_PACK": self.shadow, "PERMITWATCH_RECEIVERS": str(self.receivers()), "PERMITWATCH_DECIDE": f"127.0.0.1:{self.ports.decide}", "PERMITWATCH_DOOR": f"http://127.0.0.1:{self.ports.ingest}", "PERMITWATCH_DATA": str(self.data), "PERMITWATCH_HOST": self.host,
+            "PERMITWATCH_SHADOW_PACK": self.shadow, "PERMITWATCH_RECEIVERS": str(self.receivers()), "PERMITWATCH_DECIDE": f"127.0.0.1:{self.ports.decide}", "PERMITWATCH_REFUSED": f"127.0.0.1:{self.ports.refused}", "PERMITWATCH_DOOR": f"http://127.0.0.1:{self.ports.ingest}", "PERMITWATCH_DATA": str(self.data), "PERMITWATCH_HOST": self.host,
         } | os.environ  # fmt: skip
 
     # ---- start --------------------------------------------------------------------------------------------------

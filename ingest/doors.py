@@ -6,7 +6,7 @@ import asyncio
 import datetime as dt
 import hmac
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import aiohttp
@@ -35,6 +35,8 @@ class Door:
     tokens: dict[str, str]
     deciders: list[str]
     session: aiohttp.ClientSession
+    refusers: list[str] = field(default_factory=list)
+    """Who knows what became of what was taken."""
 
 
 DOOR = web.AppKey("door", Door)
@@ -184,6 +186,24 @@ async def _ask(door: Door, query: dict[str, str], body: bytes) -> tuple[int, dic
     return 200, {"answer": "allow" if leaving else "pending", "reasons": [] if leaving else ["SYS-DECIDER-AWAY"], "mode": "away"}
 
 
+async def refused(request: web.Request) -> web.Response:
+    """GET /refused: the source's own latest messages that were taken and could not be read or judged afterwards, each with its reason and the beginning of its bytes."""
+    source, door = source_of(request), request.app[DOOR]
+    found: list[Any] = []
+    asked = 0
+    for address in door.refusers:
+        try:
+            async with door.session.get(f"{address}/refused", params={"site": door.site, "source": source}) as response:
+                found += (await response.json())["refused"] if response.status == 200 else []
+                asked += 1
+        except (aiohttp.ClientError, TimeoutError, OSError, KeyError):
+            continue
+    if door.refusers and not asked:
+        raise _error(web.HTTPServiceUnavailable, "the step that refuses does not answer; ask again in a moment")
+    found = list({(r["topic"], r["partition"], r["offset"], r["reason"]): r for r in found}.values())
+    return web.json_response({"source": source, "refused": sorted(found, key=lambda r: -int(r["at"]))[:100]})
+
+
 async def health(request: web.Request) -> web.Response:
     """GET /healthz: what waits on disk and whether Kafka takes it."""
     outbox = request.app[DOOR].outbox
@@ -202,5 +222,5 @@ def _error(kind: type[web.HTTPException], said: str) -> web.HTTPException:
 def application(door: Door) -> web.Application:
     app = web.Application(client_max_size=LARGEST)
     app[DOOR] = door
-    app.add_routes([web.post("/events/{kind}", take), web.get("/decide", decide), web.post("/decide", decide), web.get("/healthz", health), web.get("/schema", show_schema)])
+    app.add_routes([web.post("/events/{kind}", take), web.get("/decide", decide), web.post("/decide", decide), web.get("/refused", refused), web.get("/healthz", health), web.get("/schema", show_schema)])
     return app

@@ -34,6 +34,7 @@ class Settings:
     host: str
     port: int
     deciders: list[str]
+    refusers: list[str]
 
 
 def run(settings: Settings) -> None:
@@ -73,7 +74,7 @@ async def _open_door(settings: Settings, described: Described, outbox: Outbox, s
     for http in described.wires.http:
         if not tokens[http.name]:
             log.warning("source %s has no token: set %s, or nothing can come from it", http.name, http.token_env)
-    runner = web.AppRunner(doors.application(doors.Door(described.plant.site, outbox, tokens, settings.deciders, session)), access_log=None)
+    runner = web.AppRunner(doors.application(doors.Door(described.plant.site, outbox, tokens, settings.deciders, session, settings.refusers)), access_log=None)
     await runner.setup()
     await web.TCPSite(runner, settings.host, settings.port, backlog=1024).start()
     return runner

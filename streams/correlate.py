@@ -18,6 +18,7 @@ from streams.judging import Judging
 from streams.kernel import Kernel, restore
 from streams.outputs import Alert, Code, DeadLetter, Output, Verdict
 from streams.packs import Pack
+from streams.refused import Refused
 from streams.rules import RULES
 from streams.rules.gates import GATES, Answer, Question
 from streams.sentences import REASONS
@@ -47,12 +48,13 @@ class Correlate:
         self.saved: dict[int, int] = {}
         self.since = time.monotonic()
         self.decide_at = decide_at
+        self.refused = Refused()
 
     async def start(self, desk: Desk) -> None:
         if self.decide_at is None:
             return
         app = web.Application()
-        app.add_routes([web.get("/decide", self.decide), web.post("/decide", self.decide), web.get("/healthz", self.health)])
+        app.add_routes([web.get("/decide", self.decide), web.post("/decide", self.decide), web.get("/healthz", self.health), web.get("/refused", self.refused.answer)])
         runner = web.AppRunner(app, access_log=None)
         await runner.setup()
         await web.TCPSite(runner, *self.decide_at).start()
@@ -67,7 +69,7 @@ class Correlate:
             try:
                 entry = decode_entry(record.value)
             except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, TypeError) as wrong:
-                out.append(_dead(batch, record, f"the timeline's entry cannot be read: {wrong}"))
+                out.append(self._letter(batch.topic, batch.partition, record.offset, f"the timeline's entry cannot be read: {wrong}", record.value or b"", None))
                 continue
             if record.offset >= floor.get(entry.site, 0):
                 out += self._judged(kernels, entry, batch, record)
@@ -80,7 +82,7 @@ class Correlate:
         if judging is None:
             judging = kernels[entry.site] = Judging(Kernel(entry.site))
         letters: list[Sending] = []
-        judging.aside = lambda aside: letters.append(_dead(batch, record, aside.reason, aside.entry))
+        judging.aside = lambda aside: letters.append(self._letter(batch.topic, batch.partition, record.offset, aside.reason, record.value, aside.entry))
         seen = rebook(entry, self.book) if self.book else entry
         said = judging.step(seen) if seen else []
         judging.kernel.memory.next = record.offset + 1
@@ -117,11 +119,18 @@ class Correlate:
     def _saved(self, partition: int, site: str, judging: Judging) -> list[Sending]:
         """A site's snapshot, and what had to be set aside so that it could be taken."""
         letters: list[Sending] = []
-        judging.aside = lambda aside: letters.append(_letter(TIMELINE.name, partition, -1, aside.reason, encode(aside.entry), aside.entry))
+        judging.aside = lambda aside: letters.append(self._letter(TIMELINE.name, partition, -1, aside.reason, encode(aside.entry), aside.entry))
         next_ = judging.kernel.memory.next
         raw, said = judging.stand()
         judging.kernel.memory.next = next_
         return [(SNAPSHOTS, partition, f"{self.mark}{site}", raw), *(self._line(o, partition) for o in said if not self.book), *letters]
+
+    def _letter(self, topic: str, partition: int, offset: int, reason: str, raw: bytes, entry: Entry | None) -> Sending:
+        """A dead letter, kept for its source to ask for."""
+        site, source = (entry.site, entry.source) if entry else ("", "")
+        letter = DeadLetter(topic, partition, offset, "cannot be judged", reason[:2000], int(time.time() * 1000), raw, site, source)
+        self.refused.add(letter)
+        return DEAD, partition, site or "?", msgspec.json.encode(letter)
 
     async def lost(self, partitions: set[tuple[str, int]]) -> None:
         for _, partition in partitions:
@@ -148,7 +157,7 @@ class Correlate:
         now = int(time.time() * 1000)
         try:
             asked = _question(q, await request.read(), now)
-        except (ValueError, msgspec.ValidationError) as wrong:
+        except (ValueError, TypeError, msgspec.MsgspecError, RecursionError) as wrong:
             return web.json_response({"error": f"{wrong}"}, status=400)
         behind = 0 if kernel.memory.site.virtual else max(0, now - kernel.memory.site.now)
         try:
@@ -185,15 +194,3 @@ def why(codes: Iterable[str]) -> list[dict[str, str]]:
     """Each reason with its clause and a sentence in both languages."""
     clauses = {r.code: f"{r.clause} ({r.edition})" for r in reversed(RULES)}
     return [{"code": c, "clause": clauses.get(c, "rule of the site"), "zh": REASONS[c][0], "en": REASONS[c][1]} for c in codes if c in REASONS]
-
-
-def _dead(batch: Batch, record: Any, reason: str, entry: Entry | None = None) -> Sending:
-    return _letter(batch.topic, batch.partition, record.offset, reason, record.value or b"", entry)
-
-
-def _letter(topic: str, partition: int, offset: int, reason: str, raw: bytes, entry: Entry | None) -> Sending:
-    site, source = (entry.site, entry.source) if entry else ("", "")
-    letter = DeadLetter(topic, partition, offset, "cannot be judged", reason[:2000], int(time.time() * 1000), raw, site, source)
-    return DEAD, partition, site or "?", msgspec.json.encode(letter)
-
-

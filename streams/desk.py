@@ -69,6 +69,9 @@ class Desk(Protocol):
     async def read(self, topic: Topic, partition: int) -> list[Any]:
         """A whole partition, from its beginning to its end as it is now."""
 
+    async def tail(self, topic: Topic, partition: int, most: int) -> list[Any]:
+        """The last records of a partition as it is now."""
+
     async def committed(self, topic: str, partition: int) -> int | None:
         """Where this group stands."""
 
@@ -144,6 +147,9 @@ class FaustDesk:
     async def read(self, topic: Topic, partition: int) -> list[Any]:
         return await read_partition(self.settings, topic, partition)
 
+    async def tail(self, topic: Topic, partition: int, most: int) -> list[Any]:
+        return [record async for run in runs_of(self.settings, topic, partition, most) for record in run]
+
     async def committed(self, topic: str, partition: int) -> int | None:
         tp = TP(named(topic, self.settings.prefix), partition)
         return self.app.consumer._committed_offset.get(tp)  # type: ignore[no-any-return]
@@ -154,8 +160,8 @@ async def read_partition(settings: Settings, topic: Topic, partition: int) -> li
     return [record async for run in runs_of(settings, topic, partition) for record in run]
 
 
-async def runs_of(settings: Settings, topic: Topic, partition: int) -> AsyncGenerator[list[Any]]:
-    """The records of a partition as it is now, some at a time."""
+async def runs_of(settings: Settings, topic: Topic, partition: int, most: int = 0) -> AsyncGenerator[list[Any]]:
+    """The records of a partition as it is now, some at a time; `most`: only the last so many."""
     consumer = AIOKafkaConsumer(bootstrap_servers=settings.kafka, enable_auto_commit=False, auto_offset_reset="earliest", max_partition_fetch_bytes=16 << 20)
     await consumer.start()
     try:
@@ -163,6 +169,8 @@ async def runs_of(settings: Settings, topic: Topic, partition: int) -> AsyncGene
         consumer.assign([tp])
         end = (await consumer.end_offsets([tp]))[tp]
         await consumer.seek_to_beginning(tp)
+        if most and (first := await consumer.position(tp)) < end - most:
+            consumer.seek(tp, max(first, end - most))
         while await consumer.position(tp) < end:
             for run in (await consumer.getmany(tp, timeout_ms=1000)).values():
                 yield run

@@ -11,6 +11,7 @@ from streams.events import Entry, Tick, encode
 from streams.intake import Intake, Refusal
 from streams.merge import Virtual
 from streams.outputs import DeadLetter
+from streams.refused import Refused, serve
 from streams.topics import DEAD, RAW, TIMELINE
 
 LAG = 1500
@@ -25,7 +26,10 @@ class Normalise:
     beat = 0.1
     patient = False
 
-    def __init__(self) -> None:
+    def __init__(self, refused_at: tuple[str, int] | None = None) -> None:
+        self.refused, self.refused_at = Refused(), refused_at
+        self.filled: set[int] = set()
+        """Partitions whose earlier refusals are known."""
         self.intake = Intake()
         self.virtual: dict[str, Virtual] = {}
         self.live: dict[str, int] = {}
@@ -33,15 +37,21 @@ class Normalise:
         self.second = 0
 
     async def start(self, desk: Desk) -> None:
-        pass
+        if self.refused_at is not None:
+            await serve(self.refused, self.refused_at)
 
     async def take(self, batch: Batch, desk: Desk) -> None:
         out: list[Sending] = []
         now = int(time.time() * 1000)
+        if batch.partition not in self.filled:
+            self.filled.add(batch.partition)
+            self.refused.refill([r.value for r in await desk.tail(DEAD, batch.partition, 2000) if r.value])
         for record in batch.records:
             said = self.intake.take(record.value, batch.topic, batch.partition, record.offset)
             if isinstance(said, Refusal):
-                out.append(_dead(batch, record.offset, said, record.value, now))
+                letter = _dead(batch, record.offset, said, record.value or b"", now)
+                self.refused.add(letter)
+                out.append((DEAD, batch.partition, said.site or "?", msgspec.json.encode(letter)))
             else:
                 out += self._order(said, now)
         await desk.send(out)
@@ -92,6 +102,5 @@ def _line(entry: Entry) -> Sending:
     return TIMELINE, entry.partition, entry.site, encode(entry)
 
 
-def _dead(batch: Batch, offset: int, refusal: Refusal, raw: bytes, now: int) -> Sending:
-    letter = DeadLetter(batch.topic, batch.partition, offset, refusal.reason, refusal.detail[:2000], now, raw, refusal.site, refusal.source)
-    return DEAD, batch.partition, refusal.site or "?", msgspec.json.encode(letter)
+def _dead(batch: Batch, offset: int, refusal: Refusal, raw: bytes, now: int) -> DeadLetter:
+    return DeadLetter(batch.topic, batch.partition, offset, refusal.reason, refusal.detail[:2000], now, raw, refusal.site, refusal.source)

@@ -248,3 +248,48 @@ def test_check_finds_all_well(system, capsys):
     from infra.check import check
 
     assert check(system.data, system.ports.offset, None) == 0, capsys.readouterr().out
+
+
+def test_a_source_is_told_what_became_of_what_it_sent(system, kafka, wait):
+    """GET /refused: what was taken by Kafka and refused by normalise afterwards, with its reason, for its own source only."""
+    producer = KafkaProducer(bootstrap_servers=kafka)
+    wrong = b'{"site":"P1286","source":"ptw","seq":900001,"seen":1795000000000,"event":{"kind":"permit.step","at":1795000000000,"step":"issued"}}'
+    producer.send("permit.events", key=b"P1286", value=wrong).get(10)
+    producer.close()
+
+    def mine(source: str) -> list[dict]:
+        token = system.environment()[f"PERMITWATCH_TOKEN_{source.upper()}"]
+        request = urllib.request.Request(f"http://127.0.0.1:{system.ports.ingest}/refused", headers={"authorization": f"Bearer {token}"})
+        with urllib.request.urlopen(request, timeout=5) as answer:
+            return [r for r in json.load(answer)["refused"] if "900001" in r["raw"]]
+
+    found = wait("the refusal", lambda: mine("ptw"), 30, system)
+    assert "permit" in found[0]["detail"] and found[0]["reason"] == "wrong event"
+    assert mine("badges") == []
+
+
+def test_a_date_with_slashes_ends_nothing(system, store, wait):
+    """Case 23, end to end: the calibration of a tester in slashes, then an analysis with it; the site is judged on."""
+    import time
+
+    now = int(time.time() * 1000)
+    assert _post(system, "device", {"at": now, "device": "GM-23", "calibrated_to": "2026/12/31"})[1]["unread_fields"] == ["calibrated_to"]
+    assert _post(system, "permit.requested", {"at": now, "permit": "CASE-23", "type": "02", "point": "nowhere", "valid_from": now, "valid_to": now + 3_600_000})[0] == 202
+    assert _post(system, "permit.gas_test", {"at": now, "permit": "CASE-23", "device": "GM-23", "results": [{"gas": "CH4", "value": 0.05, "unit": "VOL"}]})[0] == 202
+    rows = wait("the verdict", lambda: store.rows("SELECT life, outcome FROM verdicts WHERE permit = 'CASE-23'"), 60, system)
+    assert rows[0]["outcome"] == "pending"
+    wait("its alert", lambda: store.rows("SELECT 1 FROM alerts WHERE code = 'DQ-WORD' AND en LIKE '%calibrated_to%'"), 60, system)
+
+
+@pytest.mark.seed("003-20")
+@pytest.mark.parametrize("query, status, answer", [
+    ("for=start&permit=NO-SUCH", 200, "pending"), ("for=leave&worker=W&door=D", 200, "allow"), ("for=party&worker=W&door=D", 400, None), ("for=issue", 400, None), ("for=entry&worker=W&door=D&at=x", 400, None),
+])  # fmt: skip
+def test_every_gate_answers_or_says_what_to_write(system, query, status, answer):
+    token = system.environment()["PERMITWATCH_TOKEN_BADGES"]
+    request = urllib.request.Request(f"http://127.0.0.1:{system.ports.ingest}/decide?{query}", headers={"authorization": f"Bearer {token}"})
+    try:
+        with urllib.request.urlopen(request, timeout=5) as said:
+            assert (said.status, json.load(said)["answer"]) == (status, answer)
+    except urllib.error.HTTPError as wrong:
+        assert wrong.code == status and "error" in json.load(wrong)

@@ -302,7 +302,6 @@ def _pause(life: Life, pause: Pause) -> Outcome:
     if pause.until is None:
         return _not_yet(life)
     stamps = [pause.since, pause.until, *_sampled(life)]
-    limit = PAUSE[life.request["type"]]
     asked = _outcome(stamps, lambda w: _asks(life, w[2:], w[0], w[1]), PAUSE[life.request["type"]])
     if asked == "violation":
         return "not applicable"

@@ -1,0 +1,54 @@
+"""Each source's latest refusals, kept by the steps that refuse and told to whoever sent them."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from typing import Any, Final
+
+import msgspec
+from aiohttp import web
+
+from streams.outputs import DeadLetter
+
+LATEST: Final = 50
+LONGEST: Final = 400
+
+
+class Refused:
+    """The latest refusals of each source of each site."""
+
+    def __init__(self) -> None:
+        self.kept: dict[tuple[str, str], deque[DeadLetter]] = {}
+
+    def add(self, letter: DeadLetter) -> None:
+        self.kept.setdefault((letter.site, letter.source), deque(maxlen=LATEST)).append(letter)
+
+    def refill(self, raws: Iterable[bytes]) -> None:
+        """What dead.letters held when the step began."""
+        for raw in raws:
+            try:
+                self.add(msgspec.json.decode(raw, type=DeadLetter))
+            except msgspec.DecodeError:
+                continue
+
+    def of(self, site: str, source: str) -> list[dict[str, Any]]:
+        """The latest first: when, why, where it lay, and the beginning of its bytes."""
+        mine = self.kept.get((site, source), ())
+        return [
+            {"at": d.at, "reason": d.reason, "detail": d.detail, "topic": d.topic, "partition": d.partition, "offset": d.offset, "raw": d.raw[:LONGEST].decode("utf-8", "replace")}
+            for d in reversed(mine)
+        ]
+
+    async def answer(self, request: web.Request) -> web.Response:
+        """GET /refused?site&source."""
+        return web.json_response({"refused": self.of(request.query.get("site", ""), request.query.get("source", ""))})
+
+
+async def serve(refused: Refused, at: tuple[str, int]) -> None:
+    """Answers at an address of its own."""
+    app = web.Application()
+    app.add_routes([web.get("/refused", refused.answer)])
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, *at).start()
