@@ -37,12 +37,12 @@ from streams.plant import Plant
 from streams.routes import Receiver
 from streams.rules import RULES
 from streams.rules.gates import GATES, Question
-from streams.times import HOUR, SECOND, Stamp
+from streams.times import HOUR, MINUTE, SECOND, Stamp
 from streams.topics import OF_KIND
 
 EPILOG: Final = """examples:
   permitwatch fuzz --events 20000 --seed 1
-  permitwatch fuzz --events 20000 --seed 1 --at 4711      tells the events up to 4711 and shows that one
+  permitwatch fuzz --events 20000 --seed 1 --at 4711      tells what led to event 4711 and shows it
   permitwatch fuzz --events 200000 --seed 7 --write docs/fuzz.md
 """
 SITE: Final = "FUZZ"
@@ -56,6 +56,8 @@ SITE_WIDE: Final = frozenset({*SELDOM, "special", "warning"})
 """Kinds that rightly concern every permit of a site."""
 T = TypeVar("T")
 Say = Callable[[str], None]
+CHAPTER: Final = 2500
+"""After so many events sixty quiet hours are told and a kernel begins anew, so that a fault is told again in seconds."""
 SLOW: Final = 2.0
 STORM: Final = 100
 """So many revisions of one rule's alerts about one subject, within as many events, are a fault: nobody can read them."""
@@ -291,13 +293,24 @@ class Way:
 
     def __init__(self, n: int, seed: int, report: Report, say: Say, at: int | None = None) -> None:
         self.n, self.seed, self.report, self.say, self.at = n, seed, report, say, at
-        self.kernel, self.safe = anew(BASE), b""
         self.normalise, self.archive, self.desk = Normalise(), Archive("http://127.0.0.1:1"), Desk()
         self.loop = asyncio.new_event_loop()
         self.archive.store = Rows()  # type: ignore[assignment]
-        self.seqs: Counter[tuple[str, str]] = Counter()
-        self.lately: Counter[tuple[str, str]] = Counter()
         self.k, self.text, self.raw, self.offset = 0, "", b"", 0
+        self.begin(BASE)
+
+    def begin(self, now: int) -> None:
+        """A kernel that knows nothing but the plant."""
+        self.kernel, self.safe = anew(now), b""
+        self.seqs, self.lately = Counter[tuple[str, str]](), Counter[tuple[str, str]]()
+
+    def end(self, now: int) -> None:
+        """Sixty hours in which nothing comes: what is due falls due, and memory lets go."""
+        self.lately.clear()
+        for minutes in range(30, 3600, 30):
+            self.judge(self.kernel, clock(now + minutes * MINUTE, 30 * MINUTE), "tick")
+        if raw := self.attempt("snapshot", self.kernel.snapshot):
+            self.attempt("restore", restore, raw)
 
     def attempt(self, step: str, work: Callable[..., T], *args: Any) -> T | None:
         """Does a step; what it raises is a fault, and so is taking longer than two seconds."""
@@ -540,11 +553,16 @@ def compare(way: Way, calm: list[bytes], said: list[bytes]) -> None:
 
 
 def run(n: int, seed: int, say: Say = print, at: int | None = None) -> Report:
-    """Tells n events: three in four to one kernel, the rest beside a clean permit. With `at`, none after that one."""
+    """Tells n events: three in four in chapters, the rest beside a clean permit. With `at`, only the chapter of that one, up to it."""
     report, began = Report(), time.monotonic()
     way, alone = Way(n, seed, report, say, at), n * 3 // 4
-    for k in range(min(alone, n if at is None else at + 1)):
+    first, last = (0, alone) if at is None else (min(at, alone) // CHAPTER * CHAPTER, min(alone, at + 1))
+    for k in range(first, last if at is None or at < alone else first):
+        if k % CHAPTER == 0:
+            way.begin(BASE + k * STEP)
         way.tell(k, BASE + (k + 1) * STEP)
+        if k % CHAPTER == CHAPTER - 1 or k == alone - 1:
+            way.end(BASE + (k + 1) * STEP)
     if at is None or at >= alone:
         beside(way, alone, n - alone)
     way.store()

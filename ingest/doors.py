@@ -132,7 +132,7 @@ async def take(request: web.Request) -> web.Response:
         raise _error(web.HTTPNotFound, f"no kind {kind}. Known: {', '.join(k for k in OF_KIND if k != 'tick')}")
     try:
         body = msgspec.json.decode(await request.read())
-    except (msgspec.DecodeError, RecursionError) as wrong:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as wrong:
         raise _error(web.HTTPUnprocessableEntity, f"not JSON: {wrong}") from None
     rows = body if isinstance(body, list) else [body]
     try:

@@ -314,7 +314,7 @@ class Said(Struct):
 
 def say(days: list[Said], day: int, at: int, ref: str, what: Iterable[str]) -> bool:
     """Notes it under its day; True if the day or one of the words is new."""
-    if not days or days[-1].day != day:
+    if not days or days[-1].day < day:
         days.append(Said(day, at, ref, sorted(set(what))[:24], 1))
         del days[:-8]
         return True

@@ -31,6 +31,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import islice, product
+from math import inf
 from typing import Any, Literal, NamedTuple
 
 Outcome = Literal["consistent", "violation", "indeterminate", "pending", "not applicable"]
@@ -89,6 +90,10 @@ class Stamp(NamedTuple):
     source: str = ""
     seq: int = 0
     minute: int | None = None
+
+
+NEVER = Stamp((inf, inf), 0)
+"""Nothing comes after it."""
 
 
 class Analysis(NamedTuple):
@@ -231,9 +236,9 @@ def _known(life: Life, sampled: World, until: float) -> Iterator[tuple[list[floa
 
 
 def _failed(life: Life, sampled: World, since: float, until: float) -> bool:
-    """Was an analysis failed by what was sampled in a span?"""
-    inside = [at for at in sampled if since <= at <= until]
-    return any(at in tests and passed is False for at in inside for tests, passed in _known(life, sampled, at))
+    """Was a test sampled in a span that fails by itself?"""
+    alone = [a.passed[tuple(k == i for k in range(n))] for a in life.analyses if (n := len(a.tests)) for i in range(n)]
+    return any(passed is False and since <= at <= until for at, passed in zip(sampled, alone, strict=True))
 
 
 # ---- checks -----------------------------------------------------------------------------------------------------
@@ -244,7 +249,7 @@ def _t1(life: Life) -> Outcome:
     if not life.approvals:
         return _not_yet(life)
     n, start = len(life.approvals), [life.start] if life.start else []
-    stamps = [*life.approvals, *start, *_sampled(life)]
+    stamps = [*life.approvals, *start, *_sampled(life, *life.approvals)]
 
     def holds(world: World) -> bool:
         approved = _approved(world[:n], world[n] if start else None)
@@ -257,7 +262,7 @@ def _t2(life: Life) -> Outcome:
     """The last analysis before the start is passed and at most 30 min old."""
     if life.start is None:
         return _planned(life)
-    stamps = [life.start, *_sampled(life)]
+    stamps = [life.start, *_sampled(life, life.start)]
     return _outcome(stamps, lambda world: _fresh(life, world[1:], world[0]), FRESH)
 
 
@@ -265,8 +270,8 @@ def _planned(life: Life) -> Outcome:
     """T2 at sign-off, held against the planned start: a violation, or nothing yet."""
     if life.over or not life.approvals:
         return _not_yet(life)
-    declared = max(life.request["valid_from"], life.request.get("planned_start") or 0)
-    stamps = [_fixed(declared), life.approvals[-1], *_sampled(life)]
+    declared = _fixed(max(life.request["valid_from"], life.request.get("planned_start") or 0))
+    stamps = [declared, life.approvals[-1], *_sampled(life, declared, life.approvals[-1])]
     found = _outcome(stamps, lambda world: _fresh(life, world[2:], max(world[:2])), FRESH)
     return "violation" if found == "violation" else "pending"
 
@@ -301,7 +306,7 @@ def _t6(life: Life) -> Outcome:
 def _pause(life: Life, pause: Pause) -> Outcome:
     if pause.until is None:
         return _not_yet(life)
-    stamps = [pause.since, pause.until, *_sampled(life)]
+    stamps = [pause.since, pause.until, *_sampled(life, pause.until)]
     asked = _outcome(stamps, lambda w: _asks(life, w[2:], w[0], w[1]), PAUSE[life.request["type"]])
     if asked == "violation":
         return "not applicable"
@@ -331,8 +336,10 @@ def _approved(approvals: World, start: float | None) -> float:
     return max((at for at in approvals if at <= start), default=min(approvals))
 
 
-def _sampled(life: Life) -> list[Stamp]:
-    return [stamp for analysis in life.analyses for stamp in analysis.tests]
+def _sampled(life: Life, *until: Stamp) -> list[Stamp]:
+    """When the tests were sampled; what surely came after some instants is out of their sight."""
+    last = max(stamp.span[1] for stamp in until)
+    return [s if s.span[0] <= last else NEVER for analysis in life.analyses for s in analysis.tests]
 
 
 def _not_yet(life: Life) -> Outcome:

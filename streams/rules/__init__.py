@@ -33,7 +33,7 @@ RULES: Final[tuple[Rule, ...]] = (
     *gas.RULES, *readings.RULES, *guardian.RULES, *permit.RULES, *preparation.RULES, *approval.RULES, *level.RULES, *video.RULES, *access.RULES, *certificates.RULES, *simops.RULES,
     *weather.RULES, *process.RULES, *position.RULES, *sight.RULES, *evidence.RULES, *people.RULES, *hazards.RULES, *instruments.RULES, *quality.RULES, *decided.RULES,
 )  # fmt: skip
-BOOK: Final = "0.2.0"
+BOOK: Final = "0.3.0"
 """The version of the rule functions, carried by every alert beside the pack's."""
 
 BY_CAUSE: Final[dict[tuple[Subject, Cause], tuple[int, ...]]] = {

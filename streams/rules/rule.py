@@ -21,6 +21,9 @@ Cause = Literal["permit", "seen", "gas", "guard", "video", "clock", "roster", "s
 SUBJECTS: Final = get_args(Subject)
 CAUSES: Final = get_args(Cause)
 
+FIRST: Final = 86_400_000
+LAST: Final = 253_402_128_000_000
+"""1970 and 9999, a day from their ends."""
 RESPOND: Final = {1: 45_000, 2: 252_000, 3: 1_800_000, 4: 28_800_000}
 """First response in ms by priority (`domain.md` 3.5: 45 s, 4.2 min, 30 min, the shift)."""
 
@@ -176,8 +179,8 @@ class Known:
         return self._zone[1]
 
     def local(self, ms: int) -> datetime:
-        """Plant time."""
-        return datetime.fromtimestamp(ms / 1000, self.zone())
+        """Plant time; what lies outside the years that a calendar has is its first or last."""
+        return datetime.fromtimestamp(min(max(ms, FIRST), LAST) / 1000, self.zone())
 
     def clock(self, ms: int | None) -> str:
         """Plant time as HH:MM:SS, or — where it is not known."""
