@@ -187,3 +187,16 @@ def test_a_chinese_csv_in_gb18030_is_read(tmp_path):
     (tmp_path / "points.csv").write_bytes(POINTS.replace("T1", "检测1").encode("gb18030"))
     (tmp_path / "places.csv").write_bytes(PLACES.replace("T1", "检测1").encode("gb18030"))
     assert read_plant(tmp_path / "plant.toml").plant.channels[0].tag == "检测1"
+
+
+def test_the_box_goes_on_counting_permits_where_it_was(tmp_path):
+    """A10: a second start on the same data puts no two jobs under one number."""
+    from infra.plant.box import _day
+    from infra.plant.reference import write_plant
+    from streams.plant import read_plant
+
+    file = write_plant(tmp_path, 0.05, 15020, 14840)
+    plant = read_plant(file).plant
+    first, second = (_day(file, plant, 0.05, 7, 1_773_100_800_000 + i) for i in range(2))
+    assert first.jobs and second.jobs
+    assert not {j.permit for j in first.jobs} & {j.permit for j in second.jobs}

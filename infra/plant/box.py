@@ -32,7 +32,10 @@ def run(plant: Path, scale: float, seed: int, door: str, tokens: dict[str, str],
 
 
 def _day(file: Path, plant: Plant, scale: float, seed: int, start: int) -> Script:
-    day = make_day(plant, start, 24, max(4, round(53 * scale)), seed)
+    numbers = file.parent / "numbers"
+    after = int(numbers.read_text()) if numbers.exists() else 0
+    day = make_day(plant, start, 24, max(4, round(53 * scale)), seed, after=after)
+    numbers.write_text(str(after + len(day.jobs)))
     (file.parent / "truth.jsonl").write_text("".join(json.dumps(msgspec.to_builtins(t)) + "\n" for t in day.truths))
     return day
 

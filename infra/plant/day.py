@@ -152,8 +152,8 @@ def atmosphere(point: Point, type: str) -> list[GasResult]:
     return [GasResult("methane", 0.05, "%vol"), GasResult("o2", 20.8, "%vol")] if type in HOT or type == "70" else []
 
 
-def make_day(plant: Plant, start: int, hours: float, at_once: int, seed: int, violations: float = 0.15, first_within: int = 90) -> Day:
-    """A day of jobs: `at_once` of them at any time; a share has one thing go wrong. The first of them goes wrong within seconds, so that a new user sees it."""
+def make_day(plant: Plant, start: int, hours: float, at_once: int, seed: int, violations: float = 0.15, first_within: int = 90, after: int = 0) -> Day:
+    """A day of jobs, numbered on from `after`: `at_once` of them at any time; a share has one thing go wrong. The first of them goes wrong within seconds, so that a new user sees it."""
     rng = random.Random(seed)
     day = Day(plant, start, seed)
     points = list(plant.points)
@@ -165,7 +165,7 @@ def make_day(plant: Plant, start: int, hours: float, at_once: int, seed: int, vi
         slot = free.index(min(free))
         point = points[n % len(points)]
         n += 1
-        job = _job(plant, point, n, free[slot], rng)
+        job = _job(plant, point, n, free[slot], rng, after)
         if n <= 2 or rng.random() < violations:
             _spoil(day, job, ("gas", "guard")[n - 1] if n <= 2 else rng.choice(QUIRKS), n <= 2, rng)
         day.jobs.append(job)
@@ -173,11 +173,11 @@ def make_day(plant: Plant, start: int, hours: float, at_once: int, seed: int, vi
     return day
 
 
-def _job(plant: Plant, point: Point, n: int, started: int, rng: random.Random) -> Job:
+def _job(plant: Plant, point: Point, n: int, started: int, rng: random.Random, after: int) -> Job:
     kind = "02" if n <= 2 else rng.choices([t for t, _ in MIX], [w for _, w in MIX])[0]
     finished = started + rng.randint(25, 150) * MINUTE
     workers = [f"W{1000 + (n * 4 + k) % 800}" for k in (0, 1)]
-    return Job(f"HW-{n:05d}" if kind in HOT else f"PT-{n:05d}", kind, point, f"C{n % 12 + 1:02d}", workers, f"G{100 + n % 58}", f"A{n % 24 + 1}",
+    return Job(f"{'HW' if kind in HOT else 'PT'}-{n + after:05d}", kind, point, f"C{n % 12 + 1:02d}", workers, f"G{100 + n % 58}", f"A{n % 24 + 1}",
                started - 40 * MINUTE, started - 13 * MINUTE, started - 4 * MINUTE, started, finished, finished + rng.randint(40, 110) * MINUTE, finished + 45 * MINUTE)  # fmt: skip
 
 
