@@ -361,7 +361,7 @@ class Way:
         """What the door makes of a body; None with the reason counted where it answers 422 (see `ingest.doors.take`)."""
         try:
             row = msgspec.json.decode(body)
-        except (msgspec.DecodeError, RecursionError) as wrong:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as wrong:
             self.report.door[kind, f"not JSON: {reason(str(wrong))}"] += 1
             return None
         try:

@@ -24,7 +24,7 @@ SCENARIOS = Path(__file__).parent / "scenarios"
 LAWS = (
     "S02_gas_47_min_before_approval", "S06_work_before_approval", "S07_video_after_start", "S11_welder_certificate_expired", "S17_registry_drift", "S19_guardian_absent", "S26_lel_12_methane",
     "S31_continuous_gap_61s", "S32_interruption_45_min", "S35_dcs_121s", "S40_lightning_yellow", "S42_two_hot_8m_solvent", "S45_dup_3_in_24h", "S46_forbidden_type", "S51_badge_no_permit",
-    "S58_approver_offsite", "S59_rubber_stamp", "S68_cal_expired", "R_HAZ_life", "R_LEVEL_low", "R_PERSON_state", "R_PHOTO_reused", "R_PREP_nothing_prepared", "R_SIGHT_behaviours", "R_ZONE_crowd", "R_ZONE_intruder", "R_ZONE_stay",
+    "S58_approver_offsite", "S59_rubber_stamp", "S68_cal_expired", "R_HAZ_life", "R_LEVEL_low", "R_PERSON_state", "R_PHOTO_reused", "R_PREP_nothing_prepared", "R_RESCUE_passes", "R_SIGHT_behaviours", "R_ZONE_crowd", "R_ZONE_intruder", "R_ZONE_stay",
 )  # fmt: skip
 
 
