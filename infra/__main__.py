@@ -249,7 +249,7 @@ def _ingest(a: argparse.Namespace) -> int:
 
     deciders = [f"http://{d}" for d in os.environ.get("PERMITWATCH_DECIDE", "127.0.0.1:8091").split(",")]
     data = Path(os.environ.get("PERMITWATCH_DATA", a.data))
-    refusers = [f"http://{d}" for d in os.environ.get("PERMITWATCH_REFUSED", "127.0.0.1:8092,127.0.0.1:8091").split(",")]
+    refusers = [f"http://{d}" for d in os.environ.get("PERMITWATCH_REFUSED", "127.0.0.1:8095,127.0.0.1:8091").split(",")]
     run(Settings(a.plant, data / "outbox.db", a.kafka, os.environ.get("PERMITWATCH_PREFIX", ""), a.host, a.port, deciders, refusers))
     return 0
 
@@ -262,7 +262,7 @@ def _streams(a: argparse.Namespace) -> int:
         case "normalise":
             from streams.normalise import Normalise
 
-            host, _, port = os.environ.get("PERMITWATCH_REFUSED", "127.0.0.1:8092").split(",")[0].partition(":")
+            host, _, port = os.environ.get("PERMITWATCH_REFUSED", "127.0.0.1:8095").split(",")[0].partition(":")
             run(Normalise((host, int(port))))
         case "correlate":
             from streams.correlate import Correlate

@@ -43,7 +43,7 @@ class Ports:
     offset: int = 0
 
     def __getattr__(self, name: str) -> int:
-        base = {"kafka": 9092, "sql": 8123, "ingest": 8090, "decide": 8091, "refused": 8092, "dashboards": 8050, "modbus": 15020, "opcua": 14840}
+        base = {"kafka": 9092, "sql": 8123, "ingest": 8090, "decide": 8091, "refused": 8095, "dashboards": 8050, "modbus": 15020, "opcua": 14840}
         if name not in base:
             raise AttributeError(name)
         return base[name] + self.offset

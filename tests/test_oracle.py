@@ -114,6 +114,7 @@ def case(seed: int) -> Case:
     facts = w.facts()
     if rng.random() < 0.1:
         facts = _swapped(facts)
+    facts = [_apart(f, facts) for f in facts]
     return Case(facts, _now(rng, facts), w.place, "V1" if w.place.closed else "")
 
 
@@ -132,6 +133,16 @@ def _now(rng: random.Random, facts: list[Fact]) -> int:
     last = max(max(f.at, f.arrival) for f in facts)
     after = rng.choice((last + 10 * MINUTE, until, until + SECOND))
     return max(after, last + SECOND) // SECOND * SECOND
+
+
+def _apart(test: Fact, facts: list[Fact]) -> Fact:
+    """A test from the future only where nobody must ask which analysis it belongs to."""
+    if test.kind != "test" or test.at - test.arrival <= (test.u or 0) + 5 * SECOND:
+        return test
+    before = [f.arrival for f in facts if f.source == test.source and (f.arrival, f.seq) < (test.arrival, test.seq)]
+    since, until = max([test.arrival - DAY, *before]) - 15 * MINUTE, test.arrival + 15 * MINUTE
+    others = [f for f in facts if f.kind == "test" and f is not test and since <= f.arrival <= until]
+    return test._replace(at=test.arrival) if others else test
 
 
 def _swapped(facts: list[Fact]) -> list[Fact]:
@@ -358,7 +369,10 @@ def _compared(ruling: Ruling, verdict: Verdict) -> Iterator[Difference]:
 
 @pytest.mark.seed("000-28")
 @pytest.mark.every
-@pytest.mark.xfail(strict=False, reason="the oracle is new: where it and the kernel differ is not sorted out yet (python -m tests.test_oracle lists the classes)")
+@pytest.mark.xfail(
+    strict=False,
+    reason="the oracle is new: where it and the kernel differ is not sorted out yet (python -m tests.test_oracle lists the classes)",
+)
 def test_the_kernel_says_of_random_permits_what_the_oracle_says() -> None:
     wrong = [(seed, found) for seed in range(PERMITS) if (found := list(differences(case(seed))))]
     assert not wrong, f"{len(wrong)} of {PERMITS} permits: {wrong[:5]}"

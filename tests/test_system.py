@@ -19,7 +19,7 @@ from infra.replay import again, from_clickhouse, from_kafka, recorded
 from streams.topics import ALERTS, CODES, COMMANDS, TIMELINE, VERDICTS
 from tests.marks import one_of_each_sentence, seed_marks
 
-pytestmark = [pytest.mark.broker, pytest.mark.engine, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.broker, pytest.mark.engine, pytest.mark.timeout(1800)]
 STORIES = sorted((Path(__file__).parent / "scenarios").glob("*.toml"))
 SENTENCES = one_of_each_sentence(STORIES)
 

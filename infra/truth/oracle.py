@@ -139,7 +139,7 @@ class Ruling(NamedTuple):
 def judge(facts: Iterable[Fact], now: int, place: Place = Place()) -> list[Ruling]:
     """The rulings on all lives of a permit, oldest first; `now` in ms decides whether a deadline has passed."""
     told = sorted(facts, key=lambda f: (f.arrival, f.seq))
-    return [Ruling(life.number, _checks(life, now)) for life in _lives(told, place) if life.request]
+    return [Ruling(life.number, _checks(life, now)) for life in _lives(told, place)]
 
 
 def _checks(life: Life, now: int) -> dict[str, Outcome]:
@@ -350,15 +350,13 @@ def _not_yet(life: Life) -> Outcome:
 
 
 def _lives(told: Sequence[Fact], place: Place) -> list[Life]:
-    """The lives of a permit, each with the analyses sampled before the next one began."""
-    lives, begun = list[Life](), list[int]()
+    """The lives of a permit; what was sampled goes with it from one to the next."""
+    lives: list[Life] = []
     for fact in _in_order([f for f in told if f.kind == "requested" or f.kind in STEPS], told):
-        stamp = _stamp(fact, told)
         if not lives or (lives[-1].over and fact.kind in ("requested", "issued")):
             lives.append(Life(len(lives) + 1, lives[-1].request if lives else {}, []))
-            begun.append(stamp.nominal)
-        lives[-1] = _lived(lives[-1], fact, stamp)
-    return [_with_tests(life, told, place, until) for life, until in zip(lives, [*begun[1:], None], strict=True)]
+        lives[-1] = _lived(lives[-1], fact, _stamp(fact, told))
+    return [life._replace(analyses=_analyses(life, told, place)) for life in lives if life.request]
 
 
 def _in_order(steps: Sequence[Fact], told: Sequence[Fact]) -> list[Fact]:
@@ -418,18 +416,14 @@ def _ended(life: Life, kind: str, stamp: Stamp) -> Life:
 # ---- analyses ---------------------------------------------------------------------------------------------------
 
 
-def _with_tests(life: Life, told: Sequence[Fact], place: Place, until: int | None) -> Life:
-    """A life with the analyses that were sampled before the next life began."""
-    if not life.request:
-        return life
-    mine = [[f for f in group if until is None or _stamp(f, told).nominal < until] for group in _groups(told)]
-    return life._replace(analyses=tuple(_analysed(g, life.request["type"], told, place) for g in mine if g))
+def _analyses(life: Life, told: Sequence[Fact], place: Place) -> tuple[Analysis, ...]:
+    return tuple(_analysed(group, life.request["type"], told, place) for group in _groups(told, place))
 
 
-def _groups(told: Sequence[Fact]) -> list[list[Fact]]:
+def _groups(told: Sequence[Fact], place: Place) -> list[list[Fact]]:
     """Tests of one analysis together, in the order of sampling: the oldest is at most 10 min older than any other."""
     groups: list[list[Fact]] = []
-    tests = [(_stamp(f, told).nominal, f) for f in told if f.kind == "test"]
+    tests = [(_stamp(f, told).nominal, f) for f in told if f.kind == "test" and _counts(f, told, place)]
     oldest = 0
     for at, fact in sorted(tests, key=lambda t: (t[0], t[1].seq)):
         if groups and at - oldest <= ANALYSIS:
@@ -447,13 +441,27 @@ def _analysed(group: Sequence[Fact], kind: str, told: Sequence[Fact], place: Pla
     return Analysis(stamps, {there: _passed(tests, kind, told, place) for there, tests in parts.items()})
 
 
+def _counts(test: Fact, told: Sequence[Fact], place: Place) -> bool:
+    """Does a test say anything: that it failed, or a value from an instrument in calibration?"""
+    said = set(_values(test, place).values()) - {None}
+    return False in said or test.said.get("passed") is False or (bool(said) and _calibrated(test, told))
+
+
 def _passed(tests: Sequence[Fact], kind: str, told: Sequence[Fact], place: Place) -> bool | None:
     """What tests come to together: passed, failed (False), or incomplete (None)."""
-    inside = [(gas, _inside(gas, value, unit, place)) for f in tests for gas, value, unit in f.said.get("results", ())]
-    if any(f.said.get("passed") is False for f in tests) or any(good is False for _, good in inside):
+    if any(f.said.get("passed") is False or False in _values(f, place).values() for f in tests):
         return False
-    whole = _complete({gas for gas, good in inside if good}, kind, place)
-    return True if whole and all(_calibrated(f, told) for f in tests) else None
+    present = {gas for f in tests if _calibrated(f, told) for gas, good in _values(f, place).items() if good}
+    return True if _complete(present, kind, place) else None
+
+
+def _values(test: Fact, place: Place) -> dict[str, bool | None]:
+    """Is each gas of a test inside its limit? The worst value of a gas decides; None: it says nothing."""
+    said: dict[str, bool | None] = {}
+    for gas, value, unit in test.said.get("results", ()):
+        good = _inside(gas, value, unit, place)
+        said[gas] = good if said.get(gas) is not False else False
+    return said
 
 
 def _complete(present: set[str], kind: str, place: Place) -> bool:
