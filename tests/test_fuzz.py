@@ -34,7 +34,7 @@ def test_events_of_every_kind_raise_nothing_and_a_clean_permit_does_not_notice(e
     assert [str(fault) for fault in report.often] == []
     assert set(report.made) == set(KINDS)
     assert report.taken.total() > events // 4
-    assert report.compared > 50 or events < 20_000
+    assert report.compared > 20
 
 
 def test_the_same_seed_tells_the_same_events():

@@ -24,6 +24,10 @@ Where each figure comes from (sections are those of the domain document):
     future: u + max(2 s, 5 s)                4.5, the past holds no future; T9's limit is 5 s
     at most 24 h back                        the same sentence
     lives, approvals, interruptions          4.5, a permit's lives
+
+Where the text leaves a choice: an instant knows of an analysis what was sampled by then; a test that says nothing, or
+only fine things with an instrument out of calibration, is no result; a start on an approval that no longer stands
+(after a rejection, a cancellation, an acceptance or the validity) makes T3 false; a cancellation ends the work.
 """
 
 from __future__ import annotations
@@ -186,7 +190,8 @@ def _instants(stamp: Stamp, stamps: Sequence[Stamp], limits: Sequence[int]) -> l
     near = [(a, b) for s in stamps if s is not stamp for a, b in _reaches(s.span, limits) if a <= high and low <= b]
     if low == high or not near:
         return [low]
-    edges = {end + step for span in [(low, high), *near] for end in span for step in (0, JUST)}
+    same = sum(s.minute is not None and (s.minute, s.source) == (stamp.minute, stamp.source) for s in stamps)
+    edges = {end + n * JUST for span in [(low, high), *near] for end in span for n in range(max(2, same))}
     return sorted(at for at in edges if low <= at <= high)
 
 
@@ -217,6 +222,7 @@ def _outcome(stamps: Sequence[Stamp], holds: Callable[[World], bool], *limits: i
         seen.add(holds(world))
         if len(seen) == 2:
             return "indeterminate"
+    assert seen, "a source's numbers leave no world"
     return "consistent" if seen == {True} else "violation"
 
 
@@ -394,7 +400,7 @@ def _started(life: Life, stamp: Stamp) -> Life:
     """Work begins; or goes on, if it was finished, not yet accepted and is still valid."""
     if not life.over:
         return life._replace(start=life.start or stamp)
-    if life.over != "finished" or stamp.nominal > life.request["valid_to"] or not life.end:
+    if life.over != "finished" or stamp.nominal > life.request.get("valid_to", 0) or not life.end:
         return life._replace(start=life.start or stamp, end=None, unapproved=True)
     return life._replace(over="", end=None, pauses=(*life.pauses, Pause(life.end, stamp)))
 
