@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -78,17 +78,26 @@ def analyses(records: Iterable[Record], needed: frozenset[str]) -> list[Analysis
         if not record.calibrated:
             continue
         if group and record.at.at - group[0].at.at > ONE:
-            out.append(_analysis(group, needed))
+            out += _analysis(group, needed)
             group = []
         group.append(record)
-    return [*out, _analysis(group, needed)] if group else out
+    return [*out, *_analysis(group, needed)] if group else out
 
 
-def _analysis(group: Sequence[Record], needed: frozenset[str]) -> Analysis:
-    failed = next((r for r in group if r.failed), None)
-    there = frozenset().union(*(r.good for r in group))
-    passed = False if failed else (True if (needed and needed <= there) or (not needed and there) else None)
-    return Analysis(group[0].at, group[-1].at, passed, group[0].ref, failed.at if failed else None)
+def _analysis(group: Sequence[Record], needed: frozenset[str]) -> Iterator[Analysis]:
+    """What one sampling came to, in the order in which it was known: passed once every component was there, failed from the first result that is beyond its limit on."""
+    there: frozenset[str] = frozenset()
+    passed = False
+    for record in group:
+        if record.failed:
+            yield Analysis(group[0].at, record.at, False, record.ref if passed else group[0].ref, record.at)
+            return
+        there |= record.good
+        if not passed and there and needed <= there:
+            passed = True
+            yield Analysis(group[0].at, record.at, True, group[0].ref)
+    if not passed:
+        yield Analysis(group[0].at, group[-1].at, None, group[0].ref)
 
 
 # ---- what the last one says of a moment ----------------------------------------------------------------------------------

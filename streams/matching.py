@@ -63,7 +63,8 @@ def match(numbered: Sequence[Numbered], findings: Sequence[Finding], apart: Sequ
         if not mine:
             out.left.append(old.n)
             continue
-        home = next((i for i in reversed(mine) if findings[i].end is None), mine[-1])
+        own = next((i for i in mine if findings[i].start == old.start and any(j != i and _meet(findings[i], findings[j]) for j in mine)), None)
+        home = own if own is not None else next((i for i in reversed(mine) if findings[i].end is None), mine[-1])
         homes[home].append(old.n)
         parts |= {i: old.n for i in mine if i != home}
     for i, finding in enumerate(findings):
@@ -74,6 +75,11 @@ def match(numbered: Sequence[Numbered], findings: Sequence[Finding], apart: Sequ
             later = any(old.key == keys[i] and not old.gone and old.start > finding.start for old in numbered)
             out.matches.append(Match(finding, None, part_of=parts.get(i), earlier=later))
     return out
+
+
+def _meet(a: Finding, b: Finding) -> bool:
+    """Two findings of one judging that stand side by side are two, each with its own number."""
+    return overlap(a.start, a.end, b.start, b.end)
 
 
 def _again(numbered: Sequence[Numbered], finding: Finding, key: str, taken: set[int | None]) -> list[int]:

@@ -105,3 +105,10 @@ def test_two_workers_at_one_time_are_two_alerts():
     again = match([Numbered(1, "A", 0, None), Numbered(2, "B", 0, None)], findings[1:], ("worker",))
     assert [m.n for m in first.matches] == [None, None]
     assert ([m.n for m in again.matches], again.left) == ([2], [1])
+
+
+def test_two_findings_that_stand_side_by_side_keep_their_numbers():
+    findings = [Finding(0, ("e",), None), Finding(10, ("e",), None)]
+    register = Register()
+    first = register.judge(findings)
+    assert register.judge(findings) == first and len(first) == 2
