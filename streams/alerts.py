@@ -52,7 +52,7 @@ def settle(known: Known, rule: Rule, subject: str, findings: tuple[Finding, ...]
         _let_go(told, horizon)
     setting = known.terms().setting(rule.code)
     steady, wake = debounce(sorted(findings, key=lambda f: f.start), setting, known.now)
-    current = [f for f in steady if f.end is None or f.end >= horizon]
+    current = _once([f for f in steady if f.end is None or f.end >= horizon], rule)
     found = match([_numbered(told, a, k) for a, k in zip(told.alerts, told.keys, strict=True) if number(a) not in told.one_with], current, rule.apart)
     out, wakes, place = [], [wake], {number(a): i for i, a in enumerate(told.alerts)}
     for one in found.matches:
@@ -65,6 +65,16 @@ def settle(known: Known, rule: Rule, subject: str, findings: tuple[Finding, ...]
         kept = [(a, k) for a, k in zip(told.alerts, told.keys, strict=True) if number(a) not in over]
         told.alerts, told.keys = [a for a, _ in kept], [k for _, k in kept]
     return out, wake_at(*wakes)
+
+
+def _once(findings: list[Finding], rule: Rule) -> list[Finding]:
+    """What a rule finds twice (a worker who is named twice) is one."""
+    if len(findings) < 2:
+        return findings
+    kept: dict[tuple[str, int], Finding] = {}
+    for finding in findings:
+        kept.setdefault((key_of(finding, rule.apart), finding.start), finding)
+    return list(kept.values())
 
 
 def _numbered(told: Told, alert: Alert, key: str) -> Numbered:

@@ -89,6 +89,8 @@ class Intake:
             return self._refuse(envelope, "wrong topic", f"{kind} belongs to {OF_KIND[str(kind)].name}, not to {topic}")
         if not isinstance(event, Tick) and (late := _out_of_time(event.at, envelope.seen)):
             return self._refuse(envelope, "impossible time", late)
+        if isinstance(event, Tick) and not (event.virtual and envelope.virtual):
+            return self._refuse(envelope, "wrong event", "the seconds of a live site are told by normalise alone. Do not send ticks")
         if isinstance(event, Tick) and not EARLIEST <= event.at <= LATEST:
             return self._refuse(envelope, "impossible time", f"at = {event.at} ms is no time of a clock")
         if odd := too_much(event):

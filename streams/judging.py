@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from streams.events import Entry, Tick
+from streams.events import Entry
 from streams.kernel import Kernel, restore
 from streams.outputs import Output
 
@@ -59,8 +59,6 @@ class Judging:
     def _set_aside(self, entry: Entry, reason: str) -> list[Output]:
         again = self.since
         self._fold_again(again)
-        if isinstance(entry.event, Tick):
-            return []
         self.aside(Aside(entry, reason))
         return self.kernel.set_aside(entry, reason)
 

@@ -286,7 +286,9 @@ class Terms:
 
     def __init__(self, pack: Pack) -> None:
         self.pack = pack
-        self.limits: dict[str, float] = {name: value * SCALE.get(LIMITS[name].unit, 1.0) for name, value in pack.limits.items()}
+        # a pack of an older log gives no figure that is newer than it: the national one stands there
+        figures = pack.limits if LIMITS.keys() <= pack.limits.keys() else built_in("gb").limits | pack.limits
+        self.limits: dict[str, float] = {name: value * SCALE.get(LIMITS[name].unit, 1.0) for name, value in figures.items() if name in LIMITS}
         self.ms: dict[str, int] = {name: int(value) for name, value in self.limits.items() if LIMITS[name].unit in SCALE}
         self.gases = frozenset({*pack.lel, *pack.toxic, *pack.molar})
         self.off = frozenset(code for code, setting in pack.rules.items() if setting.on is False)

@@ -165,3 +165,58 @@ def test_many_permits_at_one_point_cost_no_more_than_n_log_n():
 def test_the_story_itself_is_as_ever():
     story = read_story(STORY)
     assert judge(story, tell(story)) == []
+
+
+def _told(events: list[e.Any_]) -> list[Alert]:
+    kernel, at = Judging(Kernel("story")), read_story(STORY).start
+    said = kernel.step(next(entry for entry in _entries() if isinstance(entry.event, e.PlantSaid)))
+    for n, event in enumerate(events, 1):
+        said += kernel.step(Entry("story", "ptw", n, event.at, "permit.events", event))
+        said += kernel.kernel.advance(max(at, event.at))
+    return [o for o in said if isinstance(o, Alert)]
+
+
+def test_a_worker_who_is_named_twice_is_one_and_no_storm():
+    at = read_story(STORY).start
+    asked = e.Requested(at=at, u=0, permit="LF", type="61", point="P", valid_from=at, valid_to=at + 8 * 3_600_000, workers=["A1", "A1"], guardians=["G"])
+    card = [e.Certificate(at=at + 2000 + i * 60_000, worker="A1", number="1", trade="electrician", valid_to="2027-01-01") for i in range(60)]
+    alerts = [a for a in _told([asked, e.Step(at=at + 1000, u=0, permit="LF", step="started"), *card]) if a.code == "CERT-MISM"]
+    assert len({a.id for a in alerts}) == 1
+
+
+def test_two_pauses_with_a_failed_analysis_each_are_two_alerts_and_no_storm():
+    at, minute = read_story(STORY).start, 60_000
+
+    def step(after: int, word: str) -> e.Step:
+        return e.Step(at=at + after * minute, u=0, permit="HW", step=word)
+
+    def test(after: int, value: float) -> e.GasTest:
+        return e.GasTest(at=at + after * minute, u=0, permit="HW", results=[e.GasResult("methane", value, "%vol")])
+
+    asked = e.Requested(at=at, u=0, permit="HW", type="02", point="P", valid_from=at, valid_to=at + 8 * 60 * minute, workers=["W"], guardians=["G"])
+    rest = [test(50, 0.05), step(55, "issued"), step(60, "started"), step(90, "suspended"), test(92, 0.6), step(95, "resumed"), step(120, "suspended"), test(132, 0.6), step(135, "resumed"), step(180, "finished")]
+    alerts = [a for a in _told([asked, *rest, step(240, "accepted")]) if a.code == "GAS-INTERRUPT"]
+    assert len({a.id for a in alerts}) == 2
+
+
+def test_a_pack_of_an_older_log_is_judged_by_with_the_national_figures_that_it_lacks():
+    from streams.packs import built_in, terms_of
+
+    old = msgspec.structs.replace(built_in("GB"), limits={k: v for k, v in built_in("GB").limits.items() if k != "oxygen_pass"})
+    assert terms_of(old)["oxygen_pass"] == 21.0
+
+
+def test_a_pack_that_cannot_be_judged_by_is_set_aside_and_the_one_in_force_stays():
+    from streams.packs import built_in
+
+    asides = list[Aside]()
+    judging = Judging(Kernel("story"), aside=asides.append)
+    entries = _entries()[:3000]
+    mad = msgspec.structs.replace(built_in("GB"), limits=built_in("GB").limits | {"gas_fresh": 1e308})
+    for n, entry in enumerate(entries):
+        judging.step(entry)
+        if n == 100:
+            judging.step(Entry("story", "hand", 1, entry.seen, "site.events", e.PackSaid(at=entry.seen, pack=mad, effective=entry.seen)))
+    assert len(asides) == 1 and "gas_fresh" in asides[0].reason
+    assert judging.kernel.known.terms()["gas_fresh"] == 30 * 60_000
+    assert judging.kernel.memory.site.now >= entries[-1].seen - 2000

@@ -138,7 +138,8 @@ def _beyond(known: Known, tag: str, start: int, until: int, over: bool) -> Itera
 
 def _exceeded(known: Known, course: Course, start: int, until: int, over: bool) -> tuple[list[Finding], int | None]:
     """Spans of the bound channels beyond their limits (or half of them) within a time; and when to look again."""
-    spans = [s for tag in gas_tags(known, course) for s in _beyond(known, tag, start, until, over)]
+    tags = [t for t in gas_tags(known, course) if limit_of(known.atlas.channels[t], known.terms(start)) is not None]
+    spans = [s for tag in tags for s in _beyond(known, tag, start, until, over)]
     found, wakes = [], []
     for a, b in merge([(s[0], s[6]) for s in spans], JOIN_OVER):
         mine = [s for s in spans if a <= s[0] <= b]
@@ -153,8 +154,7 @@ def _exceeded(known: Known, course: Course, start: int, until: int, over: bool) 
 
 def _limit_finding(known: Known, course: Course, first: Beyond, a: int, end: int | None, over: bool, spans: list[Beyond]) -> Finding:
     tag, value = first[2], first[3]
-    limit = limit_of(known.atlas.channels[tag], known.terms(a))
-    assert limit is not None
+    limit = limit_of(known.atlas.channels[tag], known.terms(a)) or Limit(None, None, None, "", known.atlas.channels[tag].gas, known.atlas.channels[tag].unit)
     numbers = {"permit": course.permit, "tag": tag, "gas": limit.gas, "value": f"{value:g}", "limit": f"{_held(limit, value, over):.3g}", "unit": limit.unit, "clause": limit.clause}
     if end is not None:
         numbers["top"] = f"{max(s[4] for s in spans if s[0] <= end and s[1] >= a):g}"

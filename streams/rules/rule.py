@@ -128,7 +128,8 @@ class Known:
         self.only = self.site.terms() if len(self.site.packs) == 1 else None
 
     def work(self, permit: str) -> Work:
-        return self.site.works[permit]
+        """A permit's facts; none where it was let go and is still named somewhere."""
+        return self.site.works.get(permit) or Work(permit)
 
     def step(self, permit: str, name: str, last: bool = False) -> Stamp | None:
         """When a step of a permit's life was taken, first or last."""
@@ -144,7 +145,7 @@ class Known:
     def course(self, permit: str) -> Course:
         found = self.courses.get(permit)
         if found is None:
-            found = self.courses[permit] = read_course(self.site, self.site.works[permit])
+            found = self.courses[permit] = read_course(self.site, self.work(permit))
         return found
 
     def stands_at(self, point: str, permit: str, family: str) -> None:
