@@ -4,21 +4,19 @@ from __future__ import annotations
 
 from bisect import insort
 from collections.abc import Callable, Iterator
-from datetime import date
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import msgspec
 
 from streams import events as e
 from streams.course import Course
 from streams.events import Any_, Entry, Requested
-from streams.limits import LIMITS
 from streams.lives import OVER, TURNING, begun, name_of, number_of, parted, subject_of, with_what_was_said
 from streams.packs import Pack
-from streams.plant import Plant, plant_terms
+from streams.plant import plant_terms
 from streams.rules.limits import CONFINED, family
 from streams.rules.rule import Cause, Known
+from streams.sound import sound_pack, sound_plant
 from streams.spans import Spans
 from streams.telemetry import Dirty, Telemetry
 from streams.times import MINUTE
@@ -518,13 +516,13 @@ class Fold:
             dirty.add(("site", self.known.site.site, "site"))
 
     def _pack(self, fact: Fact, event: e.PackSaid, dirty: Dirty) -> None:
-        _sound_pack(event.pack)
+        sound_pack(event.pack)
         self._force(event.effective, fact.ref, event.pack)
         self.ask_all(dirty)
 
     def _plant(self, fact: Fact, event: e.PlantSaid, dirty: Dirty) -> None:
         site, plant = self.known.site, event.plant
-        _sound_plant(plant)
+        sound_plant(plant)
         site.plant, site.plant_ref = plant, fact.ref
         site.began = site.began or event.at
         self._force(event.at, fact.ref, plant_terms(plant).pack)
@@ -581,30 +579,6 @@ INTERPLAY: dict[str, frozenset[str]] = {
     "road": frozenset({"height", "lifting", "power"}),
 }  # fmt: skip
 """Families of work that may conflict (`domain.md` 3.7)."""
-
-
-def _sound_pack(pack: Pack) -> None:
-    """Raises ValueError where a pack that did not come through a reader of packs could not be judged by."""
-    for name, value in pack.limits.items():
-        if name in LIMITS and not LIMITS[name].low <= value <= LIMITS[name].high:
-            raise ValueError(f"limits.{name} = {value:g} cannot be meant")
-    if any(not 0 <= days <= 3650 for tiers in pack.warn_days.values() for days in tiers):
-        raise ValueError("warn_days: 0 to 3650 days")
-
-
-def _sound_plant(plant: Plant) -> None:
-    """Raises ValueError, KeyError where a plant that did not come through a reader of plants could not be judged by."""
-    ZoneInfo(plant.timezone)
-    pack = plant_terms(plant).pack
-    if plant.book is not None:
-        _sound_pack(pack)
-    for span in (*plant.calendar.holidays, *plant.calendar.worked) if plant.calendar else ():
-        if not 0 <= (date.fromisoformat(span.last) - date.fromisoformat(span.first)).days <= 400:
-            raise ValueError(f"calendar: {span.first} to {span.last} is no holiday")
-    tags = {c.tag for c in plant.channels}
-    strange = [t for p in plant.points for t in (*p.detectors, *p.fans) if t not in tags]
-    if strange:
-        raise ValueError(f"{strange[0]} is bound to a work point and not described")
 
 
 def _earliest(course: Course) -> int:

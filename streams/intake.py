@@ -9,8 +9,9 @@ from typing import Final
 import msgspec
 from msgspec.structs import replace
 
-from streams.events import Any_, Entry, Envelope, Frame, Positions, Tick, decode_envelope, decode_event
+from streams.events import Any_, Entry, Envelope, Frame, PackSaid, PlantSaid, Positions, Tick, decode_envelope, decode_event
 from streams.plain import CLOSE, DAY, in_reason, mend
+from streams.sound import sound_pack, sound_plant
 from streams.strict import faults
 from streams.topics import OF_KIND
 
@@ -95,6 +96,8 @@ class Intake:
             return self._refuse(envelope, "impossible time", f"at = {event.at} ms is no time of a clock")
         if odd := too_much(event):
             return self._refuse(envelope, *odd)
+        if isinstance(event, PackSaid | PlantSaid) and (unsound := _unsound(event)):
+            return self._refuse(envelope, "cannot be judged by", unsound)
         if isinstance(event, Frame | Positions) and (ragged := _ragged(event)):
             return self._refuse(envelope, "ragged frame", ragged)
         return None
@@ -102,6 +105,15 @@ class Intake:
     @staticmethod
     def _refuse(envelope: Envelope, reason: str, detail: str) -> Refusal:
         return Refusal(reason, detail, envelope.site, envelope.source)
+
+
+def _unsound(event: PackSaid | PlantSaid) -> str:
+    """Why a pack or a plant cannot be judged by, or nothing."""
+    try:
+        sound_pack(event.pack) if isinstance(event, PackSaid) else sound_plant(event.plant)
+    except Exception as wrong:  # time zones, packs and days each have an error of their own
+        return f"{type(wrong).__name__}: {wrong}. `permitwatch rules check` and `permitwatch check` read files before they are sent"
+    return ""
 
 
 def _deep(raw: bytes) -> bool:

@@ -107,12 +107,19 @@ def test_reads_cover_every_register_within_the_limit(registers, gap, most):
     assert all(any(a <= r < a + n for a, n in planned) for r in registers)
 
 
-@pytest.mark.parametrize("words", [{}, {0: 0x7FFF, 1: 0}, {0: 10, 1: 1}, {0: 60000, 1: 0}])
+@pytest.mark.parametrize("words", [{}, {0: 0x7FFF, 1: 0}, {0: 10, 1: 1}])
 def test_a_failed_read_is_never_a_number(words):
     channel = Channel("t", "s", "combustible", "%LEL", low=0, high=100, register=0, status_register=1, scale=0.01)
     value, why = value_of(channel, words, "ABCD")
     assert value is None
     assert why
+
+
+def test_a_gas_beyond_its_range_is_a_number_and_says_so():
+    """Case 03: a saturated cell is the most dangerous reading there is; a process value out of its range stays BAD."""
+    gas = Channel("t", "s", "combustible", "%LEL", low=0, high=100, register=0, scale=0.01)
+    assert value_of(gas, {0: 60000}, "ABCD") == (600.0, "over")
+    assert value_of(msgspec.structs.replace(gas, kind="process"), {0: 60000}, "ABCD")[0] is None
 
 
 def test_the_table_of_percent_lel_and_percent_volume():
@@ -155,7 +162,7 @@ def test_no_json_makes_the_intake_raise(value):
 # ---- plant files ----------------------------------------------------------------------------------------------------
 
 TOML = 'site = "S"\nzh = "厂"\nen = "plant"\n[[shops]]\nid = "W"\nzh = "a"\nen = "a"\n[[areas]]\nid = "A"\nshop = "W"\nzh = "a"\nen = "a"\n[[modbus]]\nname = "m"\naddress = "127.0.0.1:1"\n'
-POINTS, PLACES = "tag,source,kind,unit,area,register\nT1,m,toxic,ppm,A,0\n", "id,area,x,y,detectors\nP1,A,0,0,T1\n"
+POINTS, PLACES = "tag,source,kind,gas,unit,area,register\nT1,m,toxic,h2s,ppm,A,0\n", "id,area,x,y,detectors\nP1,A,0,0,T1\n"
 MUSEUM = {
     "an unknown key": ("plant.toml", TOML.replace("shop =", "shopp ="), POINTS, PLACES, "shopp", "Did you mean shop?"),
     "a shop that is not there": ("plant.toml", TOML.replace('shop = "W"', 'shop = "X"'), POINTS, PLACES, "no shop X", "Known here: W"),
@@ -163,7 +170,10 @@ MUSEUM = {
     "an unknown column": ("points.csv", TOML, POINTS.replace("register", "registr"), PLACES, "registr", "Did you mean register?"),
     "a word for a number": ("points.csv", TOML, POINTS.replace(",0\n", ",zero\n"), PLACES, "register", "column register"),
     "a source that is not there": ("points.csv", TOML, POINTS.replace(",m,", ",n,"), PLACES, "n is not described", "m"),
-    "a tag twice": ("points.csv", TOML, POINTS + "T1,m,toxic,ppm,A,2\n", PLACES, "twice", "own"),
+    "a tag twice": ("points.csv", TOML, POINTS + "T1,m,toxic,h2s,ppm,A,2\n", PLACES, "twice", "own"),
+    "a gas that nobody knows": ("points.csv", TOML, POINTS.replace("h2s", "h22s"), PLACES, "h22s", "h2s"),
+    "a unit that is none": ("points.csv", TOML, POINTS.replace("ppm", "pmm"), PLACES, "pmm", "ppm"),
+    "a toxic gas without its name": ("points.csv", TOML, POINTS.replace("h2s", ""), PLACES, "no limit", "table"),
     "an unbound detector": ("places.csv", TOML, POINTS, PLACES.replace("T1", "T9"), "T9", "T1"),
     "a time zone that is none": ("plant.toml", 'timezone = "Mars/Base"\n' + TOML, POINTS, PLACES, "Mars/Base", "Asia/Shanghai"),
 }

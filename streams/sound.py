@@ -1,0 +1,34 @@
+"""Whether a pack or a plant that did not come through a reader of files can be judged by: looked at before it is taken."""
+
+from __future__ import annotations
+
+from datetime import date
+from zoneinfo import ZoneInfo
+
+from streams.limits import LIMITS
+from streams.packs import Pack
+from streams.plant import Plant, plant_terms
+
+
+def sound_pack(pack: Pack) -> None:
+    """Raises ValueError where a pack that did not come through a reader of packs could not be judged by."""
+    for name, value in pack.limits.items():
+        if name in LIMITS and not LIMITS[name].low <= value <= LIMITS[name].high:
+            raise ValueError(f"limits.{name} = {value:g} cannot be meant")
+    if any(not 0 <= days <= 3650 for tiers in pack.warn_days.values() for days in tiers):
+        raise ValueError("warn_days: 0 to 3650 days")
+
+
+def sound_plant(plant: Plant) -> None:
+    """Raises ValueError, KeyError where a plant that did not come through a reader of plants could not be judged by."""
+    ZoneInfo(plant.timezone)
+    pack = plant_terms(plant).pack
+    if plant.book is not None:
+        sound_pack(pack)
+    for span in (*plant.calendar.holidays, *plant.calendar.worked) if plant.calendar else ():
+        if not 0 <= (date.fromisoformat(span.last) - date.fromisoformat(span.first)).days <= 400:
+            raise ValueError(f"calendar: {span.first} to {span.last} is no holiday")
+    tags = {c.tag for c in plant.channels}
+    strange = [t for p in plant.points for t in (*p.detectors, *p.fans) if t not in tags]
+    if strange:
+        raise ValueError(f"{strange[0]} is bound to a work point and not described")
