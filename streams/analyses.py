@@ -11,7 +11,7 @@ from streams.gases import is_combustible, test_passes
 from streams.packs import Terms
 from streams.plant import Point
 from streams.rules.limits import CONFINED, HOT, POWER
-from streams.times import MINUTE, Stamp, Truth, before, some, within
+from streams.times import MINUTE, Stamp, Truth, agreed, before, cases, every, some
 from streams.words import gas_of
 from streams.work import Fact
 
@@ -27,7 +27,7 @@ class Record:
     ref: str
     event: GasTest
     calibrated: bool
-    """False: its instrument's calibration had run out, so it does not count."""
+    """False: its instrument's calibration had run out, so it cannot make an analysis pass; that it failed is heard."""
     over: GasResult | None
     """The first of its values that is beyond its limit."""
     good: frozenset[str]
@@ -35,18 +35,29 @@ class Record:
 
     @property
     def failed(self) -> bool:
-        return self.calibrated and (self.over is not None or self.event.passed is False)
+        return self.over is not None or self.event.passed is False
+
+    @property
+    def counts(self) -> bool:
+        """Does it say anything: that it failed, or a value by an instrument in calibration?"""
+        return self.failed or (self.calibrated and bool(self.good))
 
 
 @dataclass(frozen=True, slots=True)
 class Analysis:
-    """Records of one sampling. `at`: its oldest result; `done`: its last; `failed_at`: the first that failed. passed: True, False, or None where it is incomplete."""
+    """Records of one sampling. `at`: its oldest result; `done`: the one that made it whole, or its last; `results`: what was good in it; `holds`: when each required component was; `failures`: those of its results that failed. passed: True, False, or None where it is incomplete."""
 
     at: Stamp
     done: Stamp
     passed: bool | None
     ref: str
-    failed_at: Stamp | None = None
+    failures: tuple[Stamp, ...] = ()
+    results: tuple[Stamp, ...] = ()
+    holds: tuple[tuple[Stamp, ...], ...] = ()
+
+    @property
+    def failed_at(self) -> Stamp | None:
+        return self.failures[0] if self.failures else None
 
 
 def required(type: str, point: Point | None) -> frozenset[str]:
@@ -75,7 +86,7 @@ def analyses(records: Iterable[Record], needed: frozenset[str]) -> list[Analysis
     out: list[Analysis] = []
     group: list[Record] = []
     for record in records:
-        if not record.calibrated:
+        if not record.counts:
             continue
         if group and record.at.at - group[0].at.at > ONE:
             out += _analysis(group, needed)
@@ -85,39 +96,61 @@ def analyses(records: Iterable[Record], needed: frozenset[str]) -> list[Analysis
 
 
 def _analysis(group: Sequence[Record], needed: frozenset[str]) -> Iterator[Analysis]:
-    """What one sampling came to, in the order in which it was known: passed once every component was there, failed from the first result that is beyond its limit on."""
-    there: frozenset[str] = frozenset()
-    passed = False
-    for record in group:
-        if record.failed:
-            yield Analysis(group[0].at, record.at, False, record.ref if passed else group[0].ref, record.at)
-            return
-        there |= record.good
-        if not passed and there and needed <= there:
-            passed = True
-            yield Analysis(group[0].at, record.at, True, group[0].ref)
-    if not passed:
+    """What one sampling came to: passed once every component was there, unless a result beyond its limit surely came first; failed from such a result on."""
+    failures = tuple(r.at for r in group if r.failed)
+    passed = _whole(group, [r for r in group if not r.failed], needed)
+    if passed and not any(before(at, passed.done) is Truth.TRUE for at in failures):
+        yield passed
+    else:
+        passed = None
+    if failures:
+        first = next(r for r in group if r.failed)
+        yield Analysis(group[0].at, first.at, False, first.ref if passed else group[0].ref, failures)
+    elif not passed:
         yield Analysis(group[0].at, group[-1].at, None, group[0].ref)
+
+
+def _whole(group: Sequence[Record], good: Sequence[Record], needed: frozenset[str]) -> Analysis | None:
+    """Results that hold every component between them, done with the first by which they do; None where they never do."""
+    there: frozenset[str] = frozenset()
+    for record in good:
+        there |= record.good
+        if there and needed <= there:
+            holds = tuple(tuple(r.at for r in good if gas in r.good) for gas in sorted(needed)) or (tuple(r.at for r in good if r.good),)
+            return Analysis(group[0].at, record.at, True, group[0].ref, tuple(r.at for r in group if r.failed), tuple(r.at for r in good), holds)
+    return None
 
 
 # ---- what the last one says of a moment ----------------------------------------------------------------------------------
 
 
 def _voided(found: Sequence[Analysis], passed: Analysis, reference: Stamp) -> Truth:
-    """Did an analysis fail after this one and not after the reference?"""
-    return some(before(passed.done, a.failed_at) & before(a.failed_at, reference) for a in found if a.failed_at is not None)
+    """Did a result of the same sampling, or one of a later, fail not after the reference?"""
+    own = (before(at, reference) for at in passed.failures)
+    return some(own) | some(before(passed.done, at) & before(at, reference) for a in found if a.passed is False for at in a.failures)
 
 
 def _stands(found: Sequence[Analysis], passed: Analysis, reference: Stamp) -> Truth:
-    """Was it there by the reference, and the last word?"""
-    return before(passed.done, reference) & (Truth.TRUE - _voided(found, passed, reference))
+    """Was it whole by the reference, and the last word?"""
+    return every(some(before(at, reference) for at in held) for held in passed.holds) & ~_voided(found, passed, reference)
 
 
 def tested(found: Sequence[Analysis], reference: Stamp) -> Truth:
     """Is the last analysis not after the reference a passed one?"""
-    return some(_stands(found, a, reference) for a in found if a.passed)
+    return agreed(some(_stands(found, a, at) for a in found if a.passed) for at in cases(reference, *_marks(found)))
+
+
+def _marks(found: Sequence[Analysis], *later: int) -> Iterator[int]:
+    """The moments at which the answer may change, `later` ms after a result too."""
+    for at in (s for a in found for s in (*a.results, *a.failures)):
+        yield from (m + by for m in (at.lo, at.hi) for by in (0, *later))
 
 
 def fresh(found: Sequence[Analysis], reference: Stamp, limit: int) -> Truth:
     """T2: is there a passed analysis, not voided, whose oldest result lies in [reference − limit, reference]?"""
-    return some(_stands(found, a, reference) & within(a.at, reference, limit) for a in found if a.passed)
+    return agreed(some(_stands(found, a, at) & _young(a, at, limit) for a in found if a.passed) for at in cases(reference, *_marks(found, limit)))
+
+
+def _young(passed: Analysis, reference: Stamp, limit: int) -> Truth:
+    """Was none of its results that were there by the reference older than the limit?"""
+    return every(~before(at, reference) | before(reference, at.shift(limit)) for at in passed.results)

@@ -73,7 +73,10 @@ class Course:
     tests: list[Record]
     pauses: list[Pause]
     posts: list[Post] = field(default_factory=list)
-    cancelled: int | None = None
+    halted: Stamp | None = None
+    """When it was sent back or called off."""
+    perhaps: tuple[Stamp, ...] = ()
+    """Other approvals that may be the last before the start, as far as the clocks can say."""
     family: str = ""
     span: tuple[int, int | None] | None = None
     """From the final approval or the start, whichever came first, to the end of work (None: not yet)."""
@@ -98,6 +101,21 @@ class Course:
             return None
         declared = exactly(max(self.request.valid_from, self.request.planned_start or 0))
         return self.issued if self.issued.lo > declared.at else declared
+
+    @property
+    def cancelled(self) -> int | None:
+        return self.halted.at if self.halted else None
+
+    @property
+    def begun(self) -> Stamp | None:
+        """When its work began, approved or not."""
+        return self.started or (self.strays[0].at if self.strays else None)
+
+    @property
+    def stopped(self) -> Stamp | None:
+        """When its work ended: finished, accepted or called off; None where it went on after that."""
+        stop = self.finished or self.accepted or self.halted
+        return None if stop is not None and any(s.at.at > stop.at for s in self.strays) else stop
 
     @property
     def people(self) -> set[str]:
@@ -182,7 +200,7 @@ def read_course(site: Site, work: Work) -> Course:
     declared, gone = done.started, done.gone
     cancelled = gone[0].at if gone else None
     stamp, ref = _start(site, request, declared[0] if declared else None, declared[1] if declared else "", cancelled)
-    issued = _approval(site, work, stamp)
+    issued, perhaps = _approval(site, work, stamp)
     approval = site.stamp(issued) if issued else None
     begun = [m.at for m in (approval, stamp) if m]
     ends = [m for m in (done.finished.at if done.finished else None, done.accepted.at if done.accepted else cancelled) if m is not None]
@@ -194,7 +212,7 @@ def read_course(site: Site, work: Work) -> Course:
         point=point, point_id=point_id,
         issued=approval, issued_ref=issued.ref if issued else "", approval=issued.event if issued and isinstance(issued.event, Step) else None,
         declared_start=declared[0] if declared else None, started=stamp, started_ref=ref,
-        finished=done.finished, accepted=done.accepted, ended=gone is not None, cancelled=cancelled, gone_as=gone[1] if gone else "",
+        finished=done.finished, accepted=done.accepted, ended=gone is not None, halted=gone[0] if gone else None, perhaps=perhaps, gone_as=gone[1] if gone else "",
         tests=records, analyses=analyses(records, required(type_, point)), pauses=done.pauses, strays=done.strays, posts=_posts(site, request, work),
         needs_gas=type_ in NEEDS_GAS or (type_ == POWER and point is not None and point.zone == "fire"), validity=valid_to,
     )  # fmt: skip
@@ -275,13 +293,17 @@ def _walk(turns: list[tuple[str, Stamp, str]], valid_to: int | None) -> _Done:
     return done
 
 
-def _approval(site: Site, work: Work, started: Stamp | None) -> Fact | None:
-    """The last final approval before the start; not started: the last so far; none before it: the first."""
+def _approval(site: Site, work: Work, started: Stamp | None) -> tuple[Fact | None, tuple[Stamp, ...]]:
+    """(the last final approval before the start; not started: the last so far; none before it: the first, others that may be it)."""
     said = work.all("issued")
     if not said or started is None:
-        return said[-1] if said else None
-    earlier = [f for f in said if site.stamp(f).at <= started.at]
-    return earlier[-1] if earlier else said[0]
+        return (said[-1] if said else None), ()
+    came = [(f, before(site.stamp(f), started)) for f in said]
+    sure = max((i for i, (_, b) in enumerate(came) if b is Truth.TRUE), default=0)
+    open_ = [f for f, b in came[sure:] if b is Truth.UNKNOWN]
+    likely = [f for f in open_ if site.stamp(f).at <= started.at]
+    chosen = likely[-1] if likely else said[sure]
+    return chosen, tuple(site.stamp(f) for f in (said[sure], *open_) if f is not chosen)
 
 
 def _start(site: Site, request: Requested | None, declared: Stamp | None, ref: str, gone: int | None) -> tuple[Stamp | None, str]:
@@ -324,14 +346,14 @@ def _records(site: Site, work: Work, point: Point | None) -> list[Record]:
 
 
 def _calibrated(site: Site, fact: Fact) -> bool:
-    """Was the instrument's calibration in force on the local day of sampling? True where nothing is said of it."""
+    """Was the instrument's calibration in force on the local day of sampling (the last it may have been)? True where nothing is said of it."""
     test = fact.event
     said = site.devices.get(test.device) if isinstance(test, GasTest) and test.device else None
     days = [day for f in said or () if isinstance(f.event, DeviceSaid) and (day := day_of(f.event.calibrated_to))]
     if not days:
         return True
     zone = ZoneInfo(site.plant.timezone) if site.plant else ZoneInfo("UTC")
-    return datetime.fromtimestamp(test.at / 1000, zone).date() <= max(days)
+    return datetime.fromtimestamp((test.at + (test.u or 0)) / 1000, zone).date() <= max(days)
 
 
 def _posts(site: Site, request: Requested | None, work: Work) -> list[Post]:

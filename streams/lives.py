@@ -88,8 +88,11 @@ def possible(turns: Sequence[Fact]) -> bool:
 def lives_of(turns: Sequence[Fact]) -> list[int]:
     """Which life each turning fact belongs to, in order."""
     life, state, waiting, out = 1, "", 0, list[int]()
+    until: int | None = None
     for fact in turns:
         name = name_of(fact)
+        if isinstance(fact.event, Requested) and fact.event.valid_to > 0:
+            until = fact.event.valid_to
         if name in BEGINS and state in OVER:
             waiting = life if state == "finished" else 0
             life, state = life + 1, name
@@ -98,16 +101,16 @@ def lives_of(turns: Sequence[Fact]) -> list[int]:
             waiting = 0
             continue
         else:
-            state = _next(state, name)
+            state = _next(state, name, past=until is not None and fact.event.at > until)
         out.append(life)
     return out
 
 
-def _next(state: str, name: str) -> str:
-    """Where a life stands after a step; what is over stays over, but for work that goes on after a finish."""
+def _next(state: str, name: str, past: bool) -> str:
+    """Where a life stands after a step; what is over stays over, but for work that goes on after a finish, while it is valid."""
     if state in ("rejected", "cancelled", "accepted"):
         return name if name in ("cancelled", "accepted") and state != "accepted" else state
-    if state == "finished" and name not in ("started", "resumed", *OVER):
+    if state == "finished" and name not in (*OVER, *(() if past else ("started", "resumed"))):
         return state
     return name
 

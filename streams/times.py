@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final
@@ -24,6 +24,9 @@ class Truth(IntEnum):
 
     def __or__(self, other: int) -> Truth:
         return Truth(max(self, other))
+
+    def __invert__(self) -> Truth:
+        return Truth(Truth.TRUE - self)
 
 
 def every(truths: Iterable[Truth]) -> Truth:
@@ -58,8 +61,8 @@ class Stamp:
         return self.at + self.grain + self.u
 
     def shift(self, ms: int) -> Stamp:
-        """The same knowledge, `ms` later."""
-        return Stamp(self.at + ms, self.u, self.grain, self.source, self.seq)
+        """The same knowledge, `ms` later; the number that its source gave it says nothing about that moment."""
+        return Stamp(self.at + ms, self.u, self.grain)
 
 
 def exactly(at: int) -> Stamp:
@@ -73,11 +76,37 @@ def before(a: Stamp, b: Stamp) -> Truth:
         return Truth.TRUE
     if a.lo > b.hi or (b.grain and a.lo >= b.hi):
         return Truth.FALSE
-    if a.grain and b.grain and a.at == b.at and a.source and a.source == b.source:
+    if a.grain and b.grain and (a.at, a.u, a.source) == (b.at, b.u, b.source) and a.source:
         return Truth.TRUE if a.seq <= b.seq else Truth.FALSE
     return Truth.UNKNOWN
 
 
 def within(a: Stamp, b: Stamp, limit: int) -> Truth:
     """Is 0 ≤ b − a ≤ limit? A limit passes at equality."""
-    return before(a, b) & before(b, Stamp(a.at + limit, a.u, a.grain))
+    return before(a, b) & before(b, a.shift(limit))
+
+
+def cases(stamp: Stamp, *cuts: int) -> Iterator[Stamp]:
+    """A stamp as the spans between moments at which something changes: what holds in each of them holds of the whole (law of cases)."""
+    inside = sorted({cut for cut in cuts if stamp.lo < cut < stamp.hi - bool(stamp.grain)})
+    if not inside:
+        yield stamp
+        return
+    at = stamp.lo
+    for cut in [*inside, stamp.hi]:
+        if cut > at:
+            yield Stamp(at, 0, cut - at)
+        if cut != stamp.hi or not stamp.grain:
+            yield exactly(cut)
+        at = cut + 1
+
+
+def no_later(stamp: Stamp, moment: int) -> Stamp:
+    """A stamp that is known to be not after a moment (ms)."""
+    return stamp if stamp.hi <= moment or stamp.lo >= moment else Stamp(stamp.lo, 0, moment - stamp.lo + 1)
+
+
+def agreed(truths: Iterable[Truth]) -> Truth:
+    """What all cases say; UNKNOWN where they differ."""
+    said = set(truths)
+    return said.pop() if len(said) == 1 else Truth.UNKNOWN

@@ -47,7 +47,7 @@ def timed(known: Known, entry: Entry, dirty: Dirty) -> tuple[Entry, bool]:
     if ahead <= 0:
         _fits(lead, entry, dirty)
         return entry, False
-    u = event.u if event.u is not None else (site.plant.uncertainty.get(entry.source, SECOND) if site.plant else SECOND)
+    u = site.doubt(entry.source, event)
     limit = known.terms().ms["camera_clock_off" if camera else "clock_off"]
     if ahead <= u + max(SLACK, limit):
         _fits(lead, entry, dirty)

@@ -28,6 +28,7 @@ JOIN_WIND = 15 * MINUTE
 JOIN_ZONE = 10 * SECOND
 JOIN_TRACKED = 5 * SECOND
 RECENT = 90 * SECOND
+TYPED = 5 * MINUTE
 
 
 class Fact(Struct, frozen=True):
@@ -444,9 +445,15 @@ class Site(Struct):
         event = fact.event
         clock = device or (event.device if isinstance(event, GasTest) and event.device in self.clocks else fact.source)
         offset, error = self.offset(clock, event.at)
-        default = self.plant.uncertainty.get(fact.source, SECOND) if self.plant else SECOND
-        u = default if event.u is None else event.u
+        u = self.doubt(fact.source, event)
         return Stamp(event.at - offset, max(u + error, self.bound(fact)), event.grain, fact.source, fact.seq)
+
+    def doubt(self, source: str, event: Any_) -> int:
+        """By how much (± ms) an event's stamp may be wrong: as it says, else as its source is declared; a time that somebody typed by five minutes at least."""
+        if event.u is not None:
+            return event.u
+        declared = self.plant.uncertainty.get(source, SECOND) if self.plant else SECOND
+        return max(declared, TYPED) if isinstance(event, GasTest) and event.method == "manual" else declared
 
     def bound(self, fact: Fact) -> int:
         """By how much its source's clock may be slow, as the arrivals of that hour say."""

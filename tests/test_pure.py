@@ -20,7 +20,7 @@ from streams.rules import RULES
 from streams.sentences import SENTENCES
 from streams.spans import Intervals, Numbers, Spans
 from streams.texts import TEXTS
-from streams.times import Stamp, Truth, before, within
+from streams.times import Stamp, Truth, before, cases, no_later, within
 
 SCENARIOS = Path(__file__).parent / "scenarios"
 MS = st.integers(0, 10_000)
@@ -210,3 +210,21 @@ def test_the_box_goes_on_counting_permits_where_it_was(tmp_path):
     first, second = (_day(file, plant, 0.05, 7, 1_773_100_800_000 + i) for i in range(2))
     assert first.jobs and second.jobs
     assert not {j.permit for j in first.jobs} & {j.permit for j in second.jobs}
+
+
+@given(at=st.integers(0, 60), u=st.integers(0, 9), grain=st.integers(0, 9), cuts=st.lists(st.integers(-20, 90), max_size=4), other=st.integers(0, 60))
+def test_the_cases_of_a_stamp_are_its_instants_and_no_others(at, u, grain, cuts, other):
+    """Every instant lies in a case and no case reaches beyond; what is sure of the whole is sure of each."""
+    whole = Stamp(at, u, grain)
+    parts = list(cases(whole, *cuts))
+    inside = [n for n in range(-20, 90) if whole.lo <= n <= whole.hi - bool(grain)]
+    assert sorted(n for p in parts for n in range(p.lo, p.hi + 1 - bool(p.grain))) == inside
+    for way in (lambda s: before(s, Stamp(other)), lambda s: before(Stamp(other), s)):
+        assert way(whole) is Truth.UNKNOWN or {way(p) for p in parts} == {way(whole)}
+    if whole.lo < other < whole.hi:
+        clipped = no_later(whole, other)
+        assert clipped.lo == whole.lo and clipped.hi - bool(clipped.grain) == other
+
+
+def test_not_is_the_other_way_round_and_what_is_unknown_stays_so():
+    assert [~t for t in (Truth.FALSE, Truth.UNKNOWN, Truth.TRUE)] == [Truth.TRUE, Truth.UNKNOWN, Truth.FALSE]

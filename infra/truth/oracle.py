@@ -12,10 +12,11 @@ early, so that "at" and "just after" are two instants.
 
 Where each figure comes from (sections are those of the domain document):
     30 min from sampling to start           2.8 T2; GB 30871 5.3.1 c, 6.3 a
+    a pause over local midnight             4.5, GAS-DAILY: a passed analysis of the new day
     pause before a re-test is asked          2.8 T6; 30 min for 01 and 02, 60 min for 03 and 70 (5.3.1 d, 6.3 f)
     re-test at most 30 min before resume     2.8 T6: [resume - 30:00, resume]
     equality passes                          2.8: "a limit passes at equality"
-    minute stamps [t, t + 60 s)              2.8; stamps of one source in one minute go by its numbers
+    minute stamps [t, t + 60 s)              2.8; stamps of one clock in one minute go by its numbers
     typed by hand ± 5 min, else ± 1 s        2.8, where a stamp says no u of its own
     combustible 0.5, or 0.2 %vol             GB 5.3.2: LEL at least 4 %vol, or below; LEL of each gas: table of 2.4
     oxygen 19.5 to 21.0 (enriched 23.5)      4.5, required components
@@ -93,7 +94,8 @@ class Stamp(NamedTuple):
     nominal: int
     source: str = ""
     seq: int = 0
-    minute: int | None = None
+    minute: tuple[int, int] | None = None
+    """Of a clock that cuts to the minute: which minute, and its doubt."""
 
 
 NEVER = Stamp((inf, inf), 0)
@@ -158,7 +160,7 @@ def _stamp(fact: Fact, told: Sequence[Fact]) -> Stamp:
     if fact.at - fact.arrival > u + AHEAD:
         return Stamp((_before(fact, told), fact.arrival), fact.arrival, fact.source, fact.seq)
     high = fact.at + u + (fact.grain - JUST if fact.grain else 0)
-    return Stamp((fact.at - u, high), fact.at, fact.source, fact.seq, fact.at if fact.grain else None)
+    return Stamp((fact.at - u, high), fact.at, fact.source, fact.seq, (fact.at, u) if fact.grain else None)
 
 
 def _u(fact: Fact) -> int:
@@ -313,10 +315,21 @@ def _pause(life: Life, pause: Pause) -> Outcome:
     if pause.until is None:
         return _not_yet(life)
     stamps = [pause.since, pause.until, *_sampled(life, pause.until)]
+    slept = _midnight(pause.until.nominal) if _day(pause.since.nominal) != _day(pause.until.nominal) else None
     asked = _outcome(stamps, lambda w: _asks(life, w[2:], w[0], w[1]), PAUSE[life.request["type"]])
-    if asked == "violation":
+    if asked == "violation" and slept is None:
         return "not applicable"
-    return _outcome(stamps, lambda w: _retested(life, w[2:], w[0], w[1]), PAUSE[life.request["type"]], FRESH)
+
+    def holds(w: World) -> bool:
+        sampled = w[2 : len(stamps)]
+        return _retested(life, sampled, w[0], w[1]) and (slept is None or _since(life, sampled, slept, w[1]))
+
+    return _outcome([*stamps, _fixed(slept or 0)], holds, PAUSE[life.request["type"]], FRESH)
+
+
+def _since(life: Life, sampled: World, midnight: float, until: float) -> bool:
+    """Was an analysis of the new day passed by an instant?"""
+    return any(passed and min(tests) >= midnight for tests, passed in _known(life, sampled, until) if tests)
 
 
 def _asks(life: Life, sampled: World, since: float, until: float) -> bool:
@@ -409,7 +422,13 @@ def _interrupted(life: Life, kind: str, stamp: Stamp) -> Life:
     lasting = life.pauses[-1] if life.pauses and life.pauses[-1].until is None else None
     if kind == "suspended":
         return life if lasting else life._replace(pauses=(*life.pauses, Pause(stamp, None)))
-    return life._replace(pauses=(*life.pauses[:-1], lasting._replace(until=stamp))) if lasting else life
+    return life._replace(pauses=(*life.pauses[:-1], lasting._replace(until=_after(stamp, lasting.since)))) if lasting else life
+
+
+def _after(stamp: Stamp, earlier: Stamp) -> Stamp:
+    """A stamp that numbers put after another although it says less: after it, by twice the step at most."""
+    step = earlier.nominal - stamp.nominal
+    return stamp._replace(span=(earlier.nominal, earlier.nominal + 2 * step)) if step > 0 else stamp
 
 
 def _ended(life: Life, kind: str, stamp: Stamp) -> Life:
@@ -496,6 +515,11 @@ def _calibrated(test: Fact, told: Sequence[Fact]) -> bool:
     """Was the instrument in calibration on the local day of sampling? Nothing said of it: yes."""
     said = [f.said["calibrated_to"] for f in told if f.kind == "device" and f.said["device"] == test.said.get("device")]
     return not said or _day(_stamp(test, told).nominal) <= said[-1]
+
+
+def _midnight(at: int) -> int:
+    """The local midnight before an instant (ms)."""
+    return (at + ZONE) // DAY * DAY - ZONE
 
 
 def _day(at: int) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from streams import analyses as sampled
 from streams.analyses import Analysis
@@ -11,7 +12,7 @@ from streams.packs import Terms
 from streams.rules.limits import CONFINED, RETEST
 from streams.rules.rule import NOTHING, Cause, Finding, Judged, Known, Rule, minutes
 from streams.rules.sights import Sight, sure_sights
-from streams.times import MINUTE, Stamp, Truth, before, some, within
+from streams.times import MINUTE, Stamp, Truth, agreed, before, cases, some
 
 SUSPEND = "permit.suspend"
 
@@ -35,7 +36,7 @@ def failed_within(course: Course, pause: Pause) -> Truth:
     """Did an analysis fail in a pause?"""
     if pause.until is None:
         return Truth.FALSE
-    return some(before(pause.since, a.failed_at) & before(a.failed_at, pause.until) for a in course.analyses if a.failed_at is not None)
+    return some(before(pause.since, at) & before(at, pause.until) for a in course.analyses if a.passed is False for at in a.failures)
 
 
 def retested(course: Course, pause: Pause, terms: Terms) -> Truth:
@@ -43,8 +44,15 @@ def retested(course: Course, pause: Pause, terms: Terms) -> Truth:
     limit = RETEST.get(course.type)
     if pause.until is None or limit is None:
         return Truth.TRUE
-    short = within(pause.since, pause.until, terms.ms[limit]) & (Truth.TRUE - failed_within(course, pause))
-    return short | fresh(course, pause.until, terms)
+    longest = pause.since.shift(terms.ms[limit])
+    return agreed(_taken_up(course, replace(pause, until=until), longest, terms) for until in cases(pause.until, longest.lo, longest.hi))
+
+
+def _taken_up(course: Course, pause: Pause, longest: Stamp, terms: Terms) -> Truth:
+    """Resumed by `longest` and nothing failed in it; or too late, with a fresh analysis; or in time after one that failed, with one that passed since."""
+    assert pause.until is not None
+    short, failed = before(pause.until, longest), failed_within(course, pause)
+    return (short & ~failed) | (short & tested(course, pause.until)) | fresh(course, pause.until, terms)
 
 
 def _mended(course: Course, after: int) -> int | None:

@@ -10,15 +10,26 @@ from streams.rules.gas import GB, SUSPEND, passed, tested
 from streams.rules.limits import HOT, TYPES, VALID
 from streams.rules.rule import NOTHING, Cause, Finding, Judged, Known, Rule, minutes
 from streams.rules.sights import after, sights_at, sure_sights
-from streams.times import HOUR, MINUTE, SECOND, Truth, before, exactly
+from streams.times import HOUR, MINUTE, SECOND, Truth, agreed, before, exactly, no_later, some
 
 CAUSES: frozenset[Cause] = frozenset({"permit", "seen", "clock"})
 OURS = "PermitWatch"
 
 
 def approved_first(course: Course) -> Truth:
-    """T1: was the last analysis at the final approval a passed one?"""
-    return tested(course, course.issued) if course.issued else Truth.UNKNOWN
+    """T1: was the last analysis at the final approval a passed one? Where it is not sure which approval that is: at every one that may be."""
+    if course.issued is None:
+        return Truth.UNKNOWN
+    approvals, start = (course.issued, *course.perhaps), course.started
+    surely = start is not None and any(before(at, start) is Truth.TRUE for at in approvals)
+    return agreed(tested(course, no_later(at, start.hi) if surely and start else at) for at in approvals)
+
+
+def allowed(course: Course) -> Truth:
+    """T3: was it approved by the start of its work, and did none begin after it was sent back, called off or over?"""
+    if course.strays or course.started is None or course.issued is None:
+        return Truth.FALSE
+    return some(before(at, course.started) for at in (course.issued, *course.perhaps))
 
 
 def judge_t1(known: Known, permit: str) -> Judged:
@@ -49,7 +60,7 @@ def judge_t3(known: Known, permit: str) -> Judged:
 
 
 def _early(known: Known, course: Course) -> Iterator[Finding]:
-    if course.started is None or (course.issued and before(course.issued, course.started) is not Truth.FALSE):
+    if course.started is None or some(before(at, course.started) for at in (course.issued, *course.perhaps) if at) is not Truth.FALSE:
         return
     numbers = {"permit": course.permit, "start": known.clock(course.started.at), "issued": known.clock(course.issued.at if course.issued else None)}
     end = course.issued.at if course.issued else work_over(course)

@@ -116,13 +116,15 @@ Beyond = tuple[int, int, str, float, float, str, int]
 """(from, last reading beyond, tag, first value, extreme, evidence, last reading that is not clear of the limit)"""
 
 
-def _cleared(known: Known, tags: Iterable[str], last: int) -> int | None:
-    """When what was not clear of its limit until `last` was: good readings have lasted since, at once or after a silence; None as long as that is not known."""
+def _cleared(known: Known, tags: Iterable[str], last: int) -> tuple[int | None, int | None]:
+    """(when what was not clear of its limit until `last` was: good readings have lasted since, at once or after a silence; None as long as that is not known, when it may be: a silence's end asks by itself)."""
     if last + JOIN_OVER >= known.now:
-        return None
+        return None, last + JOIN_OVER + SECOND
     silences = [next((b for a, b in unseen(known.site, tag, last, known.now) if a <= last + JOIN_OVER and (b < known.now or b - a > JOIN_FRAME)), last) for tag in tags]
     seen = max(silences, default=last)
-    return seen if seen == last or seen + JOIN_OVER < known.now else None
+    if seen == last or seen + JOIN_OVER < known.now:
+        return seen, None
+    return None, seen + JOIN_OVER + SECOND if seen < known.now else None
 
 
 def _beyond(known: Known, tag: str, start: int, until: int, over: bool) -> Iterator[Beyond]:
@@ -144,9 +146,8 @@ def _exceeded(known: Known, course: Course, start: int, until: int, over: bool) 
     for a, b in merge([(s[0], s[6]) for s in spans], JOIN_OVER):
         mine = [s for s in spans if a <= s[0] <= b]
         first, last = min(mine, key=lambda s: (s[0], s[2])), max(s[1] for s in mine)
-        cleared = _cleared(known, [s[2] for s in mine if s[6] == b], b)
-        if cleared is None:
-            wakes.append(max(b + JOIN_OVER, known.now) + SECOND)
+        cleared, look = _cleared(known, [s[2] for s in mine if s[6] == b], b)
+        wakes.append(look)
         end = last if cleared == b or (cleared is None and course.finished) else cleared
         found.append(_limit_finding(known, course, first, a, end, over, spans))
     return found, wake_at(*wakes) if not course.finished else None

@@ -13,12 +13,12 @@ from streams.rules.approval import signed_on_site
 from streams.rules.gas import fresh, record_gaps, retested, slept, tested_today
 from streams.rules.guardian import absences, current, present
 from streams.rules.limits import CONFINED, RETEST
-from streams.rules.permit import approved_first
+from streams.rules.permit import allowed, approved_first
 from streams.rules.readings import gas_tags, stream_gaps, unseen
 from streams.rules.rule import Known, minutes
 from streams.rules.video import PHASE, asks_full, cameras, covers
 from streams.texts import both
-from streams.times import MINUTE, SECOND, Stamp, Truth, before, every
+from streams.times import MINUTE, SECOND, Stamp, Truth, every
 
 FRESH = 60 * SECOND
 Ruled = tuple[str, Truth | None, dict[str, str]]
@@ -46,18 +46,27 @@ def _check(name: str, truth: Truth | None, numbers: tuple[tuple[str, str], ...])
 
 def _fixed(known: Known, course: Course) -> Iterator[Ruled]:
     """What rests on the dated facts of a permit, its signer's place and the clocks alone."""
-    ta, ts = course.issued, course.started
+    ta, ts = course.issued, course.begun
     tg = max((a.at for a in course.analyses if a.passed and (ts is None or a.at.at <= ts.at)), key=lambda s: s.at, default=None)
     clock = known.clock
     if course.needs_gas:
         yield "T1", (approved_first(course) if ta else None), {"tg": clock(tg.at if tg else None), "ta": clock(ta.at if ta else None)}
-        yield "T2", (fresh(course, ts, known.terms(ts.at)) if ts else None), {"tg": clock(tg.at if tg else None), "ts": clock(ts.at if ts else None), "age": minutes(ts.at - tg.at) if ts and tg else "—", "limit": minutes(known.terms(ts.at if ts else None).ms["gas_fresh"])}
-    yield "T3", (before(ta, ts) if ta and ts else (Truth.FALSE if ts else None)), {"ta": clock(ta.at if ta else None), "ts": clock(ts.at if ts else None)}
+        yield "T2", _fresh(known, course), {"tg": clock(tg.at if tg else None), "ts": clock(ts.at if ts else None), "age": minutes(ts.at - tg.at) if ts and tg else "—", "limit": minutes(known.terms(ts.at if ts else None).ms["gas_fresh"])}
+    yield "T3", (allowed(course) if ts else None), {"ta": clock(ta.at if ta else None), "ts": clock(ts.at if ts else None)}
     resumed = [p for p in course.pauses if p.until]
     if resumed and course.needs_gas:
         yield "T6", every(_taken_up(known, course, p) for p in resumed), {"pauses": str(len(resumed))}
     yield "T8", (signed_on_site(known, course) if ta else None), {"radius": f"{course.point.radius:g}" if course.point else "—"}
     yield "T9", *_clocks(known, course)
+
+
+def _fresh(known: Known, course: Course) -> Truth | None:
+    """T2 at the start; before it, at sign-off, that the planned start would surely be too late for it."""
+    reference = course.begun or (None if course.ended or course.accepted else course.planned)
+    if reference is None:
+        return None
+    found = fresh(course, reference, known.terms(reference.at))
+    return found if course.begun or found is Truth.FALSE else None
 
 
 def _taken_up(known: Known, course: Course, pause: Pause) -> Truth:
@@ -68,10 +77,10 @@ def _taken_up(known: Known, course: Course, pause: Pause) -> Truth:
 
 def _moving(known: Known, course: Course) -> Iterator[Ruled]:
     """What streams and the hour have a say in."""
-    ts, te = course.started, course.finished
+    ts, te = course.begun, course.stopped
     yield "T4", (_video(known, course) if ts else None), {}
-    over = ts is not None and te is None and course.valid_to is not None and known.now > course.valid_to and not course.accepted
-    yield "T5", (in_time(course, te) if te else (Truth.FALSE if over else None)), {"te": known.clock(te.at if te else None), "valid_to": known.clock(course.valid_to)}
+    over = ts is not None and te is None and course.valid_to is not None and known.now > course.valid_to
+    yield "T5", (in_time(course, te) if ts and te else (Truth.FALSE if over else None)), {"te": known.clock(te.at if te else None), "valid_to": known.clock(course.valid_to)}
     if course.type == CONFINED:
         yield "T7", (_readings(known, course) if ts else None), {}
 
@@ -182,7 +191,7 @@ def times(course: Course) -> dict[str, list[int]]:
 def next_look(known: Known, course: Course) -> int | None:
     """When a verdict may change although nothing happens: deadlines of validity, freshness and indexes."""
     now = known.now
-    if course.ended:
+    if course.ended and not course.strays:
         return None
     dues = list(_dues(known, course)) + (list(_fading(known, course)) if course.at_work(now) else [])
     return min((due for due in dues if due > now), default=None)
@@ -190,7 +199,7 @@ def next_look(known: Known, course: Course) -> int | None:
 
 def _dues(known: Known, course: Course) -> Iterator[int]:
     """When its validity nears its end or is over, and when indexes have told all about a phase or the whole."""
-    if course.valid_to is not None and course.started and not course.finished and not course.accepted:
+    if course.valid_to is not None and course.begun and not course.stopped:
         yield from (course.valid_to - 30 * MINUTE, course.valid_to + 1)
     delay = known.site.policy.index_delay * SECOND
     if course.finished and asks_full(known, course):
