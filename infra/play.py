@@ -24,6 +24,8 @@ from streams.times import SECOND
 from streams.topics import ALERTS, COMMANDS, DEAD, RAW, SITE, VERDICTS, named
 
 PATIENCE = 90.0
+IDLE = 600 * SECOND
+"""Of the story's time: a topic that said nothing for so long says how far it has come."""
 
 
 def play(paths: list[Path], through_kafka: bool, kafka: str, prefix: str, verbose: bool) -> int:
@@ -89,10 +91,10 @@ async def _send(story: Story, site: str, kafka: str, prefix: str) -> None:
 
 
 def messages(story: Story, site: str) -> list[tuple[str, bytes]]:
-    """The story's messages with its clock: a tick a second in site.events, and in every other topic marks of how far it has come."""
+    """The story's messages with its clock: a tick a second in site.events, and a mark in every other topic that has been idle for long."""
     out: list[tuple[str, bytes]] = []
     others = [t.name for t in RAW if t is not SITE]
-    marks = dict.fromkeys(others, story.start - SECOND)
+    reached = dict.fromkeys(others, story.start - SECOND)
     out += [(name, _tick(site, story.start - SECOND)) for name in (*others, SITE.name)]
     tick = story.start
     for message in story.messages:
@@ -100,9 +102,10 @@ def messages(story: Story, site: str) -> list[tuple[str, bytes]]:
             if story.ticks(tick):
                 out.append((SITE.name, _tick(site, tick)))
             tick += SECOND
-        if message.topic in marks and marks[message.topic] < tick - SECOND:
-            marks[message.topic] = tick - SECOND
-            out.append((message.topic, _tick(site, tick - SECOND)))
+        reached[message.topic] = tick
+        idle = [name for name, at in reached.items() if at < tick - IDLE and name != SITE.name]
+        reached |= dict.fromkeys(idle, tick - SECOND)
+        out += [(name, _tick(site, tick - SECOND)) for name in idle]
         out.append((message.topic, message.raw))
     while tick <= story.end:
         out.append((SITE.name, _tick(site, tick)))

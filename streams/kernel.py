@@ -206,7 +206,7 @@ class Kernel:
     def advance(self, to: int) -> list[Output]:
         """Tells the seconds up to `to` (ms) in which something is due, as a clock that missed none would have: for facts that are judged again."""
         out: list[Output] = []
-        while (at := self._next_second()) <= to:
+        while self.memory.site.now and (at := self._next_second()) <= to:
             out += self._tick(Tick(at=at, idle=at, virtual=True))
         return out + self._tick(Tick(at=to // SECOND * SECOND, idle=to, virtual=True))
 

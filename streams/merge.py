@@ -9,10 +9,11 @@ from streams.events import Entry, Tick
 from streams.topics import RAW, SITE
 
 LANES = tuple(t.name for t in RAW)
+LAST = 1 << 62
 
 
 class Virtual:
-    """A site whose player drives the clock: every second a tick in site.events, and in each other topic a mark that says how far it has come."""
+    """A site whose player drives the clock: every second a tick in site.events; an entry of another topic says how far that has come, and where it is idle for long, a mark does."""
 
     def __init__(self, partition: int) -> None:
         self.partition = partition
@@ -24,9 +25,9 @@ class Virtual:
     def add(self, entry: Entry) -> Iterator[Entry]:
         """Takes an entry; yields what may now go, in order, each second closed by its tick."""
         self.waiting[entry.topic].append(entry)
-        if isinstance(entry.event, Tick):
+        if isinstance(entry.event, Tick) or entry.topic != SITE.name:
             self.marks[entry.topic] = entry.offset
-            self.reached[entry.topic] = max(self.reached[entry.topic], entry.event.at)
+            self.reached[entry.topic] = max(self.reached[entry.topic], _moment(entry) if isinstance(entry.event, Tick) else entry.seen - 1)
             yield from self._release()
 
     def _release(self) -> Iterator[Entry]:
@@ -38,7 +39,7 @@ class Virtual:
                 return
             for name in LANES:
                 if name != SITE.name:
-                    yield from self._before(self.waiting[name], second.at)
+                    yield from self._before(self.waiting[name], LAST if second.last else second.at)
             while (entry := own.popleft()) is not tick:
                 yield entry
             self.ended = self.ended or second.last
@@ -46,20 +47,19 @@ class Virtual:
 
     @staticmethod
     def _before(queue: deque[Entry], at: int) -> Iterator[Entry]:
-        """Takes from a topic what came before a moment; its own marks are dropped."""
-        while queue:
-            mark = queue[0].event
-            if isinstance(mark, Tick):
-                if mark.at > at:
-                    return
-                queue.popleft()
-                if mark.at == at:
-                    return
-            else:
-                yield queue.popleft()
+        """Takes from a topic what came not after a moment; its own marks are dropped."""
+        while queue and _moment(queue[0]) <= at:
+            entry = queue.popleft()
+            if not isinstance(entry.event, Tick):
+                yield entry
 
     def needed(self, topic: str) -> int | None:
-        """The first offset of a topic that a successor must read again: what still waits, and the last mark before it."""
+        """The first offset of a topic that a successor must read again: what still waits, and what last said how far the topic has come."""
         queue, mark = self.waiting[topic], self.marks.get(topic)
         first = queue[0].offset if queue else None
         return mark if first is None else (first if mark is None else min(first, mark))
+
+
+def _moment(entry: Entry) -> int:
+    """When an entry came by its player's clock (ms)."""
+    return entry.event.at if isinstance(entry.event, Tick) else entry.seen

@@ -19,21 +19,24 @@ from infra.__main__ import main
 from infra.plant.story import read_story
 from infra.plant.tell import tell, timeline
 from infra.rules import AQ2, AQ3, by_code, catalogue, conform, diff, explain, shown_by
-from infra.truth.bench import good, judge_days, make_days
-from infra.truth.days import Truth
+from infra.truth.bench import good, graced, judge_days, make_days, scored
+from infra.truth.days import Ask, Truth
 from infra.truth.judged import score_other
-from infra.truth.score import score, wilson
+from infra.truth.score import lines, score, wilson
+from infra.truth.verdicts import Facts, agree
 from streams.alerts import debounce
 from streams.calendar import built_in as calendar
 from streams.calendar import kind_of
-from streams.events import Action, Entry, Tick
+from streams.events import Action, Entry, PlantSaid, Tick
 from streams.intake import Refusal
 from streams.kernel import Kernel, restore
 from streams.life import LONGEST_SHELF, OWNERS, live
 from streams.limits import LIMITS
+from streams.outputs import Alert, Command, Verdict
 from streams.packs import BUILT_IN, PackError, Setting, built_in, find_pack, looser, read_pack
 from streams.plant import PlantError, read_plant
 from streams.rules import RULES
+from streams.rules.gates import Answer
 from streams.rules.rule import RESPOND, Finding
 from streams.work import Fact
 
@@ -305,8 +308,7 @@ def test_aliases_in_a_circle_are_refused(tmp_path, places, said):
 def test_a_random_day_is_judged_as_it_was_spoiled(tmp_path):
     """Recall 100 % on P1 and P2, precision ≥ 99.5 %, indeterminate ≤ 1 %; the month is `permitwatch bench truth --days 30`."""
     days = make_days(tmp_path, 1, 60, 5, 0.7)
-    said, _, _, _ = judge_days(days, say=False)
-    result = score(days.truths, said, 1)
+    result = scored(days, judge_days(days, say=False))
     assert len(days.truths) > 20
     assert good(result), [(c, t.missed, [a.text["en"] for a in t.wrong]) for c, t in result.codes.items() if t.missed or t.wrong]
 
@@ -316,17 +318,64 @@ def test_a_month_holds_every_code_of_the_book(tmp_path):
     days = make_days(tmp_path, 30, 60, 2, 0.5)
     assert {r.code for r in RULES} - {t.code for t in days.truths} == {"SYS-ASIDE", "SYS-DECIDED", "X-RESCUE", "DQ-WORD", "X-GAS-TREND"}
     published = Path("docs/permitbench-truth.jsonl").read_text(encoding="utf-8").splitlines()
-    assert [msgspec.convert(json.loads(line), Truth) for line in published] == days.truths
+    assert [msgspec.convert(json.loads(line), Truth) for line in published] == graced(days)
 
 
 def test_scoring_counts_what_is_missed_and_what_is_false():
-    alerts = [a for r in tell(read_story(SCENARIOS / "S26_lel_12_methane.toml")).alerts.values() for a in r]
-    start = next(a for a in alerts if a.code == "X-GAS-LIM").raised
+    alerts = [o for o in tell(read_story(SCENARIOS / "S26_lel_12_methane.toml")).outputs if isinstance(o, Alert | Command)]
+    start = next(a for a in alerts if isinstance(a, Alert) and a.code == "X-GAS-LIM").raised
     right = score([Truth("X-GAS-LIM", "HW-1", start, also=("X-GAS-RISE",))], alerts, 1)
     assert good(right)
     wrong = score([Truth("X-GAS-LIM", "HW-1", start - 10**6), Truth("GAS-NONE", "HW-1", start)], alerts, 1)
     assert not good(wrong)
     assert (wrong.codes["GAS-NONE"].found, wrong.codes["X-GAS-RISE"].false) == (0, 1)
+
+
+SPOILED = {
+    "less urgent": lambda out: [msgspec.structs.replace(o, priority=3) if isinstance(o, Alert) and o.code == "X-GAS-LIM" else o for o in out],
+    "asks for nothing": lambda out: [o for o in out if not isinstance(o, Command)],
+    "asks for more": lambda out: [*out, *(msgspec.structs.replace(o, action="evacuate") for o in out if isinstance(o, Command))],
+    "never ends": lambda out: [msgspec.structs.replace(o, end=None) if isinstance(o, Alert) else o for o in out],
+    "taken back": lambda out: [*out, *(msgspec.structs.replace(o, revision=99, state="retracted") for o in out if isinstance(o, Alert) and o.code == "X-GAS-RISE" and o.announce)],
+    "another verdict": lambda out: [msgspec.structs.replace(o, checks={k: msgspec.structs.replace(c, outcome="violation") for k, c in o.checks.items()}) if isinstance(o, Verdict) else o for o in out],
+    "silent": lambda out: [o for o in out if not isinstance(o, Alert) or o.code != "X-GAS-LIM"],
+}
+
+
+@pytest.mark.parametrize("how", [None, *SPOILED])
+def test_the_benchmark_can_fail(how):
+    """What a system may do wrong, each alone: no other goal of the score is missed by it, and with none of it they are met."""
+    story = read_story(SCENARIOS / "S26_lel_12_methane.toml")
+    facts, outputs = Facts(), tell(story).outputs
+    for _, said in timeline(story):
+        if isinstance(said, Entry):
+            facts.note(said)
+    plant = next(said.event.plant for _, said in timeline(story) if isinstance(said, Entry) and isinstance(said.event, PlantSaid))
+    start = next(o for o in outputs if isinstance(o, Alert) and o.code == "X-GAS-LIM")
+    end = next(o.end for o in reversed(outputs) if isinstance(o, Alert) and o.id == start.id)
+    assert end is not None
+    said = SPOILED[how](outputs) if how else outputs
+    verdicts = agree(facts, (v for v in said if isinstance(v, Verdict)), plant, story.end, set())
+    result = score([Truth("X-GAS-LIM", "HW-1", start.raised, also=("X-GAS-RISE",), end=end)], [o for o in said if isinstance(o, Alert | Verdict | Command)], 1, [], verdicts)
+    assert good(result) is (how is None), list(lines(result))
+    assert verdicts.right[1] >= 4
+
+
+def test_a_wrong_answer_at_a_gate_is_counted():
+    ask = Ask(0, "start", "HW-1", "deny", "GAS-NONE")
+    assert good(score([], [], 1, [(ask, Answer("deny", ("GAS-NONE",)))]))
+    assert not good(score([], [], 1, [(ask, Answer("deny", ("X-BIND",)))]))
+    assert not good(score([], [], 1, [(ask, Answer("allow"))]))
+
+
+def test_grace_is_for_what_comes_late_and_as_long_as_it_is(tmp_path):
+    days = make_days(tmp_path, 1, 60, 5, 0.7)
+    late = {t.subject: t.grace for t in graced(days) if t.grace}
+    assert 0 < len(late) < len(days.truths) / 2
+    assert all(grace < 40_000 for grace in late.values())
+    none = [replace(t, at=t.at - 50_000_000) for t in days.truths]
+    days.truths = none
+    assert sum(t.grace for t in graced(days)) < sum(late.values())
 
 
 def test_another_system_is_scored_from_a_file(tmp_path, capsys):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import signal
+import time
 from pathlib import Path
 
 import httpx
@@ -53,6 +54,7 @@ def _live(page, path: str):
 def test_the_wall_shows_the_alarm_and_says_how_old_it_is(page, system, wait, store):
     wait("an alarm", lambda: store.rows("SELECT 1 FROM alerts WHERE site = 'P1286' AND state = 'raised' LIMIT 1") or store.rows("SELECT 1 FROM alerts WHERE site = 'P1286' LIMIT 1"), 90, system)
     _live(page, "/wall")
+    page.wait_for_selector("#map .js-plotly-plot", timeout=45_000)
     assert page.locator("#map .js-plotly-plot").count() == 1
     assert int(page.locator("#n-active").inner_text()) >= 1
     assert page.locator("#conn-age").inner_text().endswith("s")
@@ -100,11 +102,22 @@ def test_a_phone_shows_three_things_at_most(page):
     assert all(items.nth(i).bounding_box()["height"] >= 44 for i in range(items.count()))
 
 
-@pytest.mark.seed("000-06")
+def _unprepared(system, permit: str) -> None:
+    """A permit of our own, approved without an analysis of its hazards: its alert stands until somebody answers it."""
+    now = int(time.time() * 1000)
+    asked = {"at": now - 60_000, "permit": permit, "type": "03", "point": "101-P01", "valid_from": now, "valid_to": now + 3_600_000, "workers": ["W1004"], "guardians": ["W1005"]}
+    token = system.environment()["PERMITWATCH_TOKEN_PTW"]
+    for kind, body in (("permit.requested", asked), ("permit.step", {"at": now, "permit": permit, "step": "issued", "by": "U1"})):
+        said = httpx.post(f"http://127.0.0.1:{system.ports.ingest}/events/{kind}", json=body, headers={"authorization": f"Bearer {token}"})
+        assert said.status_code == 202, said.text
+
+
+@pytest.mark.seed("000-06", part="acknowledged on the alert's page, with a name")
 def test_an_alert_is_answered_on_its_page(page, system, wait, store):
     """From the feed to the alert's page: refused without a name, taken with one, seen by everybody when the kernel has heard it."""
-    open_ = "SELECT id FROM alerts WHERE site = 'P1286' AND state = 'raised' AND priority > 1 ORDER BY known DESC LIMIT 1"
-    alert = wait("an open alert", lambda: store.rows(open_), 120, system)[0]["id"]
+    _unprepared(system, "HW-UNPREPARED")
+    open_ = "SELECT id FROM alerts WHERE site = 'P1286' AND code = 'JSA-NONE' AND permit = 'HW-UNPREPARED' AND state = 'raised'"
+    alert = wait("an open alert", lambda: store.rows(open_), 60, system)[0]["id"]
     _live(page, f"/alert?id={alert}&lang=en")
     assert "[1]" in page.locator(".head small").inner_text()
     page.locator("button[data-action=acknowledge]").click()

@@ -10,9 +10,9 @@ from functools import cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from infra.truth.book import CONFINED, HOT, NEEDS_GAS, TRADES, kind_of
 from infra.truth.ground import EACH, OUTSIDE
 from streams.atlas import Atlas
-from streams.calendar import built_in, kind_of
 from streams.events import (
     Any_,
     CameraBeat,
@@ -29,8 +29,7 @@ from streams.events import (
     Step,
     Worker,
 )  # fmt: skip
-from streams.plant import Plant, Point, plant_terms
-from streams.rules.limits import CONFINED, HOT, NEEDS_GAS
+from streams.plant import Plant, Point
 from streams.times import HOUR, MINUTE, SECOND
 
 MIX = (("01", 3), ("02", 11), ("03", 21), ("22", 22), ("10", 15), ("70", 10), ("63", 8), ("50", 5), ("30", 3), ("40", 2))
@@ -38,6 +37,8 @@ MIX = (("01", 3), ("02", 11), ("03", 21), ("22", 22), ("10", 15), ("70", 10), ("
 PASS = [GasResult("methane", 0.05, "%vol"), GasResult("o2", 20.8, "%vol")]
 BEAT = 20 * SECOND
 """How often telemetry is sampled: rarer than in a plant, so that a month can be judged in minutes; nothing that the rules ask needs more."""
+U = 200
+"""By how much (± ms) the clocks of the permit system, the badges and the operators' desks may be off."""
 Row = tuple[int, str, Any_ | None]
 """(when it arrives, its source, what it says); None: its number was given and it was lost on the way."""
 
@@ -51,6 +52,25 @@ class Truth:
     at: int
     within: int = 2 * SECOND
     also: tuple[str, ...] = ()
+    end: int | None = None
+    """When it was over; None: not scored."""
+    priority: int = 0
+    """How urgent; 0: as its code always is."""
+    grace: int = 0
+    """By how much the facts of its permit came late: so much later it may be raised."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """A question at a gate, the answer to be given, and a reason that must be among those named."""
+
+    at: int
+    gate: str
+    permit: str
+    answer: str
+    reason: str = ""
+    worker: str = ""
+    door: str = ""
 
 
 @dataclass
@@ -102,9 +122,13 @@ class Days:
     start: int
     days: int
     rng: random.Random
+    seed: int = 0
     jobs: list[Job] = field(default_factory=list)
     rows: list[Row] = field(default_factory=list)
     truths: list[Truth] = field(default_factory=list)
+    asks: list[Ask] = field(default_factory=list)
+    bad_clock: set[str] = field(default_factory=set)
+    """The permits that rest on a clock that is not good."""
     levels: dict[str, list[tuple[int, int, float | None, float]]] = field(default_factory=dict)
     """tag → (from, to, value at the beginning or None for BAD, value at the end)."""
     holes: list[tuple[int, int]] = field(default_factory=list)
@@ -122,7 +146,7 @@ class Days:
         return int(midnight.timestamp() * 1000 + hour * HOUR)
 
     def is_workday(self, ms: int) -> bool:
-        return kind_of(datetime.fromtimestamp(ms / 1000, self.zone).date(), self.plant.calendar or built_in()) == "workday"
+        return kind_of(datetime.fromtimestamp(ms / 1000, self.zone).date()) == "workday"
 
     @property
     def end(self) -> int:
@@ -147,8 +171,18 @@ class Days:
     def say(self, at: int, source: str, event: Any_ | None, late: int = 0) -> None:
         self.rows.append((at + late, source, event))
 
-    def truth(self, code: str, subject: str, at: int, within: int = 2 * SECOND, also: tuple[str, ...] = ()) -> None:
-        self.truths.append(Truth(code, subject, at, within, also))
+    def truth(self, code: str, subject: str, at: int, within: int = 2 * SECOND, also: tuple[str, ...] = (), end: int | None = None, priority: int = 0) -> None:
+        self.truths.append(Truth(code, subject, at, within, also, end, priority))
+
+    def ask(self, at: int, gate: str, permit: str, answer: str, reason: str = "", worker: str = "", door: str = "") -> None:
+        self.asks.append(Ask(at, gate, permit, answer, reason, worker, door))
+
+    def certified(self, workers: list[str]) -> None:
+        """New hands who hold every certificate, for years."""
+        for worker in workers:
+            self.say(self.start - HOUR, "hr", Worker(at=self.start - HOUR, u=U, worker=worker, crew="C0", trades=[]))
+            for trade in sorted(set(TRADES.values())):
+                self.say(self.start - HOUR, "hr", Certificate(at=self.start - HOUR, u=U, worker=worker, number=f"{trade[:2]}-{worker}", trade=trade, valid_to="2031-12-31"))
 
     def reads(self, tag: str, since: int, until: int, first: float | None, last: float) -> None:
         """A channel reads from `first` to `last` for a while; None: it reads BAD."""
@@ -191,14 +225,14 @@ class Days:
     def _roster(self) -> None:
         """Everybody holds every certificate that could be asked, for years."""
         at = self.start - 2 * HOUR
-        trades = sorted({t for ts in plant_terms(self.plant).pack.trades.values() for t in ts})
+        trades = sorted(set(TRADES.values()))
         for half in (0, 1):
             for n in range(120):
                 for suffix in ("a", "b"):
                     worker = f"W{half}{n:03d}{suffix}"
-                    self.say(at, "hr", Worker(at=at, u=0, worker=worker, crew=f"C{n % 12}", trades=[]))
+                    self.say(at, "hr", Worker(at=at, u=U, worker=worker, crew=f"C{n % 12}", trades=[]))
                     for trade in trades:
-                        self.say(at, "hr", Certificate(at=at, u=0, worker=worker, number=f"{trade[:2]}-{worker}", trade=trade, valid_to="2031-12-31"))
+                        self.say(at, "hr", Certificate(at=at, u=U, worker=worker, number=f"{trade[:2]}-{worker}", trade=trade, valid_to="2031-12-31"))
 
     # ---- events -------------------------------------------------------------------------------------------------
 
@@ -207,6 +241,19 @@ class Days:
         for job in self.jobs:
             for at, source, event in life(job, self):
                 self.say(at, source, event)
+            self._asked_of(job)
+
+    def _asked_of(self, job: Job) -> None:
+        """Of every permit in which nothing goes wrong: may it start, and who may go in."""
+        if job.quirk or job.type not in NEEDS_GAS:
+            return
+        self.ask(job.started - MINUTE, "start", job.permit, "allow")
+        self.ask(job.issued - 5 * MINUTE, "start", job.permit, "deny", "NOT-APPROVED")
+        if job.type == CONFINED:
+            door = f"D-{job.point.id}"
+            self.ask(job.started + MINUTE, "entry", job.permit, "allow", "", job.workers[0], door)
+            self.ask(job.started + MINUTE, "entry", "", "deny", "X-BADGE-NOPERMIT", "W0000a" if job.workers[0] != "W0000a" else "W0001a", door)
+            self.ask(job.issued - 5 * MINUTE, "entry", job.permit, "deny", "NOT-APPROVED", job.workers[0], door)
 
     def telemetry(self) -> Iterator[Row]:
         """Frames, fixes and beats, in order."""
@@ -265,30 +312,30 @@ def life(job: Job, days: Days) -> Iterator[Row]:
     """A job as its permit system, its badges and its camera tell it."""
 
     def step(at: int, name: str, **more: Any) -> Row:
-        return at, "ptw", Step(at=at, u=0, permit=job.permit, step=name, **more)  # type: ignore[arg-type]
+        return at, "ptw", Step(at=at, u=U, permit=job.permit, step=name, **more)  # type: ignore[arg-type]
 
     p = job.point
     upgraded = {"upgraded": True} if job.type in HOT and not days.is_workday(job.started) else {}
-    yield job.requested, "ptw", Requested(at=job.requested, u=0, permit=job.permit, type=job.type, point=p.id, valid_from=job.valid_from, valid_to=job.valid_to,
+    yield job.requested, "ptw", Requested(at=job.requested, u=U, permit=job.permit, type=job.type, point=p.id, valid_from=job.valid_from, valid_to=job.valid_to,
                                           planned_start=job.valid_from, crew=f"C{hash_of(job.permit) % 12}", workers=job.workers, guardians=[job.guardian],
                                           **(upgraded | job.extra))  # fmt: skip
     for name, after in (("jsa", 8), ("measures", 10), ("briefed", 20)):
         if name not in job.skip:
             yield step(job.requested + after * MINUTE, name, by=job.signer)
     if job.sampled is not None:
-        yield job.sampled, "ptw", GasTest(at=job.sampled, u=0, permit=job.permit, results=PASS)
+        yield job.sampled, "ptw", GasTest(at=job.sampled, u=U, permit=job.permit, results=PASS)
     if "issued" not in job.skip:
         x, y = job.place or (p.x + 1, p.y + 1)
         yield step(job.issued, "issued", by=job.signer, x=x, y=y, z=p.z, acc=2.0)
-    yield job.started - 30 * SECOND, "badges", Guard(at=job.started - 30 * SECOND, u=0, permit=job.permit, worker=job.guardian, action="sign_in")
+    yield job.started - 30 * SECOND, "badges", Guard(at=job.started - 30 * SECOND, u=U, permit=job.permit, worker=job.guardian, action="sign_in")
     yield step(job.started, "started", by="")
     yield from _seen(job)
     yield step(job.finished, "finished")
     yield from ((at, "app", clip) for at, clip in _papers(job) if job.accepted is not None and f"{clip.medium} {clip.stage}".strip() not in job.skip)
     if job.accepted is not None:
         yield step(job.accepted, "accepted", by="")
-        yield job.finished + 2 * MINUTE, "vms", Clip(at=job.started - MINUTE, u=0, until=job.finished + MINUTE, camera=p.cameras[0], permit=job.permit, point=p.id) if not job.dark \
-            else Clip(at=job.started - MINUTE, u=0, until=job.dark[0][0], camera=p.cameras[0], permit=job.permit, point=p.id)  # fmt: skip
+        yield job.finished + 2 * MINUTE, "vms", Clip(at=job.started - MINUTE, u=U, until=job.finished + MINUTE, camera=p.cameras[0], permit=job.permit, point=p.id) if not job.dark \
+            else Clip(at=job.started - MINUTE, u=U, until=job.dark[0][0], camera=p.cameras[0], permit=job.permit, point=p.id)  # fmt: skip
 
 
 def _papers(job: Job) -> Iterator[tuple[int, Clip]]:
@@ -304,8 +351,8 @@ def _papers(job: Job) -> Iterator[tuple[int, Clip]]:
 
 def paper(job: Job, at: int, medium: str, stage: str, length: int = 0, **more: Any) -> Clip:
     """A piece of a permit's evidence, `length` s long."""
-    more = {"sha256": f"{job.permit} {medium} {stage}"} | more
-    return Clip(at=at, u=0, until=at + length * SECOND, camera="APP", permit=job.permit, point=job.point.id, medium=medium, stage=stage, **more)  # type: ignore[arg-type]
+    more = {"sha256": f"{job.permit} {job.started} {medium} {stage}"} | more
+    return Clip(at=at, u=U, until=at + length * SECOND, camera="APP", permit=job.permit, point=job.point.id, medium=medium, stage=stage, **more)  # type: ignore[arg-type]
 
 
 def _seen(job: Job) -> Iterator[Row]:
@@ -316,8 +363,8 @@ def _seen(job: Job) -> Iterator[Row]:
             yield at, "cameras", Detection(at=at, u=100, camera=p.cameras[0], behaviour="welding", confidence=0.93, point=p.id)
     if job.type == CONFINED:
         for worker in job.workers:
-            yield job.started + 20 * SECOND, "badges", Scan(at=job.started + 20 * SECOND, u=0, worker=worker, door=f"D-{p.id}")
+            yield job.started + 20 * SECOND, "badges", Scan(at=job.started + 20 * SECOND, u=U, worker=worker, door=f"D-{p.id}")
             if f"out {worker}" not in job.skip:
-                yield job.finished - MINUTE, "badges", Scan(at=job.finished - MINUTE, u=0, worker=worker, door=f"D-{p.id}", direction="out")
+                yield job.finished - MINUTE, "badges", Scan(at=job.finished - MINUTE, u=U, worker=worker, door=f"D-{p.id}", direction="out")
         every = 100 * MINUTE
-        yield from ((at, "ptw", GasTest(at=at, u=0, permit=job.permit, results=PASS)) for at in range(job.started + every, job.finished, every) if job.records)
+        yield from ((at, "ptw", GasTest(at=at, u=U, permit=job.permit, results=PASS)) for at in range(job.started + every, job.finished, every) if job.records)

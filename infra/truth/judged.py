@@ -9,8 +9,9 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct, ValidationError
 
+from infra.truth.book import PRIORITY
 from infra.truth.days import Truth
-from infra.truth.score import PRIORITY, Score, lines, score
+from infra.truth.score import Score, lines, score
 from streams.outputs import Alert
 from streams.times import HOUR
 

@@ -54,7 +54,10 @@ TYPED, DISCIPLINED = 5 * MINUTE, 1 * SECOND
 ZONE = 8 * HOUR
 """Asia/Shanghai: local midnight decides the day of a calibration."""
 CONFINED = "70"
-LEL = {"methane": 5.0, "hydrogen": 4.0, "propane": 2.1, "toluene": 1.1, "methanol": 6.0}
+LEL = {
+    "methane": 5.0, "hydrogen": 4.0, "propane": 2.1, "toluene": 1.1, "methanol": 6.0, "benzene": 1.2, "gasoline": 1.4,
+    "chloromethane": 8.1, "dimethyldichlorosilane": 3.4, "trimethylchlorosilane": 1.8,
+}  # fmt: skip
 TOXIC = {"h2s": (10.0, 34.08 / 24.45)}
 """Highest mg/m3, and mg/m3 of one ppm at 25 °C."""
 OXYGEN, RICH = (19.5, 21.0), 23.5
@@ -149,7 +152,10 @@ def judge(facts: Iterable[Fact], now: int, place: Place = Place()) -> list[Rulin
 
 
 def _checks(life: Life, now: int) -> dict[str, Outcome]:
-    return {"T1": _t1(life), "T2": _t2(life), "T3": _t3(life), "T5": _t5(life, now), "T6": _t6(life)}
+    gas: dict[str, Outcome] = dict.fromkeys(("T1", "T2", "T6"), "not applicable")
+    if life.request["type"] in PAUSE:
+        gas = {"T1": _t1(life), "T2": _t2(life), "T6": _t6(life)}
+    return {**gas, "T3": _t3(life), "T5": _t5(life, now)}
 
 
 # ---- stamps -----------------------------------------------------------------------------------------------------

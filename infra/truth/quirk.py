@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from infra.truth.days import BEAT, Days, Job
+from infra.truth.days import BEAT, Days, Job, U
 from streams.events import Step
 from streams.times import SECOND
 
@@ -26,4 +26,4 @@ def on_beat(days: Days, at: int) -> int:
 
 
 def say(days: Days, at: int, permit: str, step: str, **more: object) -> None:
-    days.say(at, "ptw", Step(at=at, u=0, permit=permit, step=step, **more))  # type: ignore[arg-type]
+    days.say(at, "ptw", Step(at=at, u=U, permit=permit, step=step, **more))  # type: ignore[arg-type]

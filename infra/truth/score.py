@@ -8,15 +8,18 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from infra.truth.days import Truth
-from streams.outputs import Alert, Verdict
-from streams.rules import RULES
+from infra.truth.book import ASKED, PRIORITY
+from infra.truth.days import Ask, Truth
+from infra.truth.verdicts import Agreement
+from streams.outputs import Alert, Command, Verdict
+from streams.rules.gates import Answer
 from streams.times import MINUTE, SECOND
 
-PRIORITY = {r.code: r.priority for r in reversed(RULES)}
 EARLY = 2 * SECOND
-LATEST = 40 * SECOND
-"""How late the facts themselves may come; what an alert is late is shown."""
+BRIEF = 5 * SECOND
+"""What is over before anybody could act asks for nothing."""
+ENDS = 75 * SECOND
+"""An end that rests on telemetry every twenty seconds is known within the span over which silence is bridged."""
 
 
 @dataclass
@@ -32,6 +35,19 @@ class Tally:
 
 
 @dataclass
+class Held:
+    """How much of something was right, and what was not."""
+
+    of: int = 0
+    wrong: list[str] = field(default_factory=list)
+
+    def note(self, right: bool, said: str) -> None:
+        self.of += 1
+        if not right:
+            self.wrong.append(said)
+
+
+@dataclass
 class Score:
     """All of it."""
 
@@ -40,6 +56,18 @@ class Score:
     worst_ten_minutes: int
     told: int
     days: float
+    priorities: Held = field(default_factory=Held)
+    commands: Held = field(default_factory=Held)
+    ends: Held = field(default_factory=Held)
+    answers: Held = field(default_factory=Held)
+    retracted: list[Alert] = field(default_factory=list)
+    """Announced to people and taken back."""
+    verdicts: Agreement | None = None
+
+    @property
+    def unsure_where_good(self) -> int:
+        """Checks that were left open on a permit whose clocks are all good."""
+        return sum(n for what, n in self.verdicts.unsure.items() if what.startswith("good")) if self.verdicts else self.outcomes["indeterminate"]
 
     def share(self, which: Iterable[str], found: bool) -> tuple[int, int]:
         """(hits, of how many) of recall (`found`) or precision over some codes."""
@@ -57,25 +85,54 @@ def wilson(hits: int, of: int, z: float = 1.96) -> tuple[float, float]:
     return max(0.0, (middle - half) / d), min(1.0, (middle + half) / d)
 
 
-def score(truths: list[Truth], outputs: Iterable[Alert | Verdict], days: float) -> Score:
+def score(truths: list[Truth], outputs: Iterable[Alert | Verdict | Command], days: float, answers: Iterable[tuple[Ask, Answer]] = (), verdicts: Agreement | None = None) -> Score:
     """Holds what was said against what was injected."""
-    revisions, verdicts = defaultdict[str, list[Alert]](list), dict[str, Verdict]()
+    revisions, outcomes, asked = defaultdict[str, list[Alert]](list), dict[tuple[str, int], Verdict](), defaultdict[str, dict[str, bool]](dict)
     for said in outputs:
-        if isinstance(said, Alert):
-            revisions[said.id].append(said)
-        else:
-            verdicts[said.permit] = said
-    codes: dict[str, Tally] = defaultdict(Tally)
+        match said:
+            case Alert():
+                revisions[said.id].append(said)
+            case Command():
+                asked[said.alert][said.action] = said.withdrawn
+            case Verdict():
+                outcomes[said.permit, said.life] = said
+    out = Score(defaultdict(Tally), Counter(v.outcome for v in outcomes.values()), _worst(revisions.values()), sum(a.announce for run in revisions.values() for a in run), days, verdicts=verdicts)
     used: set[str] = set()
     for truth in truths:
-        _match(truth, revisions, codes[truth.code], used)
+        run = _match(truth, revisions, out.codes[truth.code], used)
+        if run:
+            _closer(out, truth, run, asked[run[0].id])
+    _without_cause(out, truths, revisions, used)
+    for ask, answer in answers:
+        right = answer.answer == ask.answer and (not ask.reason or ask.reason in answer.reasons)
+        out.answers.note(right, f"{ask.gate} {ask.permit or ask.worker}: {answer.answer} {' '.join(answer.reasons)}, should be {ask.answer} {ask.reason}".strip())
+    out.codes = dict(out.codes)
+    return out
+
+
+def _closer(out: Score, truth: Truth, run: list[Alert], asked: dict[str, bool]) -> None:
+    """What was found, looked at more closely: how urgent, what it asked for, when it ended."""
+    name = f"{truth.code} {truth.subject}"
+    urgent = truth.priority or PRIORITY.get(truth.code)
+    out.priorities.note(run[0].priority == urgent, f"{name}: P{run[0].priority}, should be P{urgent}")
+    if truth.code in ASKED and (truth.end is None or truth.end - truth.at > BRIEF):
+        out.commands.note(set(asked) == ASKED[truth.code], f"{name}: asked for {' '.join(sorted(asked)) or 'nothing'}, should be {' '.join(sorted(ASKED[truth.code])) or 'nothing'}")
+    if truth.end is not None:
+        end = run[-1].end
+        out.ends.note(end is not None and abs(end - truth.end) <= ENDS, f"{name}: ended {'never' if end is None else f'{(end - truth.end) / SECOND:+.0f} s'}")
+
+
+def _without_cause(out: Score, truths: list[Truth], revisions: dict[str, list[Alert]], used: set[str]) -> None:
+    """What was raised and is no truth; what people were called for and was then taken back counts too."""
     right = {_pair(c, t.subject) for t in truths for c in (t.code, *t.also)}
     for ident, run in revisions.items():
-        last = run[-1]
-        if ident not in used and last.state not in ("retracted", "suppressed") and not {(last.permit, last.code), (last.subject, last.code)} & right:
-            codes[last.code].false += 1
-            codes[last.code].wrong.append(last)
-    return Score(dict(codes), Counter(v.outcome for v in verdicts.values()), _worst(revisions.values()), sum(a.announce for run in revisions.values() for a in run), days)
+        last, back = run[-1], run[-1].state == "retracted"
+        if back and any(a.announce for a in run):
+            out.retracted.append(last)
+        elif back or ident in used or last.state == "suppressed" or {(last.permit, last.code), (last.subject, last.code)} & right:
+            continue
+        out.codes[last.code].false += 1
+        out.codes[last.code].wrong.append(last)
 
 
 def _pair(code: str, subject: str) -> tuple[str, str]:
@@ -84,16 +141,17 @@ def _pair(code: str, subject: str) -> tuple[str, str]:
     return other or subject, name
 
 
-def _match(truth: Truth, revisions: dict[str, list[Alert]], tally: Tally, used: set[str]) -> None:
+def _match(truth: Truth, revisions: dict[str, list[Alert]], tally: Tally, used: set[str]) -> list[Alert] | None:
     tally.truths += 1
     mine = [(i, run) for i, run in revisions.items() if run[0].code == truth.code and truth.subject in (run[0].permit, run[0].subject) and run[-1].state != "retracted"]
-    hit = next(((i, run) for i, run in mine if truth.at - EARLY <= run[0].raised <= truth.at + truth.within + LATEST), None)
+    hit = next(((i, run) for i, run in mine if i not in used and truth.at - EARLY <= run[0].raised <= truth.at + truth.within + truth.grace), None)
     if hit is None:
         tally.missed.append(truth)
-        return
+        return None
     tally.found += 1
     tally.delays.append(max(0, hit[1][0].raised - truth.at))
     used.add(hit[0])
+    return hit[1]
 
 
 def _worst(runs: Iterable[list[Alert]]) -> int:
@@ -122,9 +180,20 @@ def lines(result: Score, quirks: dict[str, str] | None = None) -> Iterator[str]:
         low, high = wilson(hits, of)
         yield f"{name}: {hits} of {of} = {hits / max(1, of):.2%} ({low:.2%} – {high:.2%})"
     decided = sum(result.outcomes[o] for o in ("consistent", "violation", "indeterminate"))
-    yield f"verdicts: {dict(result.outcomes)}; indeterminate {result.outcomes['indeterminate'] / max(1, decided):.2%} (goal ≤ 1 %)"
+    yield f"verdicts: {dict(result.outcomes)}; checks left open where clocks are good: {result.unsure_where_good} of {decided} permits (goal ≤ 1 %)"
+    if result.verdicts:
+        right, of = result.verdicts.right
+        yield f"checks T1, T2, T3, T5, T6 as the oracle says: {right} of {of}" + "".join(f"; {what}: {n}" for what, n in sorted(result.verdicts.unsure.items()))
+    for what, held in (("priorities", result.priorities), ("commands", result.commands), ("ends", result.ends), ("answers at gates", result.answers)):
+        if held.of:
+            yield f"{what} right: {held.of - len(held.wrong)} of {held.of}"
+    yield f"announced and then retracted (counted as false): {len(result.retracted)}"
     false = sum(t.false for t in result.codes.values())
     yield f"false alerts per day: {false / max(result.days, 1e-9):.2f}; told to people per day: {result.told / max(result.days, 1e-9):.1f}; worst ten minutes of one operator: {result.worst_ten_minutes} without P1 (goal < 10)"
     for code, t in sorted(result.codes.items()):
         yield from (f"  missed {code} {truth.subject} ({done.get(truth.subject, '-')}) at {truth.at}" for truth in t.missed[:4])
-        yield from (f"  false  {code} {a.permit or a.subject} ({done.get(a.permit, '-')}): {a.text['en']}" for a in t.wrong[:4])
+        yield from (f"  false  {'(taken back) ' if a.state == 'retracted' else ''}{code} {a.permit or a.subject} ({done.get(a.permit, '-')}): {a.text['en']}" for a in t.wrong[:4])
+    for held in (result.priorities, result.commands, result.ends, result.answers):
+        yield from (f"  wrong  {said} ({done.get(said.split(' ')[1].rstrip(':'), '-')})" for said in held.wrong[:12])
+    if result.verdicts:
+        yield from (f"  verdict {permit}#{life} ({done.get(permit, '-')}): {check} is {came}, should be {truth}" for permit, life, check, truth, came in result.verdicts.wrong[:12])

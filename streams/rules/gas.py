@@ -12,7 +12,7 @@ from streams.packs import Terms
 from streams.rules.limits import CONFINED, RETEST
 from streams.rules.rule import NOTHING, Cause, Finding, Judged, Known, Rule, minutes
 from streams.rules.sights import Sight, sure_sights
-from streams.times import MINUTE, Stamp, Truth, agreed, before, cases, some
+from streams.times import MINUTE, Stamp, Truth, agreed, before, cases, exactly, some
 
 SUSPEND = "permit.suspend"
 
@@ -73,11 +73,11 @@ def _references(course: Course) -> Iterator[tuple[Stamp, Stamp, str]]:
 
 def _untested_at(course: Course) -> tuple[Stamp, str] | None:
     """The first moment at which the work is allowed or begun and the last analysis is surely no passed one; its evidence beside the permit's own."""
-    moments = [(m, "") for m in (course.issued, course.started) if m]
+    moments = [(m, m, "") for m in (course.issued, course.started) if m]
     if course.issued and (course.started is None or course.started.at > course.issued.at):
         end = course.started.lo if course.started else 1 << 62
-        moments += [(a.failed_at, a.ref) for a in course.analyses if a.failed_at and course.issued.hi < a.failed_at.at <= end]
-    return next((m for m in sorted(moments, key=lambda m: m[0].at) if tested(course, m[0]) is Truth.FALSE), None)
+        moments += [(a.failed_at, exactly(a.failed_at.hi), a.ref) for a in course.analyses if a.failed_at and course.issued.hi < a.failed_at.at <= end]
+    return next(((at, ref) for at, by, ref in sorted(moments, key=lambda m: m[0].at) if tested(course, by) is Truth.FALSE), None)
 
 
 def judge_none(known: Known, permit: str) -> Judged:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from infra.truth.days import Days
 from infra.truth.quirk import Quirk
-from infra.truth.quirks import around, asked, data, evidence, gas, hazards, pairs, paper, people, work, zones
+from infra.truth.quirks import around, asked, data, evidence, gas, hazards, lives, pairs, paper, people, work, zones
 from infra.truth.quirks.weather import festival, gale, lightning
 
 QUIRKS: dict[str, Quirk] = {
-    name: quirk for room in (gas, work, paper, people, around, data, evidence, zones, hazards, asked, pairs) for name, quirk in room.QUIRKS.items()
+    name: quirk for room in (gas, work, paper, people, around, data, evidence, zones, hazards, asked, pairs, lives) for name, quirk in room.QUIRKS.items()
 }  # fmt: skip
 
 
@@ -16,7 +16,7 @@ def spoil(days: Days, share: float) -> None:
     """Lets a share of the jobs go wrong, each quirk in turn so that all are seen; then the weather."""
     names, i = list(QUIRKS), 0
     days.rng.shuffle(names)
-    for job in days.jobs:
+    for job in list(days.jobs):
         if days.rng.random() >= share or job.quirk:
             continue
         for k in range(len(names)):

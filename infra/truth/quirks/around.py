@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 
-from infra.truth.days import BEAT, Days, Job
+from infra.truth.book import CONFINED, HOT
+from infra.truth.days import BEAT, Days, Job, U
 from infra.truth.quirk import SLOW, Quirk, mid, on_beat
 from streams.events import Activity, Detection, Frame, Isolation, Production
-from streams.rules.limits import CONFINED, HOT
 from streams.times import HOUR, MINUTE, SECOND
 
 
@@ -16,8 +16,8 @@ def vent(days: Days, job: Job) -> bool:
         return False
     at, name = mid(days, job), f"V-{job.permit}"
     place = {"x": job.point.x + 20, "y": job.point.y, "acc": 0.5}
-    days.say(at, "dcs", Activity(at=at, u=0, activity=name, what="gas_discharge", phase="start", **place))  # type: ignore[arg-type]
-    days.say(at + 5 * MINUTE, "dcs", Activity(at=at + 5 * MINUTE, u=0, activity=name, what="gas_discharge", phase="end", **place))  # type: ignore[arg-type]
+    days.say(at, "dcs", Activity(at=at, u=U, activity=name, what="gas_discharge", phase="start", **place))  # type: ignore[arg-type]
+    days.say(at + 5 * MINUTE, "dcs", Activity(at=at + 5 * MINUTE, u=U, activity=name, what="gas_discharge", phase="end", **place))  # type: ignore[arg-type]
     days.truth("X-SIMOPS-H", job.permit, at)
     return True
 
@@ -25,15 +25,17 @@ def vent(days: Days, job: Job) -> bool:
 def production(days: Days, job: Job) -> bool:
     job.extra["equipment"] = f"E-{job.permit}"
     at = job.requested - HOUR
-    days.say(at, "operator", Production(at=at, u=0, order=f"PO-{job.permit}", equipment=f"E-{job.permit}", since=job.started, until=job.finished))
+    days.say(at, "operator", Production(at=at, u=U, order=f"PO-{job.permit}", equipment=f"E-{job.permit}", since=job.started, until=job.finished))
     days.truth("X-MES", job.permit, job.issued)
     return True
 
 
 def isolation(days: Days, job: Job) -> bool:
+    if job.type == "50":
+        return False  # to take its own blind out is a blinding ticket's work
     at, name = mid(days, job), f"BV-{job.permit}"
     for when, state in ((job.requested + MINUTE, "applied"), (job.requested + 2 * MINUTE, "verified"), (at, "removed"), (at + 5 * MINUTE, "applied")):
-        days.say(when, "ptw", Isolation(at=when, u=0, permit=job.permit, isolation=name, state=state))  # type: ignore[arg-type]
+        days.say(when, "ptw", Isolation(at=when, u=U, permit=job.permit, isolation=name, state=state))  # type: ignore[arg-type]
     days.truth("X-DCS-OPEN", job.permit, at)
     return True
 
@@ -42,7 +44,7 @@ def _camera(behaviour: str, code: str, dwell: int) -> Quirk:
     def spoil(days: Days, job: Job) -> bool:
         at = mid(days, job)
         for k in range(6):
-            days.say(at + k * SECOND, "cameras", Detection(at=at + k * SECOND, u=0, camera=job.point.cameras[0], behaviour=behaviour, confidence=0.95, point=job.point.id))
+            days.say(at + k * SECOND, "cameras", Detection(at=at + k * SECOND, u=U, camera=job.point.cameras[0], behaviour=behaviour, confidence=0.95, point=job.point.id))
         days.truth(code, job.permit, at + dwell * SECOND, 3 * SECOND)
         return True
 
@@ -52,7 +54,7 @@ def _camera(behaviour: str, code: str, dwell: int) -> Quirk:
 def false_smoke(days: Days, job: Job) -> bool:
     """Steam seen for one frame: nothing may come of it."""
     at = mid(days, job)
-    days.say(at, "cameras", Detection(at=at, u=0, camera=job.point.cameras[0], behaviour="smoke", confidence=0.9, point=job.point.id))
+    days.say(at, "cameras", Detection(at=at, u=U, camera=job.point.cameras[0], behaviour="smoke", confidence=0.9, point=job.point.id))
     return True
 
 
@@ -67,7 +69,7 @@ def vent_far(days: Days, job: Job) -> bool:
         return False
     at, name = mid(days, job), f"W-{job.permit}"
     for when, phase in ((at, "start"), (at + 5 * MINUTE, "end")):
-        days.say(when, "dcs", Activity(at=when, u=0, activity=name, what="gas_discharge", phase=phase, x=free[0], y=free[1], acc=0.5))  # type: ignore[arg-type]
+        days.say(when, "dcs", Activity(at=when, u=U, activity=name, what="gas_discharge", phase=phase, x=free[0], y=free[1], acc=0.5))  # type: ignore[arg-type]
     days.truth("X-SIMOPS-S", job.permit, at)
     return True
 

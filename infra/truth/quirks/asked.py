@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from infra.truth.days import Days, Job
+from infra.truth.days import Days, Job, U
 from infra.truth.quirk import Quirk, mid, say
 from streams.events import Requested
 from streams.times import HOUR, MINUTE
@@ -10,7 +10,7 @@ from streams.times import HOUR, MINUTE
 
 def _ask(days: Days, at: int, name: str, kind: str, point: str, gone: int, **more: str) -> None:
     """A permit asked for at `at` and called off at `gone`; nothing else ever comes of it."""
-    days.say(at, "ptw", Requested(at=at, u=0, permit=name, type=kind, point=point, valid_from=at + 2 * HOUR, valid_to=at + 8 * HOUR, workers=["X1"], guardians=["X2"], **more))  # type: ignore[arg-type]
+    days.say(at, "ptw", Requested(at=at, u=U, permit=name, type=kind, point=point, valid_from=at + 2 * HOUR, valid_to=at + 8 * HOUR, workers=["X1"], guardians=["X2"], **more))  # type: ignore[arg-type]
     say(days, gone, name, "cancelled")
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from infra.truth.days import BEAT, PASS, Days, Job
+from infra.truth.book import HOT, NEEDS_GAS
+from infra.truth.days import BEAT, PASS, Days, Job, U
 from infra.truth.quirk import SLOW, Quirk, mid, on_beat
 from streams.events import ChainSaid, ClockSaid, DeviceSaid, Frame, GasTest, Scan
-from streams.rules.limits import HOT, NEEDS_GAS
 from streams.times import HOUR, MINUTE, SECOND
 
 
@@ -16,7 +16,8 @@ def silent(days: Days, job: Job) -> bool:
         return False
     at = on_beat(days, mid(days, job))
     days.reads(job.tag, at, at + 14 * MINUTE, None, 0.0)
-    days.truth("DQ-SILENT", job.tag, at - BEAT + 10 * MINUTE, BEAT + SLOW)
+    active = job.started <= at - BEAT + 10 * MINUTE <= job.finished
+    days.truth("DQ-SILENT", job.tag, at - BEAT + 10 * MINUTE, BEAT + SLOW, priority=2 if active else 3)
     return True
 
 
@@ -39,8 +40,8 @@ def unit_flip(days: Days, job: Job) -> bool:
 def camera_clock(days: Days, job: Job) -> bool:
     at = mid(days, job)
     device = f"CLK-{job.permit}"
-    days.say(at, "operator", ClockSaid(at=at, u=0, device=device, offset=9_000, residual=200))
-    days.say(at + HOUR, "operator", ClockSaid(at=at + HOUR, u=0, device=device, offset=100, residual=200))
+    days.say(at, "operator", ClockSaid(at=at, u=U, device=device, offset=9_000, residual=200))
+    days.say(at + HOUR, "operator", ClockSaid(at=at + HOUR, u=U, device=device, offset=100, residual=200))
     days.truth("DQ-CLOCK", device, at)
     return True
 
@@ -49,16 +50,16 @@ def uncalibrated(days: Days, job: Job) -> bool:
     if job.type not in NEEDS_GAS or job.sampled is None:
         return False
     device, day = f"GT-{job.permit}", datetime.fromtimestamp(job.sampled / 1000, days.zone).date()
-    days.say(job.requested - HOUR, "operator", DeviceSaid(at=job.requested - HOUR, u=0, device=device, calibrated_to=str(day - timedelta(days=2))))
+    days.say(job.requested - HOUR, "operator", DeviceSaid(at=job.requested - HOUR, u=U, device=device, calibrated_to=str(day - timedelta(days=2))))
     at, job.sampled = job.sampled, None
-    days.say(at, "ptw", GasTest(at=at, u=0, permit=job.permit, results=PASS, device=device))
+    days.say(at, "ptw", GasTest(at=at, u=U, permit=job.permit, results=PASS, device=device))
     days.truth("DQ-CAL", job.permit, at, also=("GAS-NONE", "GAS-2H", "X-T1"))
     return True
 
 
 def late_push(days: Days, job: Job) -> bool:
     at = mid(days, job)
-    days.say(at, f"late-{job.permit}", Scan(at=at, u=0, worker=f"Z-{job.permit}", door=f"GATE-{job.point.area}"), late=25 * MINUTE)
+    days.say(at, f"late-{job.permit}", Scan(at=at, u=U, worker=f"Z-{job.permit}", door=f"GATE-{job.point.area}"), late=25 * MINUTE)
     days.truth("DQ-LATE", f"late-{job.permit}", at + 25 * MINUTE)
     return True
 
@@ -67,7 +68,7 @@ def again_and_again(days: Days, job: Job) -> bool:
     """A door says one scan fifty times more, each under a new number."""
     at, source = mid(days, job), f"again-{job.permit}"
     for k in range(51):
-        days.say(at, source, Scan(at=at, u=0, worker=f"Y-{job.permit}", door=f"GATE-{job.point.area}"), late=k * 5 * SECOND)
+        days.say(at, source, Scan(at=at, u=U, worker=f"Y-{job.permit}", door=f"GATE-{job.point.area}"), late=k * 5 * SECOND)
     days.truth("DQ-DUP", source, at + 250 * SECOND)
     return True
 
@@ -87,7 +88,7 @@ def lost(days: Days, job: Job) -> bool:
     at, source = mid(days, job), f"lossy-{job.permit}"
     for k in range(3):
         when = at + k * 5 * SECOND
-        days.say(when, source, None if k == 1 else Scan(at=when, u=0, worker=f"X-{job.permit}", door=f"GATE-{job.point.area}"))
+        days.say(when, source, None if k == 1 else Scan(at=when, u=U, worker=f"X-{job.permit}", door=f"GATE-{job.point.area}"))
     days.truth("DQ-SEQ", f"badge.events/{source}/live", at + 40 * SECOND)
     return True
 
@@ -109,7 +110,7 @@ def chain(days: Days, job: Job) -> bool:
     if not days.first("chain"):
         return False
     at = mid(days, job)
-    days.say(at, "operator", ChainSaid(at=at, u=0, link="permit.events[0] 10–20", detail="digest"))
+    days.say(at, "operator", ChainSaid(at=at, u=U, link="permit.events[0] 10–20", detail="digest"))
     days.truth("SYS-CHAIN", days.plant.site, at)
     return True
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from infra.truth.days import Days, Job, paper
+from infra.truth.days import Days, Job, U, paper
 from infra.truth.quirk import Quirk, mid
 from streams.events import Clip, Probe
 from streams.times import HOUR, MINUTE
@@ -24,7 +24,7 @@ def _missing(what: str, code: str) -> Quirk:
 def reused(days: Days, job: Job) -> bool:
     """The photo of the risk, sent again as that of another stage."""
     at = mid(days, job)
-    days.say(at, "app", paper(job, at, "photo", "before", sharpness=0.8, sha256=f"{job.permit} photo risk"))
+    days.say(at, "app", paper(job, at, "photo", "before", sharpness=0.8, sha256=f"{job.permit} {job.started} photo risk"))
     days.truth("X-EVID-REUSED", job.permit, at)
     return True
 
@@ -43,7 +43,7 @@ def stolen(days: Days, job: Job) -> bool:
     if other is None:
         return False
     at = mid(days, job)
-    days.say(at, "app", paper(job, at, "photo", "before", sharpness=0.8, sha256=f"{other.permit} photo panorama"))
+    days.say(at, "app", paper(job, at, "photo", "before", sharpness=0.8, sha256=f"{other.permit} {other.started} photo panorama"))
     days.truth("X-FRAUD-PHOTO", job.permit, at)
     return True
 
@@ -52,7 +52,7 @@ def gone(days: Days, job: Job) -> bool:
     """Evidence of last week cannot be fetched; the next day it can."""
     at, uri = mid(days, job), f"vms://{job.permit}/video"
     for when, found in ((at, False), (at + DAY, True)):
-        days.say(when, "vms", Probe(at=when, u=0, uri=uri, found=found, recorded=at - 7 * DAY, permit=job.permit))
+        days.say(when, "vms", Probe(at=when, u=U, uri=uri, found=found, recorded=at - 7 * DAY, permit=job.permit))
     days.truth("X-EVID-RETENTION", job.permit, at)
     return True
 
@@ -65,7 +65,7 @@ def unscanned(days: Days, job: Job) -> bool:
     job.skip.add("document report")
     days.truth("X-PAPER-LATE", job.permit, job.accepted + DAY, also=("X-EVID-5D",))
     at = job.accepted + 26 * HOUR
-    days.say(at, "app", Clip(at=at, u=0, until=at, camera="APP", permit=job.permit, point=job.point.id, medium="document", sha256=f"{job.permit} scan"))
+    days.say(at, "app", Clip(at=at, u=U, until=at, camera="APP", permit=job.permit, point=job.point.id, medium="document", sha256=f"{job.permit} scan"))
     return True
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from infra.truth.days import BEAT, PASS, Days, Job
+from infra.truth.book import CONFINED, HOT, NEEDS_GAS, SPECIAL
+from infra.truth.days import BEAT, PASS, Days, Job, U
 from infra.truth.quirk import SLOW, Quirk, mid, on_beat, say
 from streams.events import GasResult, GasTest
-from streams.rules.limits import CONFINED, HOT, NEEDS_GAS, SPECIAL
 from streams.times import HOUR, MINUTE, SECOND
 
 
@@ -14,7 +14,7 @@ def gas_over(days: Days, job: Job) -> bool:
         return False
     at = mid(days, job)
     days.reads(job.tag, at, at + 3 * MINUTE, 16.0, 16.0)
-    days.truth("X-GAS-LIM", job.permit, at, SLOW, ("X-GAS-RISE",))
+    days.truth("X-GAS-LIM", job.permit, at, SLOW, ("X-GAS-RISE",), end=at + 3 * MINUTE)
     return True
 
 
@@ -24,7 +24,7 @@ def gas_rise(days: Days, job: Job) -> bool:
         return False
     at = mid(days, job)
     days.reads(job.tag, at, at + 3 * MINUTE, 6.5, 6.5)
-    days.truth("X-GAS-RISE", job.permit, at, SLOW)
+    days.truth("X-GAS-RISE", job.permit, at, SLOW, end=at + 3 * MINUTE)
     return True
 
 
@@ -90,7 +90,7 @@ def gas_typed(days: Days, job: Job) -> bool:
     gas, at = days.atlas.channels[job.tag].gas, job.sampled
     days.reads(job.tag, at - 4 * MINUTE, at + 3 * MINUTE, 4.6, 4.6)
     job.sampled = None
-    days.say(at, "ptw", GasTest(at=at, u=0, permit=job.permit, results=[GasResult(gas, 0.001, "%vol"), PASS[1]], method="manual", analyst="AN-1"))
+    days.say(at, "ptw", GasTest(at=at, u=U, permit=job.permit, results=[GasResult(gas, 0.001, "%vol"), PASS[1]], method="manual", analyst="AN-1"))
     days.truth("X-GAS-MISMATCH", job.permit, at)
     return True
 
@@ -114,7 +114,7 @@ def typed_late(days: Days, job: Job) -> bool:
     if job.sampled is None:
         return False
     at, typed = job.sampled + 2 * MINUTE, job.issued + 40 * MINUTE
-    days.say(at, f"typed-{job.permit}", GasTest(at=at, u=0, permit=job.permit, results=PASS, method="manual", analyst=f"AN-{job.permit}"), late=typed - at)
+    days.say(at, f"typed-{job.permit}", GasTest(at=at, u=U, permit=job.permit, results=PASS, method="manual", analyst=f"AN-{job.permit}"), late=typed - at)
     days.truth("X-FRAUD-TYPED", job.permit, typed, also=(f"DQ-LATE@typed-{job.permit}",))
     return True
 
@@ -126,7 +126,7 @@ def round_numbers(days: Days, job: Job) -> bool:
     analyst = f"AR-{job.permit}"
     for k in range(8):
         at = job.started + (k + 1) * 5 * MINUTE
-        days.say(at, "ptw", GasTest(at=at, u=0, permit=job.permit, results=PASS, method="manual", analyst=analyst))
+        days.say(at, "ptw", GasTest(at=at, u=U, permit=job.permit, results=PASS, method="manual", analyst=analyst))
     days.truth("X-FRAUD-ROUND", analyst, job.started + 40 * MINUTE)
     return True
 

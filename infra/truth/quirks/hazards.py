@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from infra.truth.days import Days, Job
+from infra.truth.days import Days, Job, U
 from infra.truth.quirk import Quirk, mid
 from streams.events import Hazard
 from streams.times import HOUR, MINUTE
@@ -11,7 +11,7 @@ from streams.times import HOUR, MINUTE
 def _say(days: Days, hazard: str, asset: str, *steps: tuple[int, str], due: int | None = None, sharpness: float | None = None) -> None:
     for at, state in steps:
         shown = sharpness if state == "rectified" else None
-        days.say(at, "operator", Hazard(at=at, u=0, hazard=hazard, state=state, asset=asset, due=due if state == "found" else None, sharpness=shown))  # type: ignore[arg-type]
+        days.say(at, "operator", Hazard(at=at, u=U, hazard=hazard, state=state, asset=asset, due=due if state == "found" else None, sharpness=shown))  # type: ignore[arg-type]
 
 
 def unacknowledged(days: Days, job: Job) -> bool:

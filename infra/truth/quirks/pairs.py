@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from infra.truth.days import Days, Job
+from infra.truth.days import Days, Job, U
 from infra.truth.quirk import Quirk, mid, say
 from streams.events import Requested
 from streams.times import HOUR, MINUTE, SECOND
@@ -43,7 +43,7 @@ def rubber(days: Days, job: Job) -> bool:
     signer, first = f"RS-{job.permit}", mid(days, job)
     for k in range(BURST):
         name, point, asked, signed = f"{job.permit}r{k}", days.outside("R"), first - HOUR, first + k * 10 * SECOND
-        days.say(asked, "ptw", Requested(at=asked, u=0, permit=name, type="30", point=point.id, valid_from=first, valid_to=first + 6 * HOUR, planned_start=first + HOUR, workers=["X1"], guardians=["X2"]))
+        days.say(asked, "ptw", Requested(at=asked, u=U, permit=name, type="30", point=point.id, valid_from=first, valid_to=first + 6 * HOUR, planned_start=first + HOUR, workers=["X1"], guardians=["X2"]))
         for n, step in enumerate(("jsa", "measures", "briefed")):
             say(days, asked + (n + 1) * 5 * MINUTE, name, step)
         say(days, signed, name, "issued", by=signer, x=point.x + 1, y=point.y + 1, z=0.0, acc=2.0)

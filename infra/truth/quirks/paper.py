@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from infra.truth.days import Days, Job
+from infra.truth.book import CONFINED, kind_of
+from infra.truth.days import Days, Job, U
 from infra.truth.quirk import Quirk, say
-from streams.calendar import built_in, kind_of
 from streams.events import Requested
-from streams.rules.limits import CONFINED
 from streams.times import HOUR, MINUTE
 
 
@@ -65,13 +64,13 @@ def rest_day(days: Days, job: Job) -> bool:
 
 
 def _level_code(days: Days, ms: int) -> str:
-    kind = kind_of(datetime.fromtimestamp(ms / 1000, days.zone).date(), days.plant.calendar or built_in())
+    kind = kind_of(datetime.fromtimestamp(ms / 1000, days.zone).date())
     return {"holiday": "UPG-HOL", "rest": "UPG-REST", "workday": "UPG-NIGHT"}[kind]
 
 
 def duplicate(days: Days, job: Job) -> bool:
     again, at = f"{job.permit}x", job.requested + 15 * MINUTE
-    days.say(at, "ptw", Requested(at=at, u=0, permit=again, type=job.type, point=job.point.id, valid_from=job.valid_from, valid_to=job.valid_to, planned_start=job.valid_from + 9 * HOUR,
+    days.say(at, "ptw", Requested(at=at, u=U, permit=again, type=job.type, point=job.point.id, valid_from=job.valid_from, valid_to=job.valid_to, planned_start=job.valid_from + 9 * HOUR,
                                   workers=job.workers, guardians=[job.guardian]))  # fmt: skip
     say(days, at + 30 * MINUTE, again, "cancelled")
     days.truth("X-DUP", again, at)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from infra.truth.days import BEAT, Days, Job
+from infra.truth.book import HOT, NEEDS_GAS
+from infra.truth.days import BEAT, Days, Job, U
 from infra.truth.quirk import SLOW, Quirk, mid, on_beat, say
 from streams.events import Detection
-from streams.rules.limits import HOT, NEEDS_GAS
 from streams.times import HOUR, MINUTE, SECOND
 
 
@@ -14,7 +14,7 @@ def guardian_away(days: Days, job: Job) -> bool:
         return False
     at = mid(days, job)
     job.away.append((at, at + 6 * MINUTE))
-    days.truth("GUARD-ABSENT", job.permit, at + 60 * SECOND, SLOW)
+    days.truth("GUARD-ABSENT", job.permit, at + 60 * SECOND, SLOW, end=at + 6 * MINUTE)
     return True
 
 
@@ -31,14 +31,14 @@ def video_off(days: Days, job: Job) -> bool:
         return False
     at = mid(days, job)
     job.dark.append((at, at + 6 * MINUTE))
-    days.truth("X-T4", job.permit, at + 10 * SECOND, SLOW + 12 * SECOND)
+    days.truth("X-T4", job.permit, at + 10 * SECOND, SLOW + 12 * SECOND, end=at + 6 * MINUTE)
     return True
 
 
 def early(days: Days, job: Job) -> bool:
     job.issued = job.started + 6 * MINUTE
     job.valid_from = min(job.valid_from, job.started)
-    days.truth("X-T3", job.permit, job.started)
+    days.truth("X-T3", job.permit, job.started, end=job.issued)
     return True
 
 
@@ -51,7 +51,7 @@ def no_ticket(days: Days, job: Job) -> bool:
     days.levels[f"seen {spare.id}"] = []
     at = mid(days, job)
     for k in range(4):
-        days.say(at + k * 5 * SECOND, "cameras", Detection(at=at + k * 5 * SECOND, u=0, camera=spare.cameras[0], behaviour="welding", confidence=0.95, point=spare.id))
+        days.say(at + k * 5 * SECOND, "cameras", Detection(at=at + k * 5 * SECOND, u=U, camera=spare.cameras[0], behaviour="welding", confidence=0.95, point=spare.id))
     days.truth("TICKET-NONE", spare.id, at, 14 * SECOND)
     return True
 
@@ -60,7 +60,7 @@ def overrun(days: Days, job: Job) -> bool:
     job.valid_to = job.finished - 8 * MINUTE
     if job.valid_to <= job.started + 2 * MINUTE:
         return False
-    days.truth("TICKET-OVER", job.permit, job.valid_to, also=("X-NEAR-EXP",))
+    days.truth("TICKET-OVER", job.permit, job.valid_to, also=("X-NEAR-EXP",), end=job.finished)
     return True
 
 
@@ -74,7 +74,7 @@ def near_expiry(days: Days, job: Job) -> bool:
 
 def closed_late(days: Days, job: Job) -> bool:
     job.accepted = job.finished + 3 * HOUR
-    days.truth("X-CLOSE-LATE", job.permit, job.finished + 2 * HOUR)
+    days.truth("X-CLOSE-LATE", job.permit, job.finished + 2 * HOUR, end=job.accepted)
     return True
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from infra.truth.days import Days, Job
+from infra.truth.book import CONFINED
+from infra.truth.days import Days, Job, U
 from infra.truth.quirk import SLOW, Quirk, mid
 from streams.events import Positions, Scan
-from streams.rules.limits import CONFINED
 from streams.times import MINUTE, SECOND
 
 FIX = 4 * SECOND
@@ -52,10 +52,11 @@ def unmanned(days: Days, job: Job) -> bool:
 
 def gathering(days: Days, job: Job) -> bool:
     """Three whom a permit names stand together for minutes where nobody may."""
-    other = next((j for j in days.jobs if days.day_of(j) == days.day_of(job) and j is not job), None)
+    at = mid(days, job) // MINUTE * MINUTE
+    other = next((j for j in days.jobs if j is not job and not j.quirk and j.requested + MINUTE < at < j.finished - 6 * MINUTE), None)
     if other is None:
         return False
-    at, zone = mid(days, job) // MINUTE * MINUTE, f"ZG-{days.take('ZG')}"
+    other.quirk, zone = "(the third)", f"ZG-{days.take('ZG')}"
     _walk(days, zone, [*job.workers, other.workers[0]], at, at + 5 * MINUTE)
     days.truth("X-GATHER", zone, at + MINUTE, SLOW + 10 * SECOND)
     return True
@@ -67,8 +68,8 @@ def overstay(days: Days, job: Job) -> bool:
         return False
     job.valid_to, job.accepted = job.finished + 2 * MINUTE, max(job.accepted, job.finished + 20 * MINUTE)
     worker, door = job.workers[0], f"D-{job.point.id}"
-    days.say(job.started + MINUTE, "badges", Scan(at=job.started + MINUTE, u=0, worker=worker, door=door))
-    days.say(job.valid_to + 14 * MINUTE, "badges", Scan(at=job.valid_to + 14 * MINUTE, u=0, worker=worker, door=door, direction="out"))
+    days.say(job.started + MINUTE, "badges", Scan(at=job.started + MINUTE, u=U, worker=worker, door=door))
+    days.say(job.valid_to + 14 * MINUTE, "badges", Scan(at=job.valid_to + 14 * MINUTE, u=U, worker=worker, door=door, direction="out"))
     days.truth("X-OVERSTAY", job.permit, job.valid_to + 10 * MINUTE, also=("X-NEAR-EXP",))
     return True
 
@@ -78,8 +79,8 @@ def badge_after(days: Days, job: Job) -> bool:
     at, door = job.valid_to + 20 * MINUTE, f"D-{job.point.id}"
     if at > days.end:
         return False
-    days.say(at, "badges", Scan(at=at, u=0, worker=job.workers[0], door=door))
-    days.say(at + MINUTE, "badges", Scan(at=at + MINUTE, u=0, worker=job.workers[0], door=door, direction="out"))
+    days.say(at, "badges", Scan(at=at, u=U, worker=job.workers[0], door=door))
+    days.say(at + MINUTE, "badges", Scan(at=at + MINUTE, u=U, worker=job.workers[0], door=door, direction="out"))
     days.truth("X-BADGE-AFTER", job.workers[0], at)
     return True
 
