@@ -46,7 +46,7 @@ def test_every_demand_is_there_once_with_a_sentence_and_a_status():
 
 def test_every_mark_names_a_demand_or_a_story(found):
     assert found.wrong == {}
-    assert found.shown["000-28"].whole and found.shown["S26"].whole
+    assert found.shown["000-28"].parts and found.shown["001-30"].whole and found.shown["S26"].whole
 
 
 def test_the_command_prints_every_demand_and_the_counts(found, monkeypatch, capsys):

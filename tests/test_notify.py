@@ -109,7 +109,7 @@ def quick(monkeypatch):
     monkeypatch.setattr(rooms, "PAUSES", (0.0, 0.05, 0.1))
 
 
-@pytest.mark.seed("003-04")
+@pytest.mark.seed("003-04", part="messages")
 def test_p1_goes_alone_and_at_once_the_rest_is_gathered():
     async def run():
         server = Server([(200, {"errcode": 0})])

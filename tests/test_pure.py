@@ -30,7 +30,7 @@ MS = st.integers(0, 10_000)
 
 
 @given(MS, MS, st.integers(0, 50), st.integers(0, 50), st.integers(0, 100))
-@pytest.mark.seed("000-28")
+@pytest.mark.seed("000-28", part="T1 to T6, T9 of single permits")
 def test_widening_a_clock_only_moves_towards_unknown(a, b, ua, ub, more):
     narrow = before(Stamp(a, ua), Stamp(b, ub))
     assert before(Stamp(a, ua + more), Stamp(b, ub)) in (narrow, Truth.UNKNOWN)

@@ -112,8 +112,8 @@ MUSEUM = {
 
 
 @pytest.mark.parametrize("name", MUSEUM)
-@pytest.mark.seed("003-21")
-@pytest.mark.seed("000-20")
+@pytest.mark.seed("003-21", part="packs and waivers are checked")
+@pytest.mark.seed("000-20", part="packs are checked, refused and tried on the past")
 def test_a_wrong_pack_is_refused_as_a_whole_with_file_line_key_and_remedy(name, tmp_path):
     text, said, remedy = MUSEUM[name]
     file = tmp_path / "mine.toml"
@@ -160,7 +160,7 @@ def test_a_pack_may_be_compared_and_a_code_explained(capsys):
     assert "Did you mean GAS-STALE?" in capsys.readouterr().err
 
 
-@pytest.mark.seed("004-06")
+@pytest.mark.seed("004-06", part="clauses in the catalogue")
 def test_the_catalogue_in_the_docs_is_the_one_of_the_book():
     written = (SCENARIOS.parent.parent / "docs" / "rules-catalogue.md").read_text(encoding="utf-8")
     assert written == catalogue(built_in("GB"), SCENARIOS), "write it anew: permitwatch rules catalogue --write docs/rules-catalogue.md"
@@ -180,7 +180,7 @@ def _done(*rows: tuple[int, str], by: str = "K", note: str = "why", until: int |
     return [(Fact(f"a/{i}", "x", i, at, a), a) for i, (at, name) in enumerate(rows) if (a := Action(at=at, alert="x", action=name, by=by, note=note, until=until))]
 
 
-@pytest.mark.seed("002-06")
+@pytest.mark.seed("002-06", part="the owner changes")
 @pytest.mark.parametrize("priority", [1, 2, 3, 4])
 def test_the_owner_changes_when_nobody_responds(priority):
     step = RESPOND[priority]
@@ -191,7 +191,7 @@ def test_the_owner_changes_when_nobody_responds(priority):
     assert (answered.owner, answered.state, answered.wake) == ("crew", "acknowledged", None)
 
 
-@pytest.mark.seed("000-29")
+@pytest.mark.seed("000-29", part="from raised to closed")
 def test_from_raised_to_closed():
     steps = [(1, "acknowledge"), (2, "start"), (3, "resolve"), (4, "verify"), (5, "close")]
     states = [live(_done(*steps[:n]), 0, n >= 4, 2, frozenset(), "", 10).state for n in range(6)]

@@ -49,8 +49,8 @@ def _live(page, path: str):
     return page
 
 
-@pytest.mark.seed("000-25")
-@pytest.mark.seed("000-06")
+@pytest.mark.seed("000-25", part="the wall")
+@pytest.mark.seed("000-06", part="active jobs, and how old that is")
 def test_the_wall_shows_the_alarm_and_says_how_old_it_is(page, system, wait, store):
     wait("an alarm", lambda: store.rows("SELECT 1 FROM alerts WHERE site = 'P1286' AND state = 'raised' LIMIT 1") or store.rows("SELECT 1 FROM alerts WHERE site = 'P1286' LIMIT 1"), 90, system)
     _live(page, "/wall")
@@ -73,7 +73,7 @@ def test_every_page_stands_in_both_languages(page, path, lang):
     assert page.faults == []
 
 
-@pytest.mark.seed("000-28")
+@pytest.mark.seed("000-28", part="T1 to T6, T9 of single permits")
 def test_a_permit_shows_gas_approval_and_video_and_leads_to_the_raw_event(page, store, system, wait):
     wait("readings of the job", lambda: len(store.rows("SELECT 1 FROM facts WHERE permit = 'HW-00001'")) >= 4, 60, system)
     _live(page, "/permit/HW-00001?lang=en")
@@ -85,7 +85,7 @@ def test_a_permit_shows_gas_approval_and_video_and_leads_to_the_raw_event(page, 
     assert '"permit":"HW-00001"' in page.locator("#raw").inner_text()
 
 
-@pytest.mark.seed("000-37")
+@pytest.mark.seed("000-37", part="the lights of a crew")
 def test_a_crew_sees_colour_shape_and_word(page):
     _live(page, "/crew/C02?lang=en")
     lights = page.locator(".card .st").all_inner_texts()
@@ -93,7 +93,7 @@ def test_a_crew_sees_colour_shape_and_word(page):
     assert all(any(shape in text for shape in "■▲●○") and text[2:] for text in lights)
 
 
-@pytest.mark.seed("000-11")
+@pytest.mark.seed("000-11", part="three items at most, 44 px to touch")
 def test_a_phone_shows_three_things_at_most(page):
     page.set_viewport_size({"width": 390, "height": 800})
     _live(page, "/me?worker=W1004&lang=en")

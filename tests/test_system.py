@@ -35,8 +35,7 @@ def _post(system, kind: str, body: object, source: str = "ptw", token: str | Non
         return wrong.code, json.load(wrong)
 
 
-@pytest.mark.seed("000-33")
-@pytest.mark.seed("000-24")
+@pytest.mark.seed("000-33", part="gas over its limit asks to suspend")
 def test_gas_on_a_real_wire_becomes_one_alert_in_clickhouse(system, store, wait):
     """Modbus panel → outbox → Kafka → Faust → kernel → Kafka → ClickHouse; the box spoils its first job within seconds."""
     sql = "SELECT * FROM alerts WHERE site = 'P1286' AND code = 'X-GAS-LIM'"
@@ -110,7 +109,7 @@ def test_replay_says_the_same_byte_for_byte(told, system, kafka, store, wait, re
     assert judged == then
 
 
-@pytest.mark.seed("000-20")
+@pytest.mark.seed("000-20", part="packs are checked, refused and tried on the past")
 def test_what_if_another_pack_had_been_in_force(told, kafka, capsys, tmp_path):
     """A stricter pack over a told story: what would come, what would stay, what people would be told."""
     from infra.what_if import compare, report
@@ -198,9 +197,9 @@ class TestDoors:
         assert _post(system, "scan", rows, "badges") == (202, {"accepted": 500})
         wait("500 scans", lambda: store.rows("SELECT count() AS n, uniqExact(seq) AS u FROM facts FINAL WHERE worker LIKE 'burst-%'")[0] == {"n": 500, "u": 500})
 
-    @pytest.mark.seed("001-09")
-    @pytest.mark.seed("000-08")
-    @pytest.mark.seed("003-20")
+    @pytest.mark.seed("001-09", part="the answer and its reasons")
+    @pytest.mark.seed("000-08", part="a certificate that has run out, at the door")
+    @pytest.mark.seed("003-20", part="the rule and the door's answer")
     def test_decide_answers_and_the_answer_is_logged(self, system, store, wait):
         token = system.environment()["PERMITWATCH_TOKEN_BADGES"]
         url = f"http://127.0.0.1:{system.ports.ingest}/decide?worker=nobody&door=D-101-P01"
@@ -281,7 +280,7 @@ def test_a_date_with_slashes_ends_nothing(system, store, wait):
     wait("its alert", lambda: store.rows("SELECT 1 FROM alerts WHERE code = 'DQ-WORD' AND en LIKE '%calibrated_to%'"), 60, system)
 
 
-@pytest.mark.seed("003-20")
+@pytest.mark.seed("003-20", part="the rule and the door's answer")
 @pytest.mark.parametrize("query, status, answer", [
     ("for=start&permit=NO-SUCH", 200, "pending"), ("for=leave&worker=W&door=D", 200, "allow"), ("for=party&worker=W&door=D", 400, None), ("for=issue", 400, None), ("for=entry&worker=W&door=D&at=x", 400, None),
 ])  # fmt: skip

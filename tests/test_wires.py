@@ -41,8 +41,8 @@ def test_a_story_is_shifted_to_now_and_its_past_is_told_at_once():
 @pytest.mark.broker
 @pytest.mark.engine
 @pytest.mark.seed("S26")
-@pytest.mark.seed("000-33")
-@pytest.mark.seed("003-08")
+@pytest.mark.seed("000-33", part="gas over its limit asks to suspend")
+@pytest.mark.seed("003-08", part="shadow on a wire")
 @pytest.mark.timeout(180)
 def test_s26_on_a_modbus_wire_and_a_stricter_pack_in_its_shadow(tmp_path, system, wait):
     """From 09:31:20 of the story: the panel climbs through 10 %LEL at 09:31:41; the pack in the shadow would have said so at 8, and tells nobody."""

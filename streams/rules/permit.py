@@ -180,7 +180,7 @@ def _claims(course: Course, at: int) -> bool:
     if course.request is None or course.type not in HOT:
         return False
     if course.started is None and course.cancelled is not None and course.cancelled <= at:
-        return False
+        return any(s.at.at - MINUTE <= at <= s.at.at + LATER for s in course.strays)
     end = max(course.valid_to or 0, course.over_by(1 << 62) if course.over_at is None and course.finished is None else 0, (work_over(course) or 0) + LATER)
     return course.request.valid_from - HOUR <= at <= end
 

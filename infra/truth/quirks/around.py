@@ -16,6 +16,8 @@ def vent(days: Days, job: Job) -> bool:
         return False
     at, name = mid(days, job), f"V-{job.permit}"
     place = {"x": job.point.x + 20, "y": job.point.y, "acc": 0.5}
+    if any(j is not job and j.type in HOT and math.dist((j.point.x, j.point.y), (job.point.x + 20, job.point.y)) < 40 and j.started - 15 * MINUTE <= at <= j.finished for j in days.jobs):
+        return False  # a neighbour would have to be told too
     days.say(at, "dcs", Activity(at=at, u=U, activity=name, what="gas_discharge", phase="start", **place))  # type: ignore[arg-type]
     days.say(at + 5 * MINUTE, "dcs", Activity(at=at + 5 * MINUTE, u=U, activity=name, what="gas_discharge", phase="end", **place))  # type: ignore[arg-type]
     days.truth("X-SIMOPS-H", job.permit, at)

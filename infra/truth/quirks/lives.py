@@ -162,7 +162,7 @@ def calibrated(days: Days, job: Job) -> bool:
 
 def age(days: Days, job: Job) -> bool:
     """Sampled thirty minutes before the start, a step less or a step more."""
-    if job.type not in NEEDS_GAS:
+    if job.type not in HOT:
         return False
     late = _outside(days)
     job.sampled = job.started - 30 * MINUTE + (-STEP if late else STEP)
@@ -217,7 +217,7 @@ def validity(days: Days, job: Job) -> bool:
 
 def portable(days: Days, job: Job) -> bool:
     """A tester whose clock is unsure by two minutes, near the limit of thirty: it cannot be told, and nobody is called."""
-    if job.type not in NEEDS_GAS:
+    if job.type not in HOT:
         return False
     job.sampled = None
     _tested(days, job, job.started - 30 * MINUTE + days.rng.randrange(-60, 61) * SECOND, u=2 * MINUTE)
@@ -227,7 +227,7 @@ def portable(days: Days, job: Job) -> bool:
 
 def wrong_clock(days: Days, job: Job) -> bool:
     """A tester seven minutes ahead, which was compared: its times are corrected (the comparison fades by a second an hour), and five seconds decide."""
-    if job.type not in NEEDS_GAS:
+    if job.type not in HOT:
         return False
     late, device, ahead = _outside(days), f"GW-{job.permit}", 7 * MINUTE
     days.say(job.requested - HOUR, "operator", ClockSaid(at=job.requested - HOUR, u=U, device=device, offset=ahead, residual=100))

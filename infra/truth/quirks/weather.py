@@ -8,10 +8,14 @@ from streams.events import OfficialWarning, SpecialTime, Weather
 from streams.times import MINUTE
 
 
+UNALLOWED = ("rejected_started", "cancelled_started")
+"""Work that no permit allows: nothing more is asked of its permit."""
+
+
 def _at_work(job: Job) -> list[tuple[int, int]]:
     """The spans of its work, without its pauses."""
     edges = [job.started, *(at for pause in job.pauses for at in pause), job.finished]
-    return list(zip(edges[::2], edges[1::2], strict=True))
+    return [] if job.quirk in UNALLOWED else list(zip(edges[::2], edges[1::2], strict=True))
 
 
 def gale(days: Days, day: int) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from infra.truth.book import HOT, NEEDS_GAS
+from infra.truth.book import CONFINED, HOT, NEEDS_GAS, SPECIAL
 from infra.truth.days import BEAT, Days, Job, U
 from infra.truth.quirk import SLOW, Quirk, mid, on_beat, say
 from streams.events import Detection
@@ -31,7 +31,7 @@ def video_off(days: Days, job: Job) -> bool:
         return False
     at = mid(days, job)
     job.dark.append((at, at + 6 * MINUTE))
-    days.truth("X-T4", job.permit, at + 10 * SECOND, SLOW + 12 * SECOND, end=at + 6 * MINUTE)
+    days.truth("X-T4", job.permit, at + 10 * SECOND, SLOW + 12 * SECOND, end=at + 6 * MINUTE, priority=2 if job.type == SPECIAL else 3)
     return True
 
 
@@ -87,7 +87,7 @@ def unwatched(days: Days, job: Job) -> bool:
     job.mute.append(span)
     job.dark.append(span)
     days.reads(job.tag, *span, None, 0.0)
-    days.truth("X-UNWATCHED", job.permit, at - BEAT + 5 * MINUTE, 2 * SLOW, ("X-T4", "DQ-SILENT", "X-GAS-GAP", f"DQ-SILENT@{job.tag}"))
+    days.truth("X-UNWATCHED", job.permit, at - BEAT + 5 * MINUTE, 2 * SLOW, ("X-T4", "DQ-SILENT", "X-GAS-GAP", f"DQ-SILENT@{job.tag}"), priority=2 if job.type in (SPECIAL, CONFINED) else 3)
     return True
 
 

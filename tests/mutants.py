@@ -1,0 +1,318 @@
+"""`make mutants`: changes the rules in small ways, one at a time, and says which changes no test notices.
+
+mutmut makes the mutants; a sample of them, stratified over times, spans, lives, decisions and rules and seeded by the day's
+date, is held against what is told in memory: the stories, the oracle's permits, the tests of the pure rooms.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import random
+import re
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import tomllib
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+HOME = Path(__file__).parent.parent
+BUILT = HOME / "var" / "mutants"
+COPIED = ("streams", "infra", "ingest", "sql", "dashboards", "tests", "docs", "README.md")
+CONFIG = """
+[tool.mutmut]
+source_paths = ["streams"]
+only_mutate = ["streams/rules/*.py", "streams/times.py", "streams/spans.py", "streams/lives.py", "streams/analyses.py", "streams/course.py"]
+also_copy = ["infra", "ingest", "sql", "dashboards", "tests", "docs", "README.md"]
+"""
+STRATA = {"times": 40, "spans": 40, "lives": 80, "decisions": 60, "rules": 180}
+"""How many of each; the rules' share is spread evenly over their modules."""
+MODULES = ("test_pure", "test_matching", "test_trend", "test_words", "test_rules", "test_judging", "test_laws")
+LEFT_OUT = "not month and not random_day and not order and not every_rule_module and not four_hundred and not named_twice and not two_pauses and not forgetting and not calling and not [law_i]"
+LONGEST = 900
+"""Seconds that all checks together may take of one mutant."""
+STUCK = 10.0
+"""How many times as long as without a mutant a check may take, and seconds more: after that it counts as found, because it no longer ends."""
+EXCUSED = HOME / "tests" / "mutants.toml"
+EXAMPLES = """\
+examples:
+  make mutants                                    400 mutants, the seed being the day's date
+  .venv/bin/python tests/mutants.py --seed 20261128 --write docs/mutants.md
+  .venv/bin/python tests/mutants.py --show streams.times.x_before__mutmut_3      what it changes
+"""
+
+
+# ---- in the folder of the mutants ----------------------------------------------------------------------------------------
+
+
+def checks() -> dict[str, Callable[[], bool]]:
+    """Name → does it pass? Quick ones first."""
+    from tests.test_oracle import case, differences
+
+    def story(path: Path) -> Callable[[], bool]:
+        from infra.plant.story import read_story
+        from infra.plant.tell import judge, tell
+
+        return lambda: judge(read := read_story(path), tell(read)) == []
+
+    def module(name: str) -> Callable[[], bool]:
+        import pytest
+
+        args = [f"tests/{name}.py", "-q", "-x", "-p", "no:cacheprovider", "-m", "not every and not broker and not engine and not browser", "-k", LEFT_OUT]
+        return lambda: pytest.main(args) in (0, 5)
+
+    out: dict[str, Callable[[], bool]] = {"oracle": lambda: not any(list(differences(case(seed))) for seed in range(150))}
+    out |= {f"story {p.stem}": story(p) for p in sorted(Path("tests/scenarios").glob("*.toml"))}
+    return out | {f"module {name}": module(name) for name in MODULES}
+
+
+def forked(work: Callable[[], object], longest: float) -> tuple[str, float]:
+    """(what a child that did the work came to: its words, or how it died; seconds)."""
+    began, (read, write) = time.monotonic(), os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(read)
+        with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):
+            os.dup2(nowhere.fileno(), 1)
+            os.dup2(nowhere.fileno(), 2)
+            try:
+                said = str(work())
+            except BaseException as wrong:
+                said = f"raised {type(wrong).__name__}"
+        os.write(write, said.encode()[:60_000])
+        os._exit(0)
+    os.close(write)
+    out = bytearray()
+    while (left := longest - (time.monotonic() - began)) > 0:
+        if select.select([read], [], [], left)[0]:
+            if not (block := os.read(read, 65536)):
+                break
+            out += block
+    else:
+        os.kill(child, signal.SIGKILL)
+        out = bytearray(b"never ended")
+    os.close(read)
+    os.waitpid(child, 0)
+    return out.decode() or "died", time.monotonic() - began
+
+
+def covered() -> dict[str, tuple[float, set[str]]]:
+    """Check → (seconds, the functions that it calls)."""
+    from mutmut.mutation import trampoline
+
+    out = {}
+    for name, check in checks().items():
+        hit: set[str] = set()
+        trampoline.record_trampoline_hit = lambda called, caller=None, hit=hit: hit.add(called)  # type: ignore[misc]
+
+        def work(check: Callable[[], bool] = check, hit: set[str] = hit) -> str:
+            os.environ["MUTANT_UNDER_TEST"] = "stats"
+            return json.dumps([check(), sorted(hit)])
+
+        said, seconds = forked(work, 1200)
+        if not said.startswith("[true"):
+            print(f"  {name} does not pass without a mutant and is left out: {said[:200]}", flush=True)
+            continue
+        out[name] = (seconds, set(json.loads(said)[1]))
+    return out
+
+
+class Endless(BaseException):
+    """A check does not end."""
+
+
+def found_by(mutant: str, covering: list[tuple[str, float]]) -> str:
+    """The first check that fails with a mutant in force, or no longer ends; empty: none. `covering`: names, and seconds without a mutant."""
+    mine = checks()
+
+    def stop(*_: object) -> None:
+        raise Endless
+
+    def work() -> str:
+        os.environ["MUTANT_UNDER_TEST"] = mutant
+        signal.signal(signal.SIGALRM, stop)
+        for name, seconds in covering:
+            signal.setitimer(signal.ITIMER_REAL, STUCK + STUCK * seconds)
+            try:
+                if not mine[name]():
+                    return name
+            except Endless:
+                return f"{name} (never ended)"
+            except Exception:
+                return name
+        return "none"
+
+    said, _ = forked(work, LONGEST)
+    return "" if said == "none" else said
+
+
+def inside(what: str) -> int:
+    """The work that is done in the folder of the mutants: one JSON a line on standard output."""
+    os.environ.setdefault("MUTANT_UNDER_TEST", "")
+    sys.path.insert(0, str(Path.cwd()))
+    if what == "cover":
+        print("\n" + json.dumps({name: [seconds, sorted(hit)] for name, (seconds, hit) in covered().items()}), flush=True)
+        return 0
+    checks()
+    for line in sys.stdin:
+        mutant, covering = json.loads(line)
+        print(json.dumps([mutant, found_by(mutant, covering)]), flush=True)
+    return 0
+
+
+# ---- from outside --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One small change: its name, the function that it changes, the stratum."""
+
+    name: str
+    function: str
+    stratum: str
+
+
+def build() -> None:
+    """The mutants of the rules, made by mutmut in a folder of their own."""
+    shutil.rmtree(BUILT, ignore_errors=True)
+    BUILT.mkdir(parents=True)
+    for name in COPIED:
+        copy = shutil.copytree if (HOME / name).is_dir() else shutil.copy
+        copy(HOME / name, BUILT / name)
+    (BUILT / "pyproject.toml").write_text((HOME / "pyproject.toml").read_text(encoding="utf-8") + CONFIG, encoding="utf-8")
+    make = "import os; os.environ['MUTANT_UNDER_TEST'] = 'mutant_generation'; from mutmut.__main__ import *; Config.ensure_loaded(); os.makedirs('mutants', exist_ok=True); " \
+           "copy_src_dir(); copy_also_copy_files(); setup_source_paths(); create_mutants(2)"  # fmt: skip
+    subprocess.run([sys.executable, "-c", make], cwd=BUILT, check=True, stdout=subprocess.DEVNULL)
+    shutil.copy(BUILT / "pyproject.toml", BUILT / "mutants" / "pyproject.toml")
+
+
+def made() -> Iterator[Mutant]:
+    for file in sorted((BUILT / "mutants" / "streams").rglob("*.meta")):
+        stratum = {"times": "times", "spans": "spans", "lives": "lives", "analyses": "lives", "course": "lives", "gates": "decisions"}.get(file.name.removesuffix(".py.meta"), f"rules/{file.name.removesuffix('.py.meta')}")
+        for name in json.loads(file.read_text(encoding="utf-8"))["exit_code_by_key"]:
+            yield Mutant(name, name.partition("__mutmut_")[0], stratum)
+
+
+def sample(mutants: list[Mutant], seed: int) -> list[Mutant]:
+    """So many of each stratum; of the rules, in turn from each module."""
+    rng, by = random.Random(seed), defaultdict[str, list[Mutant]](list)
+    for m in mutants:
+        by[m.stratum].append(m)
+    for some in by.values():
+        rng.shuffle(some)
+    out = [m for stratum, count in STRATA.items() for m in by.get(stratum, [])[:count]]
+    modules, n = sorted(s for s in by if s.startswith("rules/")), 0
+    while n < STRATA["rules"] and any(by[s] for s in modules):
+        for stratum in modules:
+            if by[stratum] and n < STRATA["rules"]:
+                out.append(by[stratum].pop())
+                n += 1
+    return out
+
+
+def change(mutant: str) -> list[str]:
+    """The lines that a mutant changes, as - and +."""
+    code = f"import os; os.environ['MUTANT_UNDER_TEST'] = ''; from mutmut.__main__ import *; Config.ensure_loaded(); print(get_diff_for_mutant({mutant!r}))"
+    said = subprocess.run([sys.executable, "-c", code], cwd=BUILT, capture_output=True, text=True)
+    return [line for line in said.stdout.splitlines() if re.match(r"[-+](?![-+])", line)]
+
+
+def held(mutants: list[Mutant], cover: dict[str, tuple[float, set[str]]], workers: int) -> Iterator[tuple[Mutant, str]]:
+    """Each mutant and what found it, as they come."""
+    quick = sorted(cover, key=lambda name: cover[name][0])
+    asked = [(m, [(name, cover[name][0]) for name in quick if m.function in cover[name][1]]) for m in mutants]
+
+    def run(share: list[tuple[Mutant, list[tuple[str, float]]]]) -> list[tuple[Mutant, str]]:
+        child = subprocess.Popen([sys.executable, str(Path("tests/mutants.py")), "--inside", "hold"], cwd=BUILT / "mutants", stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        assert child.stdin and child.stdout
+        out = []
+        for m, covering in share:
+            if covering:
+                child.stdin.write(json.dumps([m.name, covering]) + "\n")
+                child.stdin.flush()
+            found = json.loads(child.stdout.readline())[1] if covering else ""
+            out.append((m, found))
+            print(f"  {m.name}: {found or 'survived'}{'' if covering else ' (no test calls it)'}", file=sys.stderr, flush=True)
+        child.stdin.close()
+        child.wait()
+        return out
+
+    with ThreadPoolExecutor(workers) as pool:
+        for done in pool.map(run, [asked[i::workers] for i in range(workers)]):
+            yield from done
+
+
+def report(found: list[tuple[Mutant, str]], seed: int, minutes: float) -> str:
+    """The page: what was found, by stratum, and what was not, with what it changes."""
+    from infra.truth.score import wilson
+
+    excuses = tomllib.loads(EXCUSED.read_text(encoding="utf-8"))["excused"] if EXCUSED.exists() else []
+    alive = [(m, change(m.name)) for m, by in found if not by]
+    excused = [(m, lines, e["why"]) for m, lines in alive for e in excuses if e["function"] == m.function and e["change"] in "\n".join(lines)]
+    names = {m.name for m, _, _ in excused}
+    left = [(m, lines) for m, lines in alive if m.name not in names]
+    of, hit = len(found) - len(excused), sum(bool(by) for _, by in found)
+    low, high = wilson(hit, of)
+    out = ["# Mutants", "", "Small changes to the rules, one at a time, made by mutmut; which of them the tests notice. By command: `make mutants`.", "",
+           f"Seed {seed} (the day's date), {len(found)} mutants of {len(COUNTED)}, {minutes:.0f} minutes on two cores: **{hit} of {of} found, {hit / max(1, of):.1%}** ({low:.1%} – {high:.1%}); {len(excused)} excused as equivalent.", "",
+           "| stratum | mutants | found |", "|---|---|---|"]  # fmt: skip
+    by_stratum = defaultdict[str, Counter[bool]](Counter)
+    for m, by in found:
+        by_stratum[m.stratum][bool(by)] += 1
+    out += [f"| {s} | {sum(c.values())} | {c[True]} |" for s, c in sorted(by_stratum.items())]
+    out += ["", "## Not found", ""] + [line for m, lines in left for line in (f"`{m.name}`", "", "```diff", *lines, "```", "")]
+    out += ["## Excused", ""] + [f"- `{m.function}`: {why}" for m, _, why in excused]
+    return "\n".join(out).rstrip() + "\n"
+
+
+COUNTED: list[Mutant] = []
+
+
+def main() -> int:
+    """0 if at least 95 % are found."""
+    parser = argparse.ArgumentParser(description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seed", type=int, default=int(f"{date.today():%Y%m%d}"), help="of the sample (default: the day's date)")
+    parser.add_argument("--write", type=Path, help="write the page into this file")
+    parser.add_argument("--workers", type=int, default=2, help="how many at once")
+    parser.add_argument("--again", action="store_true", help="with the mutants that were made last, of the code as it was then")
+    parser.add_argument("--show", help="what one mutant changes, and nothing else")
+    parser.add_argument("--inside", choices=["cover", "hold"], help=argparse.SUPPRESS)
+    a = parser.parse_args()
+    if a.inside:
+        return inside(a.inside)
+    if a.show:
+        print("\n".join(change(a.show)))
+        return 0
+    began = time.monotonic()
+    looked_up = BUILT / "cover.json"
+    if not (a.again and looked_up.exists()):
+        build()
+        print("mutants made; what each test calls is looked up ...", flush=True)
+        said = subprocess.run([sys.executable, "tests/mutants.py", "--inside", "cover"], cwd=BUILT / "mutants", capture_output=True, text=True)
+        if said.returncode:
+            print(said.stdout[-2000:], said.stderr[-2000:], file=sys.stderr)
+            return 2
+        print("\n".join(said.stdout.splitlines()[:-1]))
+        looked_up.write_text(said.stdout.splitlines()[-1], encoding="utf-8")
+    COUNTED[:] = list(made())
+    cover = {name: (seconds, set(hit)) for name, (seconds, hit) in json.loads(looked_up.read_text(encoding="utf-8")).items()}
+    found = list(held(sample(COUNTED, a.seed), cover, a.workers))
+    page = report(found, a.seed, (time.monotonic() - began) / 60)
+    print(page)
+    if a.write:
+        a.write.write_text(page, encoding="utf-8")
+    return 0 if sum(bool(by) for _, by in found) >= 0.95 * len(found) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
