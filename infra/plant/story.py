@@ -76,6 +76,8 @@ class Expect(Struct, forbid_unknown_fields=True):
     aq: str = ""
     state: str = ""
     revised: str = ""
+    ended: str = ""
+    """When what it speaks of was over."""
     commands: list[str] = []
     pack: str = ""
     members: int = 0

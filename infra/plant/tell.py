@@ -128,6 +128,8 @@ def _expected(story: Story, telling: Telling, e: Expect, unclaimed: dict[str, li
         yield f"{e.code} should end as {e.state}, it is {last.state}"
     if e.revised and not any(abs(a.known - story.ms(e.revised)) <= e.within * SECOND for a in revisions[1:]):
         yield f"{e.code} should be revised at {e.revised}; revisions came at {[_time(story, a.known) for a in revisions[1:]]}"
+    if e.ended and (last.end is None or abs(last.end - story.ms(e.ended)) > e.within * SECOND):
+        yield f"{e.code} should have ended at {e.ended}; its end is {_time(story, last.end) if last.end is not None else 'not known'}"
     if e.aq and not any(a.aq == e.aq for a in revisions):
         yield f"{e.code} should carry AQ {e.aq}"
     if e.pack and e.pack not in last.pack:

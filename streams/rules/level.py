@@ -11,7 +11,7 @@ from streams.events import EquipmentSaid, SpecialTime
 from streams.rules.gas import AQ, GB
 from streams.rules.limits import HOT, SPECIAL
 from streams.rules.rule import NOTHING, Cause, Finding, Judged, Known, Rule
-from streams.times import HOUR
+from streams.times import HOUR, Truth, before
 
 CAUSES: frozenset[Cause] = frozenset({"permit", "seen", "site"})
 AQ_CODE = {"UPG-HOL": "40", "UPG-REST": "41", "UPG-NIGHT": "42", "UPG-EVENT": "43"}
@@ -46,11 +46,11 @@ def _boundaries(known: Known, lo: int, hi: int) -> Iterator[int]:
     yield from (f.event.at for f in known.site.specials if lo < f.event.at <= hi)
 
 
-def first_upgrade(known: Known, course: Course) -> tuple[int, list[str]] | None:
-    """`_first_upgrade`, worked out once for the four rules that ask."""
+def upgrades(known: Known, course: Course) -> list[Upgrade]:
+    """`_upgrades`, worked out once for the four rules that ask."""
     key, memo = "upgrade", known.memo.get("upgrade")
     if memo is None or memo[0] is not course or memo[1] != known.now:
-        memo = known.memo[key] = (course, known.now, _first_upgrade(known, course))
+        memo = known.memo[key] = (course, known.now, _upgrades(known, course))
     return memo[2]  # type: ignore[return-value]
 
 
@@ -63,19 +63,36 @@ def _next_boundary(known: Known) -> int | None:
     return memo[1]  # type: ignore[return-value]
 
 
-def _first_upgrade(known: Known, course: Course) -> tuple[int, list[str]] | None:
-    """(the first moment at which the level was too low, the codes then): at sign-off for the planned start, then while it is worked."""
+Upgrade = tuple[int, list[str], int | None]
+"""(the first moment at which the level was too low, the codes then, when that was over although the permit was not)"""
+
+
+def _upgrades(known: Known, course: Course) -> list[Upgrade]:
+    """At sign-off for the planned start, over at a start outside the hours that ask for more; and the first moment while it is worked."""
     if course.request is None or course.type not in HOT or course.type == SPECIAL or course.request.upgraded:
+        return []
+    signed, worked = _signed(known, course), _worked(known, course)
+    if signed is None or course.started is None:
+        return [signed] if signed else [worked] if worked else []
+    if worked and worked[0] <= course.started.at:
+        return [(signed[0], signed[1], None)]
+    return [signed, worked] if worked else [signed]
+
+
+def _signed(known: Known, course: Course) -> Upgrade | None:
+    if course.issued is None or course.planned is None or (course.started is not None and before(course.issued, course.started) is not Truth.TRUE):
         return None
-    if course.issued and course.started is None and course.planned:
-        codes = codes_at(known, course.planned.at)
-        return (course.issued.at, codes) if codes else None
+    codes = codes_at(known, course.planned.at)
+    return (course.issued.at, codes, course.started.at if course.started else None) if codes else None
+
+
+def _worked(known: Known, course: Course) -> Upgrade | None:
     if course.started is None:
         return None
     for lo, hi in course.working(max(known.now, course.started.at + 1)):
         for at in sorted(set(_boundaries(known, lo, hi))):
             if (at < hi or hi >= known.now) and (codes := codes_at(known, at)):
-                return at, codes
+                return at, codes, None
     return None
 
 
@@ -84,16 +101,18 @@ def _upgrade(code: str) -> Callable[[Known, str], Judged]:
 
     def judge(known: Known, permit: str) -> Judged:
         course = known.course(permit)
-        found = first_upgrade(known, course)
-        if found is None or found[1][0] != code:
-            return Judged(wake=_next_boundary(known)) if course.type in HOT and course.at_work(known.now) else NOTHING
-        at, codes = found
-        numbers = {"permit": permit, "at": known.clock(at), "type": course.type}
-        end = min((m for m in (course.finished.at if course.finished else None, course.over_at) if m is not None), default=None)
-        return Judged((Finding(at, tuple(r for r in (course.request_ref, course.issued_ref, course.started_ref) if r), end, numbers=numbers, permit=permit,
-                               point=course.point_id, aq=",".join(AQ_CODE[c] for c in codes), requests=(("permit.block", permit),)),))  # fmt: skip
+        found = tuple(_finding(known, course, u) for u in upgrades(known, course) if u[1][0] == code)
+        return Judged(found, _next_boundary(known) if course.type in HOT and course.at_work(known.now) and all(f.end is not None for f in found) else None)
 
     return judge
+
+
+def _finding(known: Known, course: Course, upgrade: Upgrade) -> Finding:
+    at, codes, over = upgrade
+    numbers = {"permit": course.permit, "at": known.clock(at), "type": course.type}
+    end = min((m for m in (over, course.finished.at if course.finished else None, course.over_at) if m is not None), default=None)
+    evidence = tuple(r for r in (course.request_ref, course.issued_ref, course.started_ref) if r)
+    return Finding(at, evidence, end, numbers=numbers, permit=course.permit, point=course.point_id, aq=",".join(AQ_CODE[c] for c in codes), requests=(("permit.block", course.permit),))
 
 
 def computed_level(known: Known, course: Course) -> str | None:

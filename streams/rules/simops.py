@@ -49,7 +49,7 @@ def _conflicts(known: Known, permit: str) -> list[Conflict]:
     if course.point is None or span is None:
         return []
     out = list(_activities(known, course, course.point, span))
-    for theirs in _neighbours(known, course, MET.get(course.family)):
+    for theirs in _neighbours(known, course, MET.get(course.family), same=course.family != "hot"):
         when = theirs.span
         if when is None or (when[0], theirs.permit) > (span[0], permit) or (when[1] is not None and when[1] <= span[0]):
             continue
@@ -59,13 +59,13 @@ def _conflicts(known: Known, permit: str) -> list[Conflict]:
     return out
 
 
-def _neighbours(known: Known, course: Course, families: frozenset[str] | None = None) -> Iterator[Course]:
-    """The permits nearby, of these families of work (None: of every one)."""
+def _neighbours(known: Known, course: Course, families: frozenset[str] | None = None, same: bool = True) -> Iterator[Course]:
+    """The permits nearby, of these families of work (None: of every one); unless `same`, those of the own family at the own work point are left out: hot work beside hot work at one point is one work point."""
     for point in known.atlas.near(course.point_id) or [course.point_id]:
         there = known.by_family.get(point, {})
         for name in sorted(there if families is None else families & there.keys()):
-            if name == course.family == "hot" and point == course.point_id and families is not None:
-                continue  # hot work beside hot work at one point is one work point
+            if name == course.family and point == course.point_id and not same:
+                continue
             yield from (known.course(other) for other in there[name] if other != course.permit)
 
 

@@ -114,7 +114,7 @@ def failed(days: Days, job: Job) -> bool:
         return False
     at = job.started - 2 * MINUTE
     _tested(days, job, at, GasResult("methane", 0.8, "%vol"), OXYGEN)
-    days.truth("GAS-NONE", job.permit, at, also=("GAS-2H",))
+    days.truth("GAS-NONE", job.permit, at, also=("GAS-2H", "X-GAS-MISMATCH"))
     days.ask(job.started - MINUTE, "start", job.permit, "deny", "GAS-NONE")
     return True
 

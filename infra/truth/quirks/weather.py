@@ -5,9 +5,10 @@ from __future__ import annotations
 from infra.truth.book import HEIGHT, HOT, LIFTING
 from infra.truth.days import Days, Job, U
 from streams.events import OfficialWarning, SpecialTime, Weather
-from streams.times import MINUTE
+from streams.times import MINUTE, SECOND
 
-
+BESIDE = 17 * SECOND
+"""Weather does not change at the very instant of a permit's step."""
 UNALLOWED = ("rejected_started", "cancelled_started")
 """Work that no permit allows: nothing more is asked of its permit."""
 
@@ -20,7 +21,7 @@ def _at_work(job: Job) -> list[tuple[int, int]]:
 
 def gale(days: Days, day: int) -> None:
     """A gust front in the late morning: who works in the open must stop."""
-    moments = range(days.local(day, 0) + MINUTE, days.local(day, 24) - MINUTE, 5 * MINUTE)
+    moments = range(days.local(day, 0) + MINUTE + BESIDE, days.local(day, 24) - MINUTE, 5 * MINUTE)
     blowing = [at for at in moments if days.local(day, 10.5) <= at < days.local(day, 10.75)]
     for at in moments:
         days.say(at, "weather", Weather(at=at, u=U, station="WS-1", wind_mean=9.4 if at in blowing else 4.0))
@@ -33,7 +34,7 @@ def gale(days: Days, day: int) -> None:
 
 def festival(days: Days, day: int) -> None:
     """Twenty minutes at noon for which an authority asks upgraded management, and nobody heard of it before."""
-    since = days.local(day, 11.7)
+    since = days.local(day, 11.7) + BESIDE
     until = since + 20 * MINUTE
     days.say(since, "operator", SpecialTime(at=since, u=U, name=f"visit {day}", until=until))
     for job in days.jobs:
@@ -52,7 +53,7 @@ def _too_low(job: Job, since: int, until: int) -> int | None:
 
 def lightning(days: Days, day: int) -> None:
     """A yellow warning for forty minutes."""
-    at = days.local(day, 13.5)
+    at = days.local(day, 13.5) + BESIDE
     days.say(at, "weather", OfficialWarning(at=at, u=U, hazard="lightning", colour="yellow", until=at + 40 * MINUTE))
     for job in days.jobs:
         spans = list(_at_work(job))
