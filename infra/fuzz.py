@@ -343,7 +343,7 @@ class Way:
     def bring(self, k: int, now: int) -> Entry | None:
         """The k-th event, by the door or straight into a topic, as an entry of the timeline; None if it is refused."""
         kind, row, rng = *event(self.seed, k, now), random.Random(f"{self.seed}:{k}:way")
-        self.k, self.text, self.raw = k, text_of({"kind": kind} | row if isinstance(row, dict) else row), b""
+        self.k, self.now, self.text, self.raw = k, now, text_of({"kind": kind} | row if isinstance(row, dict) else row), b""
         self.report.made[kind] += 1
         if k % STORM == 0:
             self.lately.clear()
@@ -365,7 +365,7 @@ class Way:
             self.report.door[kind, f"not JSON: {reason(str(wrong))}"] += 1
             return None
         try:
-            return read_row(kind, row, 1)
+            return read_row(kind, row, 1, self.now)
         except (msgspec.ValidationError, RecursionError, OverflowError) as wrong:
             self.report.door[kind, reason(str(wrong))] += 1
             return None

@@ -6,6 +6,7 @@ import asyncio
 import datetime as dt
 import hmac
 import re
+import time
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -90,8 +91,8 @@ def _instant(value: Any, field: str, kind: str, schema: int) -> Any:
         return value
 
 
-def read_row(kind: str, row: Any, schema: int) -> Read:
-    """A row under its schema (2: closed words, known and required fields). Raises ValidationError with the JSON path and what to write."""
+def read_row(kind: str, row: Any, schema: int, now: int | None = None) -> Read:
+    """A row under its schema (2: closed words, known and required fields), as it comes at `now` (ms; default: this moment). Raises ValidationError with the JSON path and what to write."""
     if not isinstance(row, dict):
         raise msgspec.ValidationError("Expected `object` - at `$`")
     said = row.get("schema", schema)
@@ -108,13 +109,12 @@ def read_row(kind: str, row: Any, schema: int) -> Read:
         if mended is None:
             raise msgspec.ValidationError(f"{wrong}") from None
         event, odd = mended
-    if (much := too_much(event)) or (much := _out_of_time(event)):
+    if (much := too_much(event)) or (much := _out_of_time(event, int(time.time() * 1000) if now is None else now)):
         raise msgspec.ValidationError(much[1])
     return Read(event, raw, said, strange, sorted({*odd, *plain(event)[1]}))
 
 
-def _out_of_time(event: Any_) -> tuple[str, str] | None:
-    now = int(dt.datetime.now().timestamp() * 1000)
+def _out_of_time(event: Any_, now: int) -> tuple[str, str] | None:
     if in_reason(event.at, now, CLOSE) is None:
         return "impossible time", f"at = {event.at} is no time of the last or the next 400 days. Write ms since 1970, or ISO 8601 with an offset"
     return None

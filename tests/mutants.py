@@ -41,7 +41,7 @@ MODULES = ("test_pure", "test_matching", "test_trend", "test_words", "test_rules
 LEFT_OUT = "not month and not random_day and not order and not every_rule_module and not four_hundred and not named_twice and not two_pauses and not forgetting and not calling and not [law_i]"
 LONGEST = 900
 """Seconds that all checks together may take of one mutant."""
-STUCK = 10.0
+STUCK = 5.0
 """How many times as long as without a mutant a check may take, and seconds more: after that it counts as found, because it no longer ends."""
 EXCUSED = HOME / "tests" / "mutants.toml"
 EXAMPLES = """\
@@ -142,7 +142,7 @@ def found_by(mutant: str, covering: list[tuple[str, float]]) -> str:
         os.environ["MUTANT_UNDER_TEST"] = mutant
         signal.signal(signal.SIGALRM, stop)
         for name, seconds in covering:
-            signal.setitimer(signal.ITIMER_REAL, STUCK + STUCK * seconds)
+            signal.setitimer(signal.ITIMER_REAL, STUCK + STUCK * seconds, 1)
             try:
                 if not mine[name]():
                     return name
@@ -203,18 +203,18 @@ def made() -> Iterator[Mutant]:
             yield Mutant(name, name.partition("__mutmut_")[0], stratum)
 
 
-def sample(mutants: list[Mutant], seed: int) -> list[Mutant]:
-    """So many of each stratum; of the rules, in turn from each module."""
+def sample(mutants: list[Mutant], seed: int, share: float = 1.0) -> list[Mutant]:
+    """So many of each stratum (or a share of them); of the rules, in turn from each module."""
     rng, by = random.Random(seed), defaultdict[str, list[Mutant]](list)
     for m in mutants:
         by[m.stratum].append(m)
     for some in by.values():
         rng.shuffle(some)
-    out = [m for stratum, count in STRATA.items() for m in by.get(stratum, [])[:count]]
-    modules, n = sorted(s for s in by if s.startswith("rules/")), 0
-    while n < STRATA["rules"] and any(by[s] for s in modules):
+    out = [m for stratum, count in STRATA.items() for m in by.get(stratum, [])[: round(count * share)]]
+    modules, n, most = sorted(s for s in by if s.startswith("rules/")), 0, round(STRATA["rules"] * share)
+    while n < most and any(by[s] for s in modules):
         for stratum in modules:
-            if by[stratum] and n < STRATA["rules"]:
+            if by[stratum] and n < most:
                 out.append(by[stratum].pop())
                 n += 1
     return out
@@ -227,10 +227,33 @@ def change(mutant: str) -> list[str]:
     return [line for line in said.stdout.splitlines() if re.match(r"[-+](?![-+])", line)]
 
 
+PURE = ("module test_pure", "module test_matching", "module test_trend", "module test_words")
+
+
+def spoken() -> dict[str, set[str]]:
+    """Story → the modules of the rules whose codes it expects, or allows."""
+    from streams.rules import RULES
+
+    module = {rule.code: rule.judge.__module__ for rule in RULES}
+    out = {}
+    for path in sorted((HOME / "tests" / "scenarios").glob("*.toml")):
+        told = tomllib.loads(path.read_text(encoding="utf-8"))
+        codes = {str(e["code"]) for e in told.get("expect", ())} | {d for t in told.get("decision", ()) for d in t.get("reasons", ())} | set(told.get("also", ()))
+        out[f"story {path.stem}"] = {module[c] for c in codes if c in module} | ({"streams.rules.verdict"} if told.get("verdict") else set()) | ({"streams.rules.gates"} if told.get("decision") else set())
+    return out
+
+
 def held(mutants: list[Mutant], cover: dict[str, tuple[float, set[str]]], workers: int) -> Iterator[tuple[Mutant, str]]:
     """Each mutant and what found it, as they come."""
-    quick = sorted(cover, key=lambda name: cover[name][0])
-    asked = [(m, [(name, cover[name][0]) for name in quick if m.function in cover[name][1]]) for m in mutants]
+    speaks = spoken()
+
+    def order(m: Mutant) -> list[tuple[str, float]]:
+        """What calls the function: the oracle and the pure rooms first, then stories about codes of its module, quick ones first."""
+        module = m.function.rpartition(".")[0]
+        rank = {name: (0 if name == "oracle" or name in PURE else 3 if name.startswith("module") else 1 if module in speaks.get(name, ()) else 2, cover[name][0]) for name in cover if m.function in cover[name][1]}
+        return [(name, cover[name][0]) for name in sorted(rank, key=rank.__getitem__)]
+
+    asked = [(m, order(m)) for m in mutants]
 
     def run(share: list[tuple[Mutant, list[tuple[str, float]]]]) -> list[tuple[Mutant, str]]:
         child = subprocess.Popen([sys.executable, str(Path("tests/mutants.py")), "--inside", "hold"], cwd=BUILT / "mutants", stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
@@ -284,6 +307,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=int(f"{date.today():%Y%m%d}"), help="of the sample (default: the day's date)")
     parser.add_argument("--write", type=Path, help="write the page into this file")
     parser.add_argument("--workers", type=int, default=2, help="how many at once")
+    parser.add_argument("--share", type=float, default=1.0, help="of the 400: a look in between (default: 1)")
     parser.add_argument("--again", action="store_true", help="with the mutants that were made last, of the code as it was then")
     parser.add_argument("--show", help="what one mutant changes, and nothing else")
     parser.add_argument("--inside", choices=["cover", "hold"], help=argparse.SUPPRESS)
@@ -306,7 +330,7 @@ def main() -> int:
         looked_up.write_text(said.stdout.splitlines()[-1], encoding="utf-8")
     COUNTED[:] = list(made())
     cover = {name: (seconds, set(hit)) for name, (seconds, hit) in json.loads(looked_up.read_text(encoding="utf-8")).items()}
-    found = list(held(sample(COUNTED, a.seed), cover, a.workers))
+    found = list(held(sample(COUNTED, a.seed, a.share), cover, a.workers))
     page = report(found, a.seed, (time.monotonic() - began) / 60)
     print(page)
     if a.write:

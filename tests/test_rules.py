@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import itertools
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -38,6 +39,7 @@ from streams.plant import PlantError, read_plant
 from streams.rules import RULES
 from streams.rules.gates import Answer
 from streams.rules.rule import RESPOND, Finding
+from streams.sentences import SENTENCES
 from streams.work import Fact
 
 SCENARIOS = Path(__file__).parent / "scenarios"
@@ -299,6 +301,22 @@ def test_aliases_in_a_circle_are_refused(tmp_path, places, said):
     with pytest.raises(PlantError, match=r"places\.csv") as refused:
         read_plant(tmp_path / "plant.toml")
     assert said in str(refused.value)
+
+
+MEANT = ("schema: 2", "level 1", "1级", "一级")
+"""Names, not figures."""
+
+
+def test_no_figure_stands_in_a_sentence():
+    """A limit that a plant may change is never written into a text: it is filled in from what is in force."""
+    wrong = {name: text for name, texts in SENTENCES.items() for text in texts if re.search(r"\d", _bare(text))}
+    assert wrong == {}
+
+
+def _bare(text: str) -> str:
+    for meant in MEANT:
+        text = text.replace(meant, "")
+    return re.sub(r"\{[^}]*\}", "", text)
 
 
 # ---- PermitBench ----------------------------------------------------------------------------------------------------
