@@ -46,7 +46,7 @@ def _too_low(job: Job, since: int, until: int) -> int | None:
     """When a job is found to need another level: while it is worked, or at its sign-off."""
     span = next(((a, b) for a, b in _at_work(job) if a <= until and b > since), None)
     planned = max(job.valid_from, job.issued)
-    if job.issued < job.started and since <= planned <= until and since < job.started <= until:
+    if job.issued < job.started and since <= planned <= until:
         return max(since, job.issued)
     return max(since, span[0]) if span else None
 
