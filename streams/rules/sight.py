@@ -8,7 +8,7 @@ from streams.course import Course
 from streams.rules.guardian import present
 from streams.rules.permit import OURS
 from streams.rules.readings import GASES, unseen
-from streams.rules.rule import NOTHING, Cause, Finding, Judged, Known, Rule, both_of, minutes, wake_at, without
+from streams.rules.rule import NOTHING, Cause, Finding, Judged, Known, Rule, both_of, merge, minutes, wake_at, without
 from streams.rules.video import film
 from streams.times import SECOND
 
@@ -51,7 +51,7 @@ def unwatched(known: Known, course: Course) -> list[tuple[int, int]]:
     for a, b in course.working(known.now):
         dark = without(there, a, b)
         seen = film(known, course, a, b)
-        dark = both_of(dark, [*seen.missing, *seen.unknown])
+        dark = both_of(dark, merge([*seen.missing, *seen.unknown]))
         for tag in tags:
             dark = both_of(dark, unseen(known.site, tag, a, b))
         out += dark
