@@ -18,7 +18,8 @@ from aiohttp import web
 from ingest import doors, modbus, opcua
 from ingest.outbox import Outbox
 from streams.events import Frame, PlantSaid, SourceSaid
-from streams.plant import Described, PlantError, read_plant
+from streams.packs import BOOK
+from streams.plant import Described, PlantError, read_plant, whole
 
 log = logging.getLogger("permitwatch")
 
@@ -52,7 +53,7 @@ def run(settings: Settings) -> None:
 async def _serve(settings: Settings, described: Described) -> None:
     outbox = Outbox(settings.outbox, settings.kafka, settings.prefix)
     site = described.plant.site
-    outbox.put(site, "ingest", PlantSaid(at=int(time.time() * 1000), u=0, plant=described.plant))
+    outbox.put(site, "ingest", PlantSaid(at=int(time.time() * 1000), u=0, plant=whole(described.plant), version=BOOK))
     stop = asyncio.Event()
     for name in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(name, stop.set)

@@ -322,9 +322,10 @@ class OfficialWarning(Event, frozen=True, kw_only=True, tag="warning"):
 
 
 class PlantSaid(Event, frozen=True, kw_only=True, tag="plant"):
-    """The plant's configuration, in the log so that a replay knows what was known."""
+    """The plant's configuration, its pack and calendar with it, in the log so that a replay knows what was known; and by which version of the rules it was first judged."""
 
     plant: Plant
+    version: str = ""
 
 
 class SourceSaid(Event, frozen=True, kw_only=True, tag="source"):

@@ -24,6 +24,8 @@ from streams.reading import line_of, nearest, syntax_line
 from streams.sentences import CODES, SENTENCES
 from streams.waivers import PUBLIC, unsigned
 
+BOOK: Final = "0.3.0"
+"""The version of the rule functions, carried by every alert beside the pack's."""
 BUILT_IN: Final = ("gb", "aq", "osha", "nfpa", "site_example")
 DEEPEST: Final = 8
 RANK: Final = {"national": 0, "group": 1, "plant": 2}

@@ -17,6 +17,7 @@ import msgspec
 from msgspec import Struct
 
 from streams.calendar import Calendar
+from streams.calendar import built_in as days_of
 from streams.gases import limit_of
 from streams.packs import BUILT_IN, Pack, Terms, built_in, find_pack, terms_of
 from streams.reading import did_you_mean, syntax_line
@@ -169,6 +170,11 @@ class Plant(Struct, frozen=True, forbid_unknown_fields=True):
 def plant_terms(plant: Plant | None) -> Terms:
     """The terms that a plant begins with."""
     return terms_of(plant.book if plant and plant.book else built_in(plant.pack if plant else "GB"))
+
+
+def whole(plant: Plant) -> Plant:
+    """The plant with all that judges it written out: its pack and its calendar, also where they are ours, so that a later version that brings others judges an old log by these."""
+    return msgspec.structs.replace(plant, book=plant.book or built_in(plant.pack), calendar=plant.calendar or days_of())
 
 
 class Modbus(Struct, frozen=True, forbid_unknown_fields=True):

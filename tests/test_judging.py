@@ -7,15 +7,20 @@ from pathlib import Path
 import msgspec
 import pytest
 
+import streams.atlas
+import streams.calendar
+import streams.packs
+import streams.plant
 from infra.plant.story import read_story
 from infra.plant.tell import judge, tell, timeline
 from streams import events as e
-from streams.events import Entry, Tick
+from streams.events import Entry, PlantSaid, Tick, decode_entry, encode
 from streams.fold import Fold
 from streams.intake import Refusal
 from streams.judging import Aside, Judging
 from streams.kernel import Kernel, restore
-from streams.outputs import Alert, Verdict
+from streams.outputs import Alert, Output, Verdict
+from streams.plant import whole
 from streams.rules import RULES
 from streams.rules.rule import Judged
 
@@ -220,3 +225,27 @@ def test_a_pack_that_cannot_be_judged_by_is_set_aside_and_the_one_in_force_stays
     assert len(asides) == 1 and "gas_fresh" in asides[0].reason
     assert judging.kernel.known.terms()["gas_fresh"] == 30 * 60_000
     assert judging.kernel.memory.site.now >= entries[-1].seen - 2000
+
+
+def test_what_judges_stands_in_the_log(monkeypatch):
+    """A log whose plant is written out whole is judged the same where no pack and no calendar of ours can be read."""
+    story = read_story(SCENARIOS / "S48_holiday_night.toml")
+    told = [said for _, said in timeline(story) if isinstance(said, Entry)]
+    written = [msgspec.structs.replace(e, event=msgspec.structs.replace(e.event, plant=whole(e.event.plant))) if isinstance(e.event, PlantSaid) else e for e in told]
+    assert next(e.event.plant for e in written if isinstance(e.event, PlantSaid)).calendar is not None
+    expected = _judged(told, story.end)
+    assert [a for a in expected if isinstance(a, Alert)]
+
+    def gone(*_: object) -> None:
+        raise AssertionError("this version's own pack or calendar was read")
+
+    for module in (streams.plant, streams.atlas, streams.packs, streams.calendar):
+        monkeypatch.setattr(module, "built_in", gone)
+    assert _judged([decode_entry(encode(e)) for e in written], story.end) == expected
+
+
+def _judged(entries: list[Entry], end: int) -> list[Output]:
+    kernel, out = Kernel("story"), list[Output]()
+    for entry in entries:
+        out += [*kernel.advance(entry.seen), *kernel.step(entry)]
+    return [*out, *kernel.advance(end)]

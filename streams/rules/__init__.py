@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from streams.packs import BOOK as BOOK
 from streams.rules import (
     access,
     approval,
@@ -33,9 +34,6 @@ RULES: Final[tuple[Rule, ...]] = (
     *gas.RULES, *readings.RULES, *guardian.RULES, *permit.RULES, *preparation.RULES, *approval.RULES, *level.RULES, *video.RULES, *access.RULES, *certificates.RULES, *simops.RULES,
     *weather.RULES, *process.RULES, *position.RULES, *sight.RULES, *evidence.RULES, *people.RULES, *hazards.RULES, *instruments.RULES, *quality.RULES, *decided.RULES,
 )  # fmt: skip
-BOOK: Final = "0.3.0"
-"""The version of the rule functions, carried by every alert beside the pack's."""
-
 BY_CAUSE: Final[dict[tuple[Subject, Cause], tuple[int, ...]]] = {
     (subject, cause): tuple(i for i, r in enumerate(RULES) if r.subject == subject and cause in r.watches) for subject in SUBJECTS for cause in CAUSES
 }
