@@ -17,7 +17,7 @@ from streams.lives import name_of, ordered
 from streams.plain import UNTOLD
 from streams.plant import Point
 from streams.rules.limits import CONFINED, HOT, NEEDS_GAS, POWER, SPECIAL, VALID, family
-from streams.times import HOUR, Stamp, Truth, before, exactly
+from streams.times import DAY, HOUR, Stamp, Truth, before, exactly
 from streams.words import day_of
 from streams.work import Fact, Site, Work
 
@@ -353,7 +353,7 @@ def _calibrated(site: Site, fact: Fact) -> bool:
     if not days:
         return True
     zone = ZoneInfo(site.plant.timezone) if site.plant else ZoneInfo("UTC")
-    return datetime.fromtimestamp((test.at + (test.u or 0)) / 1000, zone).date() <= max(days)
+    return datetime.fromtimestamp((test.at + min(test.u or 0, DAY)) / 1000, zone).date() <= max(days)
 
 
 def _posts(site: Site, request: Requested | None, work: Work) -> list[Post]:

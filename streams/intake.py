@@ -20,6 +20,8 @@ LARGEST: Final = 1 << 20
 COLUMNS: Final = 500
 DEEPEST: Final = 64
 EXACT: Final = 1 << 53
+UNSUREST: Final = 366 * 86_400_000
+"""ms: a clock that may be off by more says nothing."""
 """Whole numbers beyond this are not the same in every system that reads them."""
 EARLIEST: Final = 946_684_800_000
 LATEST: Final = 7_258_118_400_000
@@ -147,6 +149,8 @@ def too_much(event: Any_) -> tuple[str, str] | None:
             return "too long", f"{name} has {len(value)} entries, at most {LONGEST}. Send several messages"
     if event.u is not None and event.u < 0:
         return "impossible number", f"u = {event.u}: an uncertainty is not negative"
+    if event.u is not None and event.u > UNSUREST:
+        return "impossible number", f"u = {event.u} ms is more than a year: what is known so badly says nothing of when. Leave u out where it is not known"
     return ("impossible number", f"grain = {event.grain}: 0 to an hour, in ms") if not 0 <= event.grain <= 3_600_000 else None
 
 

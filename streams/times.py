@@ -10,6 +10,7 @@ from typing import Final
 SECOND: Final = 1_000
 MINUTE: Final = 60_000
 HOUR: Final = 3_600_000
+DAY: Final = 24 * HOUR
 
 
 class Truth(IntEnum):

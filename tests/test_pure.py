@@ -228,3 +228,11 @@ def test_the_cases_of_a_stamp_are_its_instants_and_no_others(at, u, grain, cuts,
 
 def test_not_is_the_other_way_round_and_what_is_unknown_stays_so():
     assert [~t for t in (Truth.FALSE, Truth.UNKNOWN, Truth.TRUE)] == [Truth.TRUE, Truth.UNKNOWN, Truth.FALSE]
+
+
+@pytest.mark.parametrize(("u", "taken"), [(-1, False), (0, True), (366 * 86_400_000, True), (366 * 86_400_000 + 1, False), (253_402_300_799_999, False)])
+def test_a_clock_that_may_be_off_by_more_than_a_year_is_refused(u, taken):
+    raw = b'{"site":"S","source":"ptw","seq":1,"seen":1773000000000,"event":{"kind":"permit.gas_test","at":1773000000000,"u":%d,"permit":"P","results":[]}}' % u
+    said = Intake().take(raw, "permit.events")
+    assert isinstance(said, Refusal) is not taken
+    assert taken or (isinstance(said, Refusal) and f"u = {u}" in said.detail)
