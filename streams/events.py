@@ -215,6 +215,8 @@ class Clip(Event, frozen=True, kw_only=True, tag="clip"):
     medium: Literal["video", "photo", "voice", "document"] = "video"
     sha256: str = ""
     uri: str = ""
+    hazard: str = ""
+    """The hidden danger whose remedy it shows."""
     stage: Literal["", "risk", "protection", "initial", "finish", "before", "after", "panorama", "report"] = ""
     sharpness: float | None = None
     """0 (blurred) to 1."""

@@ -349,6 +349,8 @@ class Fold:
         if event.permit and remember(site.work(permit).clips, fact):
             site.tickets.setdefault(number_of(permit), Ticket())
             dirty.add(("permit", permit, "evidence"))
+        if event.hazard and remember(site.shown.setdefault(event.hazard, []), fact):
+            dirty.add(("hazard", event.hazard, "evidence"))
         if event.sha256 and event.medium == "photo":
             same = site.photos.setdefault(event.sha256, [])
             if remember(same, fact) and len(same) > 1:

@@ -95,5 +95,6 @@ def _facts(site: Site, horizon: int) -> None:
 def _kept_long(site: Site, horizon: int) -> None:
     site.probes = [f for f in site.probes if f.event.at >= horizon][-5000:]
     site.hazards = {k: v for k, v in site.hazards.items() if not (isinstance(v[-1].event, Hazard) and v[-1].event.state == "closed" and v[-1].event.at < horizon)}
+    site.shown = {k: v for k, v in site.shown.items() if k in site.hazards or v[-1].event.at >= horizon}
     site.photos = {k: v for k, v in site.photos.items() if v[-1].event.at >= horizon}
     site.analysts = {k: v for k, v in site.analysts.items() if v[-1].event.at >= horizon}

@@ -48,7 +48,7 @@ SILENCE: Final = frozenset({VERDICT, *(i for i, r in enumerate(RULES) if r.silen
 BROKEN: Final = Rule("SYS-RULE", "site", 2, frozenset(), lambda known, subject: Judged(), "our rule", OURS, "C")
 
 
-VERSION: Final = f"{BOOK}/2"
+VERSION: Final = f"{BOOK}/3"
 """A snapshot of another version is set aside, and its timeline folded anew."""
 
 

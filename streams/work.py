@@ -365,6 +365,8 @@ class Site(Struct):
     activities: dict[str, list[Fact]] = {}
     productions: dict[str, list[Fact]] = {}
     hazards: dict[str, list[Fact]] = {}
+    shown: dict[str, list[Fact]] = {}
+    """hazard → the evidence of its remedy."""
     contractors: dict[str, list[Fact]] = {}
     registries: list[Fact] = []
     warnings: list[Fact] = []

@@ -28,7 +28,7 @@ from infra.truth.verdicts import Facts, agree
 from streams.alerts import debounce
 from streams.calendar import built_in as calendar
 from streams.calendar import kind_of
-from streams.events import Action, Entry, PlantSaid, Tick
+from streams.events import Action, Entry, PlantSaid, Step, Tick
 from streams.intake import Refusal
 from streams.kernel import Kernel, restore
 from streams.life import LONGEST_SHELF, OWNERS, live
@@ -386,14 +386,14 @@ def test_a_wrong_answer_at_a_gate_is_counted():
     assert not good(score([], [], 1, [(ask, Answer("allow"))]))
 
 
-def test_grace_is_for_what_comes_late_and_as_long_as_it_is(tmp_path):
+@pytest.mark.parametrize(("before", "delay", "grace"), [(1000, 20_000, 20_000), (1000, 500, 0), (-3_600_000, 20_000, 0), (3_600_000, 20_000, 0)])
+def test_grace_is_for_what_comes_late_and_as_long_as_it_is(tmp_path, monkeypatch, before, delay, grace):
+    """A fact of the permit that was true just before the truth and came after it; one that came in time, one from an hour after, one from an hour before give none."""
     days = make_days(tmp_path, 1, 60, 5, 0.7)
-    late = {t.subject: t.grace for t in graced(days) if t.grace}
-    assert 0 < len(late) < len(days.truths) / 2
-    assert all(grace < 40_000 for grace in late.values())
-    none = [replace(t, at=t.at - 50_000_000) for t in days.truths]
-    days.truths = none
-    assert sum(t.grace for t in graced(days)) < sum(late.values())
+    truth = next(t for t in days.truths if t.subject in {j.permit for j in days.jobs})
+    days.say(truth.at - before, "ptw", Step(at=truth.at - before, u=0, permit=truth.subject, step="measures"))
+    monkeypatch.setattr("infra.truth.bench.delays", lambda _: [0] * (len(days.rows) - 1) + [delay])
+    assert {t.subject: t.grace for t in graced(days) if t.grace} == ({truth.subject: grace} if grace else {})
 
 
 def test_another_system_is_scored_from_a_file(tmp_path, capsys):

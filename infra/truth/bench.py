@@ -111,6 +111,8 @@ class Judged:
 
     said: list[Alert | Verdict | Command] = field(default_factory=list)
     answers: list[tuple[Ask, Answer]] = field(default_factory=list)
+    took: list[float] = field(default_factory=list)
+    """Seconds that each answer took."""
     facts: Facts = field(default_factory=Facts)
     entries: int = 0
     seconds: float = 0.0
@@ -127,7 +129,9 @@ def judge_days(days: Days, say: bool = True) -> Judged:
         n += 1
         while asks and asks[0].at < entry.seen:
             ask = asks.pop(0)
+            asked = time.perf_counter()
             judged.answers.append((ask, kernel.decide(Question(ask.gate, ask.worker, ask.door, ask.permit, exactly(ask.at)))))  # type: ignore[arg-type]
+            judged.took.append(time.perf_counter() - asked)
         judged.facts.note(entry)
         said += [o for o in kernel.step(entry) if isinstance(o, Alert | Verdict | Command)]
         if say and n % 5000 == 0 and time.monotonic() - shown > 5:
@@ -153,6 +157,8 @@ def truth(folder: Path, days: int, per_day: int, seed: int, share: float, write:
     quirks = {j.permit: j.quirk for j in made.jobs}
     print("\n".join(lines(result, quirks)))
     print(f"{n:,} entries in {seconds:.1f} s CPU ({1e6 * seconds / n:.1f} µs each, {days * 86_400 / seconds:,.0f} × real time); snapshot {size / 1e6:.2f} MB in the end")
+    if took := sorted(judged.took):
+        print(f"{len(took)} answers at gates: median {1000 * took[len(took) // 2]:.2f} ms, p99 {1000 * took[int(0.99 * (len(took) - 1))]:.2f} ms, worst {1000 * took[-1]:.2f} ms (the kernel alone; the door and the network come on top)")
     if write:
         publish(made, result, write)
     if doc:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from streams.course import Course
-from streams.events import Clip, Probe
+from streams.events import Clip, Hazard, Probe
 from streams.rules.permit import OURS
 from streams.rules.rule import NOTHING, Cause, Finding, Judged, Known, Rule
 from streams.times import HOUR, MINUTE
@@ -56,8 +56,13 @@ def judge_three(known: Known, permit: str) -> Judged:
 
 
 def five_dimensions(known: Known, course: Course) -> dict[str, int | None]:
+    """The five-dimension chain of a permit, where its pack asks for it; see `_five`."""
+    return _five(known, [c for _, c in clips(known, course.permit)])
+
+
+def _five(known: Known, mine: list[Clip]) -> dict[str, int | None]:
     """The five-dimension chain of 004-12 and since when (ms) each is there: panorama with the device's code, film of at least 15 s, asset code, inspector within 3 m for sure, hashed report."""
-    mine, terms = [c for _, c in clips(known, course.permit)], known.terms()
+    terms = known.terms()
 
     def since(holds: Callable[[Clip], object]) -> int | None:
         return min((c.at for c in mine if holds(c)), default=None)
@@ -76,14 +81,25 @@ def judge_five(known: Known, permit: str) -> Judged:
     course = _closing(known, permit)
     if course is None or course.accepted is None:
         return NOTHING
-    closed, there = course.accepted.at, five_dimensions(known, course)
-    missing = [name for name, at in there.items() if at is None or at > closed]
-    if not missing:
+    refs, five = (*known.refs(permit, "accepted"), course.request_ref), five_dimensions(known, course)
+    return Judged(tuple(Finding(course.accepted.at, refs, end, numbers={"permit": permit} | numbers, permit=permit, point=course.point_id) for numbers, end in _incomplete(five, course.accepted.at)))
+
+
+def judge_five_of_hazard(known: Known, hazard: str) -> Judged:
+    """X-EVID-5D of a hidden danger: closed without all five dimensions of its remedy."""
+    closed = next((f for f in reversed(known.site.hazards.get(hazard, ())) if isinstance(f.event, Hazard) and f.event.state == "closed"), None)
+    if closed is None:
         return NOTHING
-    done = [at for at in there.values() if at is not None]
-    numbers = {"permit": permit, "missing": ", ".join(missing), "score": f"{5 - len(missing)}/5"}
-    refs, end = (*known.refs(permit, "accepted"), course.request_ref), max(done) if len(done) == len(there) else None
-    return Judged((Finding(closed, refs, end, numbers=numbers, permit=permit, point=course.point_id),))
+    five = _five(known, [f.event for f in known.site.shown.get(hazard, ()) if isinstance(f.event, Clip)])
+    return Judged(tuple(Finding(closed.event.at, (closed.ref,), end, numbers={"hazard": hazard} | numbers, variant="hazard") for numbers, end in _incomplete(five, closed.event.at)))
+
+
+def _incomplete(five: dict[str, int | None], closed: int) -> Iterator[tuple[dict[str, str], int | None]]:
+    """(what is missing, the score; when it was all there after all), where something was missing at a moment."""
+    missing = [name for name, at in five.items() if at is None or at > closed]
+    if missing:
+        done = [at for at in five.values() if at is not None]
+        yield {"missing": ", ".join(missing), "score": f"{5 - len(missing)}/5"}, max(done) if len(done) == len(five) else None
 
 
 def judge_reused(known: Known, permit: str) -> Judged:
@@ -151,6 +167,7 @@ def _lost(known: Known, fact: Fact, said: Probe, end: int | None) -> Finding:
 RULES = (
     Rule("X-EVID-3P1R", "permit", 3, CAUSES, judge_three, "rule of the site (001-17)", OURS, "C", "", ("S55",)),
     Rule("X-EVID-5D", "permit", 3, CAUSES, judge_five, "rule of the site (004-12)", OURS, "C", "", ("R-5D",)),
+    Rule("X-EVID-5D", "hazard", 3, frozenset({"site", "evidence"}), judge_five_of_hazard, "rule of the site (004-12)", OURS, "C", "", ("R-5D",)),
     Rule("X-EVID-REUSED", "permit", 3, CAUSES, judge_reused, "rule of the site (001-17)", OURS, "C", "", ("R-PHOTO",), apart=("first", "again")),
     Rule("X-EVID-BLURRED", "permit", 3, CAUSES, judge_blurred, "rule of the site (004-01)", OURS, "C", "", ("R-PHOTO",), apart=("stage",)),
     Rule("X-FRAUD-PHOTO", "permit", 3, CAUSES, judge_stolen, "double random check (002-22)", OURS, "C", "", ("R-PHOTO",), apart=("other",)),

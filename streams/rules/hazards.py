@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from streams.events import Hazard
 from streams.rules.permit import OURS
 from streams.rules.rule import NOTHING, Cause, Finding, Judged, Known, Rule
@@ -62,19 +64,30 @@ def judge_blurred(known: Known, hazard: str) -> Judged:
 
 
 def judge_false(known: Known, hazard: str) -> Judged:
-    """X-HAZ-FALSE: the same asset failed again soon after this one was closed."""
+    """X-HAZ-FALSE: closed although nobody acknowledged or mended it; or the same asset failed again soon after."""
     life = _life(known, hazard)
     closed = next((h for _, h in reversed(life) if h.state == "closed"), None)
+    found = [_skipped(known, hazard, life, closed)] if closed and not {"acknowledged", "rectified"} <= {h.state for _, h in life if h.at <= closed.at} else []
+    return Judged((*found, *_again(known, hazard, life, closed)))
+
+
+def _skipped(known: Known, hazard: str, life: list[tuple[Fact, Hazard]], closed: Hazard) -> Finding:
+    """Found, and closed with a step of its life left out."""
+    numbers = {"hazard": hazard, "other": "—", "closed": known.clock(closed.at)}
+    return Finding(closed.at, (life[0][0].ref, life[-1][0].ref), numbers=numbers, variant="skipped")
+
+
+def _again(known: Known, hazard: str, life: list[tuple[Fact, Hazard]], closed: Hazard | None) -> Iterator[Finding]:
     asset = next((h.asset for _, h in life if h.asset), "")
     if closed is None or not asset:
-        return NOTHING
+        return
     window = known.terms().ms["refault"]
     for other, facts in sorted(known.site.hazards.items()):
         first = facts[0].event
         if other != hazard and isinstance(first, Hazard) and first.asset == asset and closed.at < first.at <= closed.at + window:
             numbers = {"hazard": hazard, "other": other, "asset": asset, "days": f"{(first.at - closed.at) / (24 * HOUR):.1f}"}
-            return Judged((Finding(first.at, (facts[0].ref, life[-1][0].ref), numbers=numbers),))
-    return NOTHING
+            yield Finding(first.at, (facts[0].ref, life[-1][0].ref), numbers=numbers)
+            return
 
 
 RULES = (
