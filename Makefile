@@ -38,6 +38,10 @@ test-all: lint ## Every test: all stories through Kafka too, chaos, twenty thous
 fuzz: $(VENV)/.dev ## A million events of every kind, absurd ones too, the whole way; its page is docs/fuzz.md
 	@$(BIN)/permitwatch fuzz --events 1000000 --write docs/fuzz.md
 
+mutants: $(VENV)/.dev ## Small changes to the rules, one at a time: which of them no test notices; its page is docs/mutants.md
+	@$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[mutants]'
+	@$(BIN)/python tests/mutants.py --write docs/mutants.md
+
 chaos: $(VENV)/.dev ## kill -9 of every process under load; outputs and rows must equal an undisturbed run
 	@$(BIN)/python -m pytest -q -m chaos
 
@@ -50,4 +54,4 @@ bench: $(VENV)/.ready ## Speed and memory, min/median/max, this machine named
 clean: ## Remove the environment (data in var/ stays)
 	rm -rf $(VENV)
 
-.PHONY: help up check lint test test-all fuzz chaos demands bench clean
+.PHONY: help up check lint test test-all fuzz mutants chaos demands bench clean
