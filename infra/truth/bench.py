@@ -7,7 +7,7 @@ import json
 import random
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -63,23 +63,37 @@ def delays(days: Days) -> list[int]:
     return [int(rng.random() * LATEST) if rng.random() < LATE else 0 for _ in days.rows]
 
 
-NAMES = ("permit", "worker", "device", "point", "camera", "contractor", "activity", "isolation", "order", "analyst")
+NAMES = ("permit", "worker", "device", "point", "camera", "contractor", "activity", "isolation", "order", "analyst", "hazard")
 
 
 def graced(days: Days) -> list[Truth]:
     """The truths, each with the grace of the facts of its permit (its people, its place) that come late around it: no later fact, no grace."""
+    jobs, late = {j.permit: j for j in days.jobs}, _late(days)
+    return [replace(t, grace=_grace(t, jobs, late)) for t in days.truths]
+
+
+def late_facts(days: Days) -> Callable[[Alert], bool]:
+    """Does a fact of its permit (or thing) that came only after it was raised, and was true before, explain that an alert was taken back?"""
+    jobs, late = {j.permit: j for j in days.jobs}, _late(days)
+    return lambda alert: any(at <= alert.raised <= at + delay for name in _names(alert.permit or alert.subject, jobs) for at, delay in late.get(name, ()))
+
+
+def _late(days: Days) -> dict[str, list[tuple[int, int]]]:
+    """Name → (ms, by how much late) of the facts that carry it."""
     late: dict[str, list[tuple[int, int]]] = {}
     for (at, source, event), delay in zip(days.rows, delays(days), strict=True):
         for name in {source, type(event).__name__, *(str(getattr(event, n, "")) for n in NAMES)} - {"", "ptw", "cameras", "tags", "badges", "operator", "hr", "app", "vms"} if delay else ():
             late.setdefault(name, []).append((at, delay))
-    jobs = {j.permit: j for j in days.jobs}
-    return [replace(t, grace=_grace(t, jobs, late)) for t in days.truths]
+    return late
+
+
+def _names(subject: str, jobs: dict[str, Job]) -> set[str]:
+    job = jobs.get(subject)
+    return {subject, *(("Positions",) if subject.startswith("Z") else ()), *((*job.workers, job.guardian, job.signer, job.point.id, *job.point.cameras, *job.point.detectors) if job else ())}
 
 
 def _grace(truth: Truth, jobs: dict[str, Job], late: dict[str, list[tuple[int, int]]]) -> int:
-    job = jobs.get(truth.subject)
-    names = {truth.subject, *(("Positions",) if truth.subject.startswith("Z") else ()), *((*job.workers, job.guardian, job.signer, job.point.id, *job.point.cameras, *job.point.detectors) if job else ())}
-    return max((delay for name in names for at, delay in late.get(name, ()) if at <= truth.at + truth.within + LATEST and at + delay >= truth.at), default=0)
+    return max((delay for name in _names(truth.subject, jobs) for at, delay in late.get(name, ()) if at <= truth.at + truth.within + LATEST and at + delay >= truth.at), default=0)
 
 
 def entries(days: Days) -> Iterator[Entry]:
@@ -144,7 +158,7 @@ def judge_days(days: Days, say: bool = True) -> Judged:
 def scored(made: Days, judged: Judged) -> Score:
     """All of it held against the truth."""
     verdicts = agree(judged.facts, (v for v in judged.said if isinstance(v, Verdict)), made.plant, judged.now, made.bad_clock)
-    return score(graced(made), judged.said, made.days, judged.answers, verdicts)
+    return score(graced(made), judged.said, made.days, judged.answers, verdicts, late_facts(made))
 
 
 def truth(folder: Path, days: int, per_day: int, seed: int, share: float, write: Path | None, doc: Path | None = None) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from infra.truth.book import ASKED, PRIORITY
@@ -85,7 +85,7 @@ def wilson(hits: int, of: int, z: float = 1.96) -> tuple[float, float]:
     return max(0.0, (middle - half) / d), min(1.0, (middle + half) / d)
 
 
-def score(truths: list[Truth], outputs: Iterable[Alert | Verdict | Command], days: float, answers: Iterable[tuple[Ask, Answer]] = (), verdicts: Agreement | None = None) -> Score:
+def score(truths: list[Truth], outputs: Iterable[Alert | Verdict | Command], days: float, answers: Iterable[tuple[Ask, Answer]] = (), verdicts: Agreement | None = None, late: Callable[[Alert], bool] = lambda alert: False) -> Score:
     """Holds what was said against what was injected."""
     revisions, outcomes, asked = defaultdict[str, list[Alert]](list), dict[tuple[str, int], Verdict](), defaultdict[str, dict[str, bool]](dict)
     for said in outputs:
@@ -102,7 +102,7 @@ def score(truths: list[Truth], outputs: Iterable[Alert | Verdict | Command], day
         run = _match(truth, revisions, out.codes[truth.code], used)
         if run:
             _closer(out, truth, run, asked[run[0].id])
-    _without_cause(out, truths, revisions, used)
+    _without_cause(out, truths, revisions, used, late)
     for ask, answer in answers:
         right = answer.answer == ask.answer and (not ask.reason or ask.reason in answer.reasons)
         out.answers.note(right, f"{ask.gate} {ask.permit or ask.worker}: {answer.answer} {' '.join(answer.reasons)}, should be {ask.answer} {ask.reason}".strip())
@@ -122,12 +122,12 @@ def _closer(out: Score, truth: Truth, run: list[Alert], asked: dict[str, bool]) 
         out.ends.note(end is not None and abs(end - truth.end) <= ENDS, f"{name}: ended {'never' if end is None else f'{(end - truth.end) / SECOND:+.0f} s'}")
 
 
-def _without_cause(out: Score, truths: list[Truth], revisions: dict[str, list[Alert]], used: set[str]) -> None:
-    """What was raised and is no truth; what people were called for and was then taken back counts too."""
+def _without_cause(out: Score, truths: list[Truth], revisions: dict[str, list[Alert]], used: set[str], late: Callable[[Alert], bool]) -> None:
+    """What was raised and is no truth; what people were called for and was then taken back counts too, unless a late fact explains it."""
     right = {_pair(c, t.subject) for t in truths for c in (t.code, *t.also)}
     for ident, run in revisions.items():
         last, back = run[-1], run[-1].state == "retracted"
-        if back and any(a.announce for a in run):
+        if back and any(a.announce for a in run) and not late(run[0]):
             out.retracted.append(last)
         elif back or ident in used or last.state == "suppressed" or {(last.permit, last.code), (last.subject, last.code)} & right:
             continue

@@ -73,7 +73,7 @@ def _sent_back(known: Known, course: Course) -> Iterator[Finding]:
     for stray in course.strays:
         if stray.after == "rejected":
             numbers = {"permit": course.permit, "start": known.clock(stray.at.at), "issued": "—"}
-            yield Finding(stray.at.at, (stray.ref, course.request_ref), None, numbers=numbers, permit=course.permit, point=course.point_id, variant="rejected", aq="60", requests=((SUSPEND, course.permit),))
+            yield Finding(stray.at.at, (stray.ref, course.request_ref), _put_down(course, stray.at.at), numbers=numbers, permit=course.permit, point=course.point_id, variant="rejected", aq="60", requests=((SUSPEND, course.permit),))
 
 
 def _in_pauses(known: Known, course: Course) -> Iterator[Finding]:
@@ -213,7 +213,12 @@ def _unasked(known: Known, course: Course) -> Judged:
 def _stray(known: Known, course: Course, at: int, ref: str) -> Finding:
     numbers = {"permit": course.permit, "point": course.point_id, "since": known.clock(at)}
     requests = (("siren.on", course.point_id), (SUSPEND, course.permit))
-    return Finding(at, (ref, course.request_ref), None, numbers=numbers, permit=course.permit, point=course.point_id, variant="over", requests=requests)
+    return Finding(at, (ref, course.request_ref), _put_down(course, at), numbers=numbers, permit=course.permit, point=course.point_id, variant="over", requests=requests)
+
+
+def _put_down(course: Course, at: int) -> int | None:
+    """When work that no life allows was over: the first step after it that ends work."""
+    return min((m.at for m in (course.finished, course.accepted, course.halted) if m is not None and m.at > at), default=None)
 
 
 def _seen_after(known: Known, course: Course, end: int) -> Iterator[Finding]:
