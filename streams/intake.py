@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 from msgspec.structs import replace
 
-from streams.events import Any_, Entry, Envelope, Frame, PackSaid, PlantSaid, Positions, Tick, decode_envelope, decode_event
+from streams.events import Any_, ClockSaid, Entry, Envelope, Frame, PackSaid, PlantSaid, Positions, Tick, decode_envelope, decode_event
 from streams.plain import CLOSE, DAY, in_reason, mend
 from streams.sound import sound_pack, sound_plant
 from streams.strict import faults
@@ -151,6 +151,8 @@ def too_much(event: Any_) -> tuple[str, str] | None:
         return "impossible number", f"u = {event.u}: an uncertainty is not negative"
     if event.u is not None and event.u > UNSUREST:
         return "impossible number", f"u = {event.u} ms is more than a year: what is known so badly says nothing of when. Leave u out where it is not known"
+    if isinstance(event, ClockSaid) and max(abs(event.offset), abs(event.residual)) > UNSUREST:
+        return "impossible number", f"offset = {event.offset}, residual = {event.residual} ms: a clock that is off by more than a year was not measured. Send the difference to true time in ms"
     return ("impossible number", f"grain = {event.grain}: 0 to an hour, in ms") if not 0 <= event.grain <= 3_600_000 else None
 
 

@@ -236,3 +236,10 @@ def test_a_clock_that_may_be_off_by_more_than_a_year_is_refused(u, taken):
     said = Intake().take(raw, "permit.events")
     assert isinstance(said, Refusal) is not taken
     assert taken or (isinstance(said, Refusal) and f"u = {u}" in said.detail)
+
+
+@pytest.mark.parametrize(("offset", "taken"), [(0, True), (28_800_000, True), (-31_622_400_000, True), (31_622_400_001, False), (-(10**15), False)])
+def test_a_clock_that_is_said_to_be_off_by_more_than_a_year_was_not_measured(offset, taken):
+    raw = b'{"site":"S","source":"ntp","seq":1,"seen":1773000000000,"event":{"kind":"clock","at":1773000000000,"device":"D","offset":%d,"residual":0}}' % offset
+    said = Intake().take(raw, "site.events")
+    assert isinstance(said, Refusal) is not taken

@@ -11,7 +11,7 @@ from streams.events import EquipmentSaid, SpecialTime
 from streams.rules.gas import AQ, GB
 from streams.rules.limits import HOT, SPECIAL
 from streams.rules.rule import NOTHING, Cause, Finding, Judged, Known, Rule
-from streams.times import HOUR, Truth, before
+from streams.times import DAY, HOUR, Truth, before
 
 CAUSES: frozenset[Cause] = frozenset({"permit", "seen", "site"})
 AQ_CODE = {"UPG-HOL": "40", "UPG-REST": "41", "UPG-NIGHT": "42", "UPG-EVENT": "43"}
@@ -63,6 +63,8 @@ def _next_boundary(known: Known) -> int | None:
     return memo[1]  # type: ignore[return-value]
 
 
+LONGEST = 60 * DAY
+"""So much of a span of work is looked at: every night, every weekend and most holidays lie in it, and no permit is valid for longer."""
 Upgrade = tuple[int, list[str], int | None]
 """(the first moment at which the level was too low, the codes then, when that was over although the permit was not)"""
 
@@ -90,7 +92,7 @@ def _worked(known: Known, course: Course) -> Upgrade | None:
     if course.started is None:
         return None
     for lo, hi in course.working(max(known.now, course.started.at + 1)):
-        for at in sorted(set(_boundaries(known, lo, hi))):
+        for at in sorted(set(_boundaries(known, lo, min(hi, lo + LONGEST)))):
             if (at < hi or hi >= known.now) and (codes := codes_at(known, at)):
                 return at, codes, None
     return None
