@@ -107,6 +107,11 @@ class Course:
         return self.halted.at if self.halted else None
 
     @property
+    def approvals(self) -> tuple[Stamp, ...]:
+        """The final approval that counts, and others that may be it."""
+        return (self.issued, *self.perhaps) if self.issued else ()
+
+    @property
     def begun(self) -> Stamp | None:
         """When its work began, approved or not."""
         return self.started or (self.strays[0].at if self.strays else None)

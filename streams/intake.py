@@ -21,7 +21,7 @@ COLUMNS: Final = 500
 DEEPEST: Final = 64
 EXACT: Final = 1 << 53
 """Whole numbers beyond this are not the same in every system that reads them."""
-UNSUREST: Final = 366 * 86_400_000
+UNSUREST: Final = 366 * DAY
 """ms: a clock that may be off by more says nothing."""
 EARLIEST: Final = 946_684_800_000
 LATEST: Final = 7_258_118_400_000

@@ -28,13 +28,12 @@ from streams.rules.verdict import barriers, checks, light, next_look, outcome, t
 from streams.spans import Numbers
 from streams.telemetry import Dirty
 from streams.texts import both
-from streams.times import HOUR, SECOND
+from streams.times import DAY, HOUR, SECOND
 from streams.timing import timed
 from streams.work import Hole, Site, Work, say
 
 KEEP: Final = 48 * HOUR
 FORGET: Final = 6 * HOUR
-DAY: Final = 24 * HOUR
 BLIND: Final = 5 * SECOND
 ASIDE: Final = frozenset({"near", "asked", "dark", "post", "prepared", "evidence", "weather", "process", "site"})
 """Causes that a permit's verdict does not ask: what they change comes to it as alerts."""

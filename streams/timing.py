@@ -11,7 +11,7 @@ from streams.clocks import SLACK, Arrivals, Lead
 from streams.events import Any_, Entry
 from streams.rules.rule import Known
 from streams.telemetry import Dirty
-from streams.times import HOUR, SECOND
+from streams.times import DAY, SECOND
 
 OBSERVED: Final = frozenset({
     e.Frame, e.Positions, e.Scan, e.Guard, e.TagSaid, e.Requested, e.GasTest, e.Step, e.Isolation, e.Detection, e.CameraBeat, e.Clip, e.Weather, e.Activity, e.Action,
@@ -19,7 +19,6 @@ OBSERVED: Final = frozenset({
 """Kinds that say what has happened; the others may speak of times to come."""
 STREAMED: Final = frozenset({e.Frame, e.Positions, e.CameraBeat, e.Weather})
 SHIFTED: Final = ("valid_from", "valid_to", "planned_start", "until")
-DAY: Final = 24 * HOUR
 
 
 def clock_of(entry: Entry) -> tuple[str, bool]:

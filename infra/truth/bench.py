@@ -50,10 +50,7 @@ def make_days(folder: Path, days: int, per_day: int, seed: int, share: float, fi
 
 def arrivals(days: Days) -> Iterator[Row]:
     """Everything in order of arrival: some of it late, some of it twice."""
-    rows = []
-    for (at, source, event), delay in zip(days.rows, delays(days), strict=True):
-        rows.append((at + delay, source, event))
-    rows.sort(key=lambda row: row[0])
+    rows = sorted(((at + delay, source, event) for (at, source, event), delay in zip(days.rows, delays(days), strict=True)), key=lambda row: row[0])
     return heapq.merge(rows, days.telemetry(), key=lambda row: row[0])
 
 

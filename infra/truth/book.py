@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import date
 from typing import Final
 
 SPECIAL: Final = "01"
@@ -24,10 +24,6 @@ def kind_of(day: date) -> str:
     if any(date.fromisoformat(a) <= day <= date.fromisoformat(b) for a, b in OFF):
         return "holiday"
     return "rest" if day.weekday() >= 5 and day.isoformat() not in WORKED else "workday"
-
-
-def before_holiday(day: date) -> bool:
-    return any(day + timedelta(days=1) == date.fromisoformat(a) for a, _ in OFF)
 
 
 PRIORITY: Final = {

@@ -87,13 +87,13 @@ def wilson(hits: int, of: int, z: float = 1.96) -> tuple[float, float]:
 
 def score(truths: list[Truth], outputs: Iterable[Alert | Verdict | Command], days: float, answers: Iterable[tuple[Ask, Answer]] = (), verdicts: Agreement | None = None, late: Callable[[Alert], bool] = lambda alert: False) -> Score:
     """Holds what was said against what was injected."""
-    revisions, outcomes, asked = defaultdict[str, list[Alert]](list), dict[tuple[str, int], Verdict](), defaultdict[str, dict[str, bool]](dict)
+    revisions, outcomes, asked = defaultdict[str, list[Alert]](list), dict[tuple[str, int], Verdict](), defaultdict[str, set[str]](set)
     for said in outputs:
         match said:
             case Alert():
                 revisions[said.id].append(said)
             case Command():
-                asked[said.alert][said.action] = said.withdrawn
+                asked[said.alert].add(said.action)
             case Verdict():
                 outcomes[said.permit, said.life] = said
     out = Score(defaultdict(Tally), Counter(v.outcome for v in outcomes.values()), _worst(revisions.values()), sum(a.announce for run in revisions.values() for a in run), days, verdicts=verdicts)
@@ -110,13 +110,13 @@ def score(truths: list[Truth], outputs: Iterable[Alert | Verdict | Command], day
     return out
 
 
-def _closer(out: Score, truth: Truth, run: list[Alert], asked: dict[str, bool]) -> None:
+def _closer(out: Score, truth: Truth, run: list[Alert], asked: set[str]) -> None:
     """What was found, looked at more closely: how urgent, what it asked for, when it ended."""
     name = f"{truth.code} {truth.subject}"
     urgent = truth.priority or PRIORITY.get(truth.code)
     out.priorities.note(run[0].priority == urgent, f"{name}: P{run[0].priority}, should be P{urgent}")
     if truth.code in ASKED and (truth.end is None or truth.end - truth.at > BRIEF):
-        out.commands.note(set(asked) == ASKED[truth.code], f"{name}: asked for {' '.join(sorted(asked)) or 'nothing'}, should be {' '.join(sorted(ASKED[truth.code])) or 'nothing'}")
+        out.commands.note(asked == ASKED[truth.code], f"{name}: asked for {' '.join(sorted(asked)) or 'nothing'}, should be {' '.join(sorted(ASKED[truth.code])) or 'nothing'}")
     if truth.end is not None:
         end = run[-1].end
         out.ends.note(end is not None and abs(end - truth.end) <= ENDS, f"{name}: ended {'never' if end is None else f'{(end - truth.end) / SECOND:+.0f} s'}")

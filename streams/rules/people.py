@@ -6,10 +6,9 @@ from streams.course import Course
 from streams.events import Contractor, GasTest, Record
 from streams.rules.permit import OURS
 from streams.rules.rule import NOTHING, Cause, Finding, Judged, Known, Rule
-from streams.times import HOUR
+from streams.times import DAY
 from streams.work import Person
 
-DAY = 24 * HOUR
 ROUND = 8
 
 

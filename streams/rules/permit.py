@@ -18,18 +18,20 @@ OURS = "PermitWatch"
 
 def approved_first(course: Course) -> Truth:
     """T1: was the last analysis at the final approval a passed one? Where it is not sure which approval that is: at every one that may be."""
-    if course.issued is None:
-        return Truth.UNKNOWN
-    approvals, start = (course.issued, *course.perhaps), course.started
-    surely = start is not None and any(before(at, start) is Truth.TRUE for at in approvals)
-    return agreed(tested(course, no_later(at, start.hi) if surely and start else at) for at in approvals)
+    start = course.started
+    surely = start is not None and _approved(course) is Truth.TRUE
+    return agreed(tested(course, no_later(at, start.hi) if surely and start else at) for at in course.approvals)
+
+
+def _approved(course: Course) -> Truth:
+    """Was there an approval by the start of its work?"""
+    start = course.started
+    return some(before(at, start) for at in course.approvals) if start else Truth.FALSE
 
 
 def allowed(course: Course) -> Truth:
     """T3: was it approved by the start of its work, and did none begin after it was sent back, called off or over?"""
-    if course.strays or course.started is None or course.issued is None:
-        return Truth.FALSE
-    return some(before(at, course.started) for at in (course.issued, *course.perhaps))
+    return Truth.FALSE if course.strays else _approved(course)
 
 
 def judge_t1(known: Known, permit: str) -> Judged:
@@ -60,7 +62,7 @@ def judge_t3(known: Known, permit: str) -> Judged:
 
 
 def _early(known: Known, course: Course) -> Iterator[Finding]:
-    if course.started is None or some(before(at, course.started) for at in (course.issued, *course.perhaps) if at) is not Truth.FALSE:
+    if course.started is None or _approved(course) is not Truth.FALSE:
         return
     numbers = {"permit": course.permit, "start": known.clock(course.started.at), "issued": known.clock(course.issued.at if course.issued else None)}
     end = course.issued.at if course.issued else work_over(course)

@@ -5,9 +5,7 @@ from __future__ import annotations
 from infra.truth.days import Days, Job, U, paper
 from infra.truth.quirk import Quirk, mid
 from streams.events import Clip, Probe
-from streams.times import HOUR, MINUTE
-
-DAY = 24 * HOUR
+from streams.times import DAY, HOUR, MINUTE
 
 
 def _missing(what: str, code: str) -> Quirk:
