@@ -1,13 +1,12 @@
-"""What stands now, folded from alerts and verdicts: jobs, lights, risk of areas. Pure."""
+"""What stands now, folded from alerts, verdicts and minutes: jobs, lights, risk of areas. Pure."""
 
 from __future__ import annotations
 
 from typing import Any, Final
 
 from streams.life import OPEN_STATES
-from streams.outputs import Alert, Verdict
+from streams.outputs import Alert, Minute, Verdict
 
-WEIGHT: Final = {"01": 8, "02": 5, "70": 5}
 OPEN: Final = ("requested", "issued", "active", "suspended", "finished")
 KEEP: Final = 3_600_000
 FAMILIES: Final = {"hot": ("01", "02", "03"), "confined": ("70",), "height": ("21", "22", "23", "24"), "lift": ("61", "62", "63"),
@@ -20,9 +19,14 @@ class Board:
     def __init__(self) -> None:
         self.alerts: dict[str, Alert] = {}
         self.verdicts: dict[str, Verdict] = {}
+        self.minute: Minute | None = None
 
-    def take(self, said: Alert | Verdict) -> bool:
-        """Takes a revision; False for one that is not newer than what stands."""
+    def take(self, said: Alert | Verdict | Minute) -> bool:
+        """Takes a revision, or a minute; False for one that is not newer than what stands."""
+        if isinstance(said, Minute):
+            newer = self.minute is None or self.minute.at < said.at
+            self.minute = said if newer else self.minute
+            return newer
         table: dict[str, Any] = self.alerts if isinstance(said, Alert) else self.verdicts
         key = said.id if isinstance(said, Alert) else said.permit
         old = table.get(key)
@@ -50,11 +54,8 @@ class Board:
         return [v for v in self.verdicts.values() if v.barriers]
 
     def risk(self) -> dict[str, int]:
-        """Risk index of each area that has jobs at work (000-37): weight × (1 + barriers missing or unknown), at most 100."""
-        out: dict[str, int] = {}
-        for v in self.at_work():
-            out[v.area] = out.get(v.area, 0) + WEIGHT.get(v.type, 2) * (1 + sum(b in ("bad", "unknown") for b in v.barriers.values()))
-        return {area: min(100, value) for area, value in out.items()}
+        """Risk index of each area that had jobs at work in the minute told last (000-37)."""
+        return {area: round(index) for area, (index, _) in self.minute.areas.items()} if self.minute else {}
 
     def summary(self) -> dict[str, Any]:
         """What the tiles, maps and matrices of a wall show."""
@@ -64,7 +65,7 @@ class Board:
             "families": {f: sum(v.type in types for v in work) for f, types in FAMILIES.items()},
             "p": {str(p): sum(a.priority == p for a in standing) for p in (1, 2, 3, 4)},
             "unacknowledged": sum(a.priority == 1 and a.state == "raised" for a in standing),
-            "risk": self.risk(), "matrix": self.matrix(), "light": {v.permit: v.light for v in work},
+            "risk": self.risk(), "as_of": self.minute.known if self.minute else None, "matrix": self.matrix(), "light": {v.permit: v.light for v in work},
         }  # fmt: skip
 
     def matrix(self) -> dict[str, dict[str, int]]:

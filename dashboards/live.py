@@ -19,11 +19,12 @@ from dashboards.board import Board, alert_row, job_row
 from dashboards.hub import Hub
 from sql.store import Store, StoreError
 from streams.events import PlantSaid, decode_envelope, decode_event
-from streams.outputs import Alert, Verdict
+from streams.outputs import Alert, Minute, Verdict
 from streams.plant import Plant
-from streams.topics import ALERTS, SITE, VERDICTS, named
+from streams.topics import ALERTS, MINUTES, SITE, VERDICTS, named
 
 log = logging.getLogger("permitwatch")
+SAID: dict[str, type[Alert | Verdict | Minute]] = {ALERTS.name: Alert, VERDICTS.name: Verdict, MINUTES.name: Minute}
 LOOK_BACK = 12 * 3600 * 1000
 
 
@@ -66,7 +67,7 @@ class Live:
         consumer = AIOKafkaConsumer(bootstrap_servers=self.kafka, enable_auto_commit=False, auto_offset_reset="earliest", fetch_max_wait_ms=200, metadata_max_age_ms=30_000)
         await consumer.start()
         try:
-            names = [named(t.name, self.prefix) for t in (ALERTS, VERDICTS, SITE)]
+            names = [named(t.name, self.prefix) for t in (ALERTS, VERDICTS, MINUTES, SITE)]
             parts = [TopicPartition(n, p) for n in names for p in sorted(await self._partitions(consumer, n))]
             consumer.assign(parts)
             await self._rewind(consumer, parts)
@@ -112,7 +113,7 @@ class Live:
             if topic == SITE.name:
                 self._describe(raw)
                 return
-            said: Alert | Verdict = msgspec.json.decode(raw, type=Alert) if topic == ALERTS.name else msgspec.json.decode(raw, type=Verdict)
+            said: Alert | Verdict | Minute = msgspec.json.decode(raw, type=SAID[topic])
         except msgspec.DecodeError:
             return
         if not self.boards.setdefault(said.site, Board()).take(said) or (self.plant and said.site != self.plant.site):

@@ -18,10 +18,10 @@ from sql.store import Store, StoreError
 from streams.desk import Settings, runs_of
 from streams.events import decode_entry, encode
 from streams.kernel import SILENCE, Kernel
-from streams.outputs import Alert, Code, Command, Output, Verdict
+from streams.outputs import Alert, Code, Command, Minute, Output, Verdict
 from streams.packs import PackError, find_pack
 from streams.rules import RULES
-from streams.topics import ALERTS, CODES, COMMANDS, TIMELINE, VERDICTS, Topic
+from streams.topics import ALERTS, CODES, COMMANDS, MINUTES, TIMELINE, VERDICTS, Topic
 
 Said = dict[tuple[str, str, int], bytes]
 """(topic, id or permit, revision) → the bytes."""
@@ -37,7 +37,7 @@ def replay(source: str, kafka: str, sql: str, since: str | None, until: str | No
         began = time.perf_counter()
         judged, entries, seconds = again(reader(TIMELINE), span)
         took = time.perf_counter() - began
-        then = {k: v for topic in (ALERTS, VERDICTS, COMMANDS, CODES) for k, v in recorded(topic, reader(topic)).items() if span[0] <= known(v) < span[1]}
+        then = {k: v for topic in (ALERTS, VERDICTS, COMMANDS, CODES, MINUTES) for k, v in recorded(topic, reader(topic)).items() if span[0] <= known(v) < span[1]}
     except (KafkaError, StoreError, OSError, PackError) as wrong:
         print(f"permitwatch replay: {wrong}", file=sys.stderr)
         return 2
@@ -95,11 +95,13 @@ def key_of(output: Output) -> tuple[str, str, int]:
             return CODES.name, f"{output.site}:{output.who_is}:{output.who}", output.revision
         case Command():
             return COMMANDS.name, output.id, output.revision
+        case Minute():
+            return MINUTES.name, f"{output.site}:{output.at}", 0
 
 
 def recorded(topic: Topic, bodies: Iterator[bytes]) -> Said:
     """The first of each revision that was published; a repeat after a crash carries the same bytes or is a fault."""
-    kind = {ALERTS: Alert, VERDICTS: Verdict, COMMANDS: Command, CODES: Code}[topic]
+    kind = {ALERTS: Alert, VERDICTS: Verdict, COMMANDS: Command, CODES: Code, MINUTES: Minute}[topic]
     said: Said = {}
     for body in bodies:
         said.setdefault(key_of(msgspec.json.decode(body, type=kind)), body)

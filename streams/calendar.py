@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from datetime import date, timedelta
 from functools import lru_cache
 from importlib.resources import files
-from typing import Literal
+from typing import Final, Literal
 
 from msgspec import Struct
 
@@ -58,3 +58,18 @@ def kind_of(day: date, calendar: Calendar) -> Kind:
     if day.weekday() >= 5 and day not in _days(tuple(calendar.worked)):
         return "rest"
     return "workday"
+
+
+SHIFTS: Final = {"day": (7, 15), "evening": (15, 23), "night": (23, 7)}
+"""Local hours of a plant's three shifts (`domain.md` 4.1)."""
+
+
+def in_shift(hour: int, shift: str) -> bool:
+    """Does a local hour lie in a shift?"""
+    since, until = SHIFTS[shift]
+    return since <= hour < until if since < until else hour >= since or hour < until
+
+
+def shift_of(hour: int) -> str:
+    """The shift on duty in a local hour."""
+    return next(shift for shift in SHIFTS if in_shift(hour, shift))

@@ -16,7 +16,7 @@ from streams.desk import Batch, Desk, Sending
 from streams.events import Entry, Requested, decode_entry, encode
 from streams.judging import Judging
 from streams.kernel import Kernel, restore
-from streams.outputs import Alert, Code, DeadLetter, Output, Verdict
+from streams.outputs import Alert, Code, Command, DeadLetter, Minute, Output, Verdict
 from streams.packs import Pack
 from streams.refused import Refused
 from streams.rules import RULES
@@ -24,9 +24,10 @@ from streams.rules.gates import GATES, Answer, Question
 from streams.sentences import REASONS
 from streams.shadow import rebook
 from streams.times import Stamp
-from streams.topics import ALERTS, CODES, COMMANDS, DEAD, SHADOW, SNAPSHOTS, TIMELINE, VERDICTS, Topic
+from streams.topics import ALERTS, CODES, COMMANDS, DEAD, MINUTES, SHADOW, SNAPSHOTS, TIMELINE, VERDICTS, Topic
 
 SNAPSHOT_EVERY = float(os.environ.get("PERMITWATCH_SNAPSHOT_EVERY", "30"))
+SAID_IN = {Verdict: VERDICTS, Command: COMMANDS, Minute: MINUTES}
 log = logging.getLogger("permitwatch")
 
 
@@ -143,7 +144,7 @@ class Correlate:
     def _line(self, output: Output, partition: int) -> Sending:
         if isinstance(output, Code):
             return CODES, partition, f"{output.site}|{output.who_is}|{output.who}", encode(output)
-        topic: Topic = (SHADOW if self.book else ALERTS) if isinstance(output, Alert) else (VERDICTS if isinstance(output, Verdict) else COMMANDS)
+        topic: Topic = (SHADOW if self.book else ALERTS) if isinstance(output, Alert) else SAID_IN[type(output)]
         return topic, partition, output.site, encode(output)
 
     # ---- doors ------------------------------------------------------------------------------------------------------

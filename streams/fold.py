@@ -478,6 +478,7 @@ class Fold:
         winds = site.winds.setdefault(event.station, new_winds())
         work = winds.work.add(event.at, event.wind_mean >= terms["wind_work"], event.wind_mean, fact.ref)
         lifting = winds.lifting.add(event.at, event.wind_mean >= terms["wind_lifting"], event.wind_mean, fact.ref)
+        winds.last = max(winds.last, (event.at, event.wind_mean))
         if work or lifting:
             dirty.update(("permit", permit, "weather") for permit in site.works)
 

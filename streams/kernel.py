@@ -21,6 +21,7 @@ from streams.rules import BOOK, BY_CAUSE, RULES
 from streams.rules.access import LATELY
 from streams.rules.gates import Answer, Question, decide, paper_ends, person_code
 from streams.rules.limits import CONFINED
+from streams.rules.minute import minute, worked
 from streams.rules.people import colour
 from streams.rules.quality import OURS
 from streams.rules.rule import Finding, Judged, Known, Rule, Subject, wake_at
@@ -28,22 +29,27 @@ from streams.rules.verdict import barriers, checks, light, next_look, outcome, t
 from streams.spans import Numbers
 from streams.telemetry import Dirty
 from streams.texts import both
-from streams.times import DAY, HOUR, SECOND
+from streams.times import DAY, HOUR, MINUTE, SECOND
 from streams.timing import timed
 from streams.work import Hole, Site, Work, say
 
 KEEP: Final = 48 * HOUR
+ANEW: Final = 5 * MINUTE
+"""So often minutes are told anew of which something was heard late."""
 FORGET: Final = 6 * HOUR
 BLIND: Final = 5 * SECOND
 ASIDE: Final = frozenset({"near", "asked", "dark", "post", "prepared", "evidence", "weather", "process", "site"})
 """Causes that a permit's verdict does not ask: what they change comes to it as alerts."""
+LEDGER: Final = frozenset({"permit", "seen", "gas", "guard", "video", "clock", "device", "dark", "scan"})
+"""Causes on which it depends what of a minute was worked and watched."""
 VERDICT: Final = -1
 CODE: Final = -2
+MINUTES: Final = -3
 NONE: Final[tuple[Output, ...]] = ()
 KEYS: Final = tuple(f"{r.code}/{r.subject}" for r in RULES)
 PERMIT_RULES: Final = tuple(i for i, r in enumerate(RULES) if r.subject == "permit")
-SILENCE: Final = frozenset({VERDICT, *(i for i, r in enumerate(RULES) if r.silence)})
-"""What cannot be judged without streams: the rules that speak of what was not heard, and verdicts, which rest on gas, video and the guardian."""
+SILENCE: Final = frozenset({VERDICT, MINUTES, *(i for i, r in enumerate(RULES) if r.silence)})
+"""What cannot be judged without streams: the rules that speak of what was not heard, verdicts and minutes, which rest on gas, video and the guardian."""
 BROKEN: Final = Rule("SYS-RULE", "site", 2, frozenset(), lambda known, subject: Judged(), "our rule", OURS, "C")
 
 
@@ -75,7 +81,7 @@ class Kernel:
     def __init__(self, site: str, memory: Memory | None = None, left_out: frozenset[int] = frozenset()) -> None:
         self.memory = memory or Memory(Site(site))
         self.left_out = left_out
-        """Rules (their places in the book; VERDICT: verdicts) that are not asked, since what they ask for is not told."""
+        """Rules (their places in the book; VERDICT: verdicts; MINUTES: minutes) that are not asked, since what they ask for is not told."""
         self.known = Known(self.memory.site)
         self.fold = Fold(self.known)
         self._index = {key: i for i, key in enumerate(KEYS)}
@@ -105,6 +111,7 @@ class Kernel:
             self._heard(entry.event, dirty)
         moment = max(site.now, entry.seen)
         self._read(entry, moment, dirty)
+        self._late(entry.event.at, dirty)
         if isinstance(entry.event, Action):
             return self._acted(entry.event.alert, moment)
         out = self._judge_all(dirty, moment) if dirty else []
@@ -123,6 +130,15 @@ class Kernel:
         for source in self.known.again:
             dirty |= self.fold.corrected(source)
         self.known.again.clear()
+
+    def _late(self, at: int, dirty: Dirty) -> None:
+        """Of minutes that were told before this was heard, those lives are told anew that it concerns."""
+        site = self.memory.site
+        if at >= site.now // MINUTE * MINUTE or MINUTES in self.left_out:
+            return
+        for subject, permit, cause in dirty:
+            if subject == "permit" and cause in LEDGER:
+                site.overdue[permit] = min(at, site.overdue.get(permit, at))
 
     def _word(self, entry: Entry, fields: list[str], moment: int, dirty: Dirty) -> None:
         days = self.memory.site.words.setdefault(entry.source, [])
@@ -200,7 +216,25 @@ class Kernel:
         if len(site.packs) > 1 and any(before < force.since <= tick.at for force in site.packs):
             self.fold.ask_all(dirty)
         out = self._judge_all(dirty, tick.at) if dirty else []
-        return over + out + self._due(tick.at)
+        out += self._due(tick.at)
+        if before and before // MINUTE != tick.at // MINUTE and MINUTES not in self.left_out:
+            out += self._minute(before, tick.at)
+        return over + out
+
+    def _minute(self, before: int, now: int) -> Sequence[Output]:
+        """The minute that has just ended; every few of them also those of which something was heard late, or that we slept through."""
+        site, start = self.memory.site, now // MINUTE * MINUTE - MINUTE
+        if before < start:
+            for permit, _ in worked(self.known, before):
+                site.overdue[permit] = min(before, site.overdue.get(permit, before))
+        again = site.overdue if now // ANEW != before // ANEW else {}
+        try:
+            said = minute(self.known, start, self.standing, self.memory.codes, again)
+        except Exception as wrong:
+            return self._broken("minute|site", BROKEN, site.site, wrong, now)
+        if again:
+            site.overdue = {}
+        return [said]
 
     def advance(self, to: int) -> list[Output]:
         """Tells the seconds up to `to` (ms) in which something is due, as a clock that missed none would have: for facts that are judged again."""
@@ -212,7 +246,8 @@ class Kernel:
     def _next_second(self) -> int:
         """The next second in which something is due: a rule, a pack, or memory that is to be let go."""
         forgets = (self.memory.site.now // FORGET + 1) * FORGET
-        return -(-min(at for at in (self._next_due(), self._next_pack(), forgets) if at is not None) // SECOND) * SECOND
+        minute_ = None if MINUTES in self.left_out else (self.memory.site.now // MINUTE + 1) * MINUTE
+        return -(-min(at for at in (self._next_due(), self._next_pack(), forgets, minute_) if at is not None) // SECOND) * SECOND
 
     def _next_pack(self) -> int | None:
         packs = self.memory.site.packs

@@ -120,6 +120,79 @@ class Code(Struct, frozen=True):
     reasons: list[str]
 
 
+class Jobs(Struct, frozen=True):
+    """The jobs of a minute: a list a column, a row a job at which people worked in it. Lengths of time in ms.
+
+    `barriers`, `weight`, `factors`, `risk`: as they stood at its end (`domain.md` 4.5, *Risk of an area*); a job that rested then has
+    none of them, and risk 0. `work` and after it: what of the minute was worked, and of that what was watched: by every gas channel of the
+    point (None: no gas is asked of this work), by a recorder (`filmed`), by a camera that sees (`seen`; None: there is none), by a guardian,
+    under a permit in force; by all that is asked; by none of gas, video and guardian.
+    """
+
+    permit: list[str] = []
+    life: list[int] = []
+    type: list[str] = []
+    family: list[str] = []
+    trades: list[list[str]] = []
+    area: list[str] = []
+    shop: list[str] = []
+    point: list[str] = []
+    crew: list[str] = []
+    weight: list[int] = []
+    barriers: list[dict[str, str]] = []
+    factors: list[dict[str, float]] = []
+    """What raises the risk and by how much; the largest counts."""
+    risk: list[float] = []
+    work: list[int] = []
+    gas: list[int | None] = []
+    filmed: list[int] = []
+    seen: list[int | None] = []
+    guard: list[int] = []
+    permitted: list[int] = []
+    all: list[int] = []
+    nobody: list[int] = []
+
+
+class Again(Struct, frozen=True):
+    """Minutes of which a fact was heard later than they were told: what was worked and watched in each, anew. A list a column."""
+
+    at: list[int] = []
+    permit: list[str] = []
+    life: list[int] = []
+    work: list[int] = []
+    gas: list[int | None] = []
+    filmed: list[int] = []
+    seen: list[int | None] = []
+    guard: list[int] = []
+    permitted: list[int] = []
+    all: list[int] = []
+    nobody: list[int] = []
+
+
+class Inside(Struct, frozen=True):
+    """Who is inside, as far as a reader or a fix says: a list a column; `age`: ms since that was said."""
+
+    worker: list[str] = []
+    area: list[str] = []
+    point: list[str] = []
+    source: list[str] = []
+    age: list[int] = []
+
+
+class Minute(Struct, frozen=True):
+    """One minute of a site, whole, as it was known at its end: its jobs, the risk of its areas, who is inside. `at`: its beginning, ms."""
+
+    site: str
+    at: int
+    known: int
+    shift: str
+    jobs: Jobs
+    areas: dict[str, list[float]]
+    """area → [risk index, 0 to 100; the sum that it is the cap of]; areas without a job at work have none."""
+    inside: Inside
+    again: Again
+
+
 class Delivery(Struct, frozen=True):
     """Who was told what, when, by which channel, and what it answered."""
 
@@ -149,11 +222,11 @@ class DeadLetter(Struct, frozen=True):
     source: str = ""
 
 
-Output = Alert | Verdict | Command | Code
+Output = Alert | Verdict | Command | Code | Minute
 
 
 def schema() -> dict[str, Any]:
     """The JSON Schema of everything on the wire, one definition per kind."""
-    words = [Envelope, Entry, Alert, Verdict, Command, Code, Delivery, DeadLetter, *Any_.__args__]
+    words = [Envelope, Entry, Alert, Verdict, Command, Code, Minute, Delivery, DeadLetter, *Any_.__args__]
     _, definitions = msgspec.json.schema_components(words, ref_template="#/$defs/{name}")
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "PermitWatch events", "$defs": definitions}

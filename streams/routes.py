@@ -15,12 +15,11 @@ from typing import Literal
 import msgspec
 from msgspec import Struct
 
+from streams.calendar import in_shift
 from streams.outputs import Alert, Command
 from streams.reading import line_of, nearest, syntax_line
 
 Kind = Literal["wecom", "dingtalk", "webhook", "smtp", "syslog", "log", "command"]
-SHIFTS = {"day": (7, 15), "evening": (15, 23), "night": (23, 7)}
-"""Local hours of a plant's three shifts (`domain.md` 4.1)."""
 
 
 class Receiver(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -95,13 +94,8 @@ def _matches(route: Route, alert: Alert, hour: int) -> bool:
     return (
         all(not names or value in names for names, value in wanted)  # type: ignore[operator]
         and (not route.codes or any(fnmatchcase(alert.code, c) for c in route.codes))
-        and (not route.shifts or any(_in_shift(hour, s) for s in route.shifts))
+        and (not route.shifts or any(in_shift(hour, s) for s in route.shifts))
     )
-
-
-def _in_shift(hour: int, shift: str) -> bool:
-    since, until = SHIFTS[shift]
-    return since <= hour < until if since < until else hour >= since or hour < until
 
 
 class RouteError(Exception):

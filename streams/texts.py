@@ -81,6 +81,8 @@ SCREENS: Final[dict[str, tuple[str, str]]] = {
     "offline": ("连接中断", "OFFLINE"),
     "age": ("数据延迟", "data age"),
     "risk": ("风险指数", "risk index"),
+    "as_of": ("截至 {at}", "as of {at}"),
+    "no_minute": ("尚无分钟数据", "no minute was told yet"),
     "permits": ("作业票", "permits"),
     "permit": ("作业票", "permit"),
     "type": ("类型", "type"),

@@ -34,12 +34,13 @@ TIMELINE = Topic("site.timeline", 7 * DAY, 4 << 30)
 VERDICTS = Topic("verdicts", 30 * DAY)
 ALERTS = Topic("alerts", 30 * DAY)
 COMMANDS = Topic("commands", 30 * DAY)
+MINUTES = Topic("minutes", 30 * DAY)
 CODES = Topic("codes", -1, -1, compacted=True)
 DELIVERIES = Topic("deliveries", 30 * DAY)
 SNAPSHOTS = Topic("site.snapshots", -1, -1, compacted=True, largest=16 << 20)
 SHADOW = Topic("shadow.alerts", 30 * DAY)
 DEAD = Topic("dead.letters", 30 * DAY, largest=8 << 20)
-ALL: Final = (*RAW, TIMELINE, VERDICTS, ALERTS, COMMANDS, CODES, DELIVERIES, SHADOW, SNAPSHOTS, DEAD)
+ALL: Final = (*RAW, TIMELINE, VERDICTS, ALERTS, COMMANDS, MINUTES, CODES, DELIVERIES, SHADOW, SNAPSHOTS, DEAD)
 
 OF_KIND: Final = {
     kind: topic

@@ -194,6 +194,8 @@ class Winds(Struct):
 
     work: Held
     lifting: Held
+    last: tuple[int, float] = (0, 0.0)
+    """(ms, m/s) of its latest mean."""
 
 
 def new_winds() -> Winds:
@@ -375,6 +377,8 @@ class Site(Struct):
     specials: list[Fact] = []
     probes: list[Fact] = []
     broken: list[Fact] = []
+    overdue: dict[str, int] = {}
+    """A permit's life → the earliest moment (ms) of which something was heard after its minute had been told."""
     winds: dict[str, Winds] = {}
     visitors: dict[str, list[str]] = {}
     """door of a work point → who scanned there of late."""

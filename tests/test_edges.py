@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import threading
 import time
 from pathlib import Path
@@ -13,16 +14,19 @@ import pytest
 import uvicorn
 
 from infra.plant.story import read_story
+from infra.plant.tell import tell
 from infra.play import messages
 from ingest.outbox import Outbox
 from sql.engine import Engine
 from sql.server import User, application
 from sql.store import Store, StoreError, migrations
-from streams.events import Entry, Lane, Scan, Tick, decode_envelope
+from streams.events import Entry, Lane, Scan, Tick, decode_envelope, encode
 from streams.intake import Intake
 from streams.merge import Virtual
+from streams.outputs import Minute
 
-SCENARIOS = Path(__file__).parent / "scenarios"
+HOME = Path(__file__).parent.parent
+SCENARIOS = HOME / "tests" / "scenarios"
 
 
 def test_the_outbox_numbers_without_gaps_over_restarts_and_keeps_what_was_not_sent(tmp_path):
@@ -77,6 +81,34 @@ class TestEngine:
         rows = [("large.and.small", 0, i, "x" * (60_000 if i == 0 else 90)) for i in range(5000)]
         store.insert("messages", ("topic", "partition", "offset", "body"), rows, "large.and.small:0:0-5000")
         assert store.rows("SELECT uniqExact(offset) AS n FROM messages WHERE topic = 'large.and.small'") == [{"n": 5000}]
+
+    @pytest.mark.seed("000-37", "000-09 part each permit's watched minutes, late facts included")
+    def test_minutes_are_read_as_rows_and_what_was_heard_late_replaces_what_was_told(self, engine):
+        """A story's own minutes, the way the archive writes them: risk by area, jobs, the ledger."""
+        store = Store(engine.replace("//", "//default@"))
+        store.migrate()
+        said = [o for o in tell(read_story(SCENARIOS / "S64_24h_backfill.toml")).outputs if isinstance(o, Minute)]
+        store.insert("messages", ("topic", "partition", "offset", "body"), [("minutes", 0, i, encode(m).decode()) for i, m in enumerate(said)], "minutes:0:0-1")
+        assert store.rows("SELECT count() AS n, countIf(jobs = 0) AS idle FROM minutes FINAL")[0] == {"n": len(said), "idle": sum(not m.jobs.permit for m in said)}
+        areas = store.rows("SELECT toUnixTimestamp64Milli(at) AS at, area, risk, uncapped, jobs FROM minute_areas FINAL ORDER BY at, area")
+        assert areas == [{"at": m.at, "area": a, "risk": r, "uncapped": u, "jobs": m.jobs.area.count(a)} for m in said for a, (r, u) in m.areas.items()]
+        assert areas
+        jobs = store.rows("SELECT toUnixTimestamp64Milli(at) AS at, permit, family, shift, risk, barriers, factors FROM minute_jobs FINAL ORDER BY at, permit")
+        assert [(j["at"], j["permit"], j["risk"], j["barriers"], j["factors"]) for j in jobs] == [(m.at, p, r, b, f) for m in said for p, r, b, f in zip(m.jobs.permit, m.jobs.risk, m.jobs.barriers, m.jobs.factors, strict=True)]
+        last = {(p, at): (w, g) for m in said for p, at, w, g in (*zip(m.jobs.permit, [m.at] * len(m.jobs.work), m.jobs.work, m.jobs.gas, strict=True), *zip(m.again.permit, m.again.at, m.again.work, m.again.gas, strict=True))}
+        ledger = store.rows("SELECT permit, toUnixTimestamp64Milli(at) AS at, work, gas, seen FROM watched_minutes")
+        assert {(r["permit"], r["at"]): (r["work"], r["gas"]) for r in ledger} == last
+        assert any(m.again.at for m in said)
+        assert {r["seen"] for r in ledger} == {None}
+        assert store.ask("watched_minutes_of_permit", site=said[0].site, permit=ledger[0]["permit"])
+
+    def test_every_query_that_a_document_shows_is_answered(self, engine):
+        store = Store(engine.replace("//", "//default@"))
+        store.migrate()
+        shown = [q for page in (HOME / "README.md", *sorted((HOME / "docs").glob("*.md"))) for q in re.findall(r"```sql\n(.*?)```", page.read_text(encoding="utf-8"), re.S)]
+        assert shown
+        for query in (q for block in shown for q in re.split(r";\s*(?:\n|$)", block) if q.strip()):
+            store.rows(query)
 
     def test_an_analyst_reads_and_cannot_write(self, engine):
         assert httpx.post(engine, params={"user": "analyst", "password": "look"}, content="SELECT 1").text == "1\n"

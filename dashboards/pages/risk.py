@@ -7,9 +7,10 @@ from urllib.parse import quote
 
 from dash import html
 
+from dashboards.board import Board
 from dashboards.figures import radar
 from dashboards.pages import clean, live
-from dashboards.parts import alert_item, graph, message, shell
+from dashboards.parts import alert_item, clock, graph, message, shell
 from streams.outputs import Alert, Verdict
 from streams.texts import ui
 
@@ -28,6 +29,15 @@ def scores(jobs: list[Verdict], alerts: list[Alert]) -> list[float]:
     return [share("gas"), share("guard"), share("video"), share("permit"), load, quiet]
 
 
+def _index(board: Board, area: str) -> str:
+    """The index of an area; a dash where no minute was ever told, 0 where nobody works."""
+    return str(board.risk().get(area, 0)) if board.minute else "—"
+
+
+def _as_of(board: Board, lang: str, timezone: str) -> str:
+    return ui("as_of", lang, at=clock(board.minute.known, timezone)) if board.minute else ui("no_minute", lang)
+
+
 async def layout(area_id: str = "", lang: str = "zh", theme: str = "light", **_: Any) -> html.Div:
     lang, theme = clean(lang, theme)
     here = live()
@@ -38,7 +48,7 @@ async def layout(area_id: str = "", lang: str = "zh", theme: str = "light", **_:
     alerts = [a for a in here.board.standing() if a.area == area_id]
     values = scores(jobs, alerts)
     body = html.Main([
-        html.Div([html.H2(f"{ui('risk', lang)} {here.board.risk().get(area_id, 0)}"), graph("radar", radar([ui(f"dim.{d}", lang) for d in DIMENSIONS], values, 80, theme))], className="panel"),
+        html.Div([html.H2(f"{ui('risk', lang)} {_index(here.board, area_id)}"), html.P(_as_of(here.board, lang, here.plant.timezone)), graph("radar", radar([ui(f"dim.{d}", lang) for d in DIMENSIONS], values, 80, theme))], className="panel"),
         html.Div([html.H2(ui("alerts", lang)), html.Ul([alert_item(a, lang, here.plant.timezone) for a in alerts] or [html.Li(ui("nothing", lang))], className="feed still")], className="panel"),
     ], className="risk")  # fmt: skip
     return shell(f"{area.id} {area.zh if lang == 'zh' else area.en}", lang, theme, f"/risk/{area_id}", body, "risk")

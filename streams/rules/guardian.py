@@ -9,7 +9,7 @@ from streams.course import Course, Post
 from streams.events import Scan
 from streams.rules.gas import GB, SUSPEND
 from streams.rules.limits import CONFINED, HOT
-from streams.rules.rule import NOTHING, Cause, Finding, Judged, Known, Rule, among, both_of, merge, minutes, wake_at
+from streams.rules.rule import NOTHING, Cause, Finding, Judged, Known, Rule, among, both_of, merge, minutes, wake_at, without
 from streams.times import MINUTE, SECOND
 from streams.work import JOIN_FIX, Track
 
@@ -36,6 +36,18 @@ def present(known: Known, course: Course) -> list[tuple[int, int]]:
         track, until = _tracks(known, course).get(post.worker), _counts_until(known, course, post)
         spans += [(max(a, post.since), min(b, until)) for a, b in track.inside if b >= post.since and a <= until] if track else []
     return merge(spans)
+
+
+def guarded(known: Known, course: Course, fresh: int) -> list[tuple[int, int]]:
+    """When somebody who counts was at the post: by his fixes, each of which holds for `fresh` ms or until he is surely outside; never while he is in the space himself."""
+    there = []
+    for post in course.posts:
+        track, until = _tracks(known, course).get(post.worker), _counts_until(known, course, post)
+        for a, b in track.inside if track else ():
+            left = track.outside.next(b) if track else None
+            there.append((max(a, post.since), min(b + fresh, until, left if left is not None else b + fresh)))
+    gone = [(a, b) for a, b, *_ in gone_in(known, course)]
+    return [span for a, b in merge([s for s in there if s[0] < s[1]]) for span in without(gone, a, b)]
 
 
 def current(course: Course, at: int) -> list[str]:

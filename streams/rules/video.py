@@ -53,6 +53,16 @@ def _off(known: Known, name: str, camera: Camera) -> list[tuple[int, int]]:
     return out
 
 
+def recorded(known: Known, course: Course, fresh: int) -> list[tuple[int, int]]:
+    """When some camera of the work point recorded, by true time: each word of its recorder holds for `fresh` ms or until it says otherwise, a clip for its length."""
+    out: list[tuple[int, int]] = []
+    for name, camera in cameras(known, course):
+        true, off = known.site.true, _off(known, name, camera)
+        on = [(true(name, a), true(name, b) + fresh) for a, b in camera.on]
+        out += [span for a, b in on for span in without(off, a, b)] + [(true(name, a), true(name, b)) for a, b in camera.clips]
+    return merge([s for s in out if s[0] < s[1]])
+
+
 def film(known: Known, course: Course, start: int, end: int) -> Film:
     """What the cameras of the work point say of [start, end]. An index that is 10 min old has said all it will say."""
     heard = cameras(known, course)

@@ -1,0 +1,133 @@
+"""One minute of a site, whole: what its jobs risk, what of them was watched, who is inside. Screens and SQL compute none of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from streams.calendar import shift_of
+from streams.course import Course
+from streams.events import Scan
+from streams.lives import life_of, number_of
+from streams.outputs import Again, Code, Inside, Jobs, Minute
+from streams.rules.limits import family
+from streams.rules.risk import Risk, area_risk, risk
+from streams.rules.rule import Known
+from streams.rules.watched import Watched, watched
+from streams.times import HOUR, MINUTE
+from streams.work import Person
+
+KEPT = 48 * HOUR
+"""How far back a minute may be told anew: as long as the spans behind it are kept."""
+MARGIN = HOUR
+"""How long before its start and after its end a life may have been told to be worked."""
+WATCHED = ("work", "gas", "filmed", "guard", "permitted", "all", "nobody")
+
+
+@dataclass
+class Columns:
+    """Rows, kept as columns."""
+
+    of: dict[str, list[Any]] = field(default_factory=dict)
+
+    def add(self, **row: Any) -> None:
+        for name, value in row.items():
+            self.of.setdefault(name, []).append(value)
+
+
+def minute(known: Known, start: int, standing: Mapping[str, Mapping[str, int]], codes: Mapping[str, Code], overdue: Mapping[str, int]) -> Minute:
+    """The minute that began at `start` (ms), as it is known now. `standing`: life → alert → priority; `overdue`: life → since when something was heard too late."""
+    jobs, areas = Columns(), dict[str, list[float]]()
+    for permit, course in worked(known, start):
+        at_work = course.at_work(known.now)
+        found = risk(known, course, min(standing.get(permit, {}).values(), default=None), codes) if at_work else None
+        area, shop = known.atlas.place(course.point_id)
+        jobs.add(**_job(known, course, found), area=area, shop=shop, **_ledger(watched(known, course, start, start + MINUTE), 0))
+        if found:
+            areas.setdefault(area, []).append(found.index)
+    local = known.local(start)
+    return Minute(known.site.site, start, known.now, shift_of(local.hour), Jobs(**jobs.of), area_risk(areas), Inside(**_inside(known).of), Again(**_again(known, start, overdue).of))
+
+
+def worked(known: Known, start: int) -> Iterator[tuple[str, Course]]:
+    """The lives under which people worked after `start` (ms), or work now."""
+    for permit in sorted(known.site.works):
+        course = known.course(permit)
+        if course.started is None or course.request is None or (course.over_at or start) < start or (course.finished and course.finished.at < start):
+            continue
+        if course.at_work(known.now) or any(b > start for _, b in course.working(known.now)):
+            yield permit, course
+
+
+def _job(known: Known, course: Course, found: Risk | None) -> dict[str, Any]:
+    assert course.request is not None
+    people = [known.site.people[w] for w in course.request.workers if w in known.site.people]
+    trades = {t for p in people for t in p.trades} | set(known.terms().pack.trades.get(course.type, ()))
+    return {
+        "permit": number_of(course.permit), "life": life_of(course.permit), "type": course.type, "family": family(course.type), "trades": sorted(trades),
+        "point": course.point_id, "crew": course.request.crew, "weight": found.weight if found else 0, "barriers": found.barriers if found else {},
+        "factors": found.factors if found else {}, "risk": found.index if found else 0.0,
+    }  # fmt: skip
+
+
+def _ledger(of: Watched, i: int) -> dict[str, Any]:
+    return dict(zip(WATCHED, of.row(i), strict=True)) | {"seen": None}
+
+
+def _again(known: Known, until: int, overdue: Mapping[str, int]) -> Columns:
+    """The minutes before `until` of which something was heard later than they were told."""
+    out = Columns()
+    for permit, since in sorted(overdue.items()):
+        course = known.course(permit)
+        if permit not in known.site.works or course.started is None:
+            continue
+        start = max(since, until - KEPT, course.started.at - MARGIN) // MINUTE * MINUTE
+        end = min(until, (course.over_by(until) + MARGIN) // MINUTE * MINUTE)
+        of = watched(known, course, start, max(start, end))
+        for i in range(len(of.work)):
+            out.add(at=start + i * MINUTE, permit=number_of(permit), life=life_of(permit), **_ledger(of, i))
+    return out
+
+
+# ---- who is inside -------------------------------------------------------------------------------------------------------
+
+
+def _inside(known: Known) -> Columns:
+    """Everybody whom a reader let in and none let out, at the place that he entered last; a later fix says in which area he is."""
+    out = Columns()
+    for worker, person in sorted(known.site.people.items()):
+        if (place := _place(known, person)) is not None:
+            out.add(worker=worker, area=place[0], point=place[1], source=place[2], age=max(0, known.now - place[3]))
+    return out
+
+
+def _place(known: Known, person: Person) -> tuple[str, str, str, int] | None:
+    """(area, work point, what says so, when)"""
+    entered = _entered(known, person)
+    fix = person.places[-1] if person.places else None
+    if fix and fix[0] > (entered[3] if entered else max((f.event.at for f in person.scans), default=0)):
+        area = next((a.id for a in known.atlas.plant.areas if a.x <= fix[1] < a.x + a.w and a.y <= fix[2] < a.y + a.h), "")
+        return area, entered[1] if entered and entered[0] == area else "", "tag", fix[0]
+    return entered
+
+
+def _entered(known: Known, person: Person) -> tuple[str, str, str, int] | None:
+    """By doors: the last that let him in and did not let him out again; out of a space one is still in its area if one came in by its door."""
+    open_: dict[str, tuple[str, str, str, int]] = {}
+    for scan in (f.event for f in person.scans):
+        if not isinstance(scan, Scan):
+            continue
+        for name, area, point in _behind(known, scan.door):
+            open_.pop(name, None)
+            if scan.direction == "in":
+                open_[name] = area, point, "door", scan.at
+    return next(reversed(open_.values()), None)
+
+
+def _behind(known: Known, door: str) -> Iterable[tuple[str, str, str]]:
+    """(key, area, work point) of each place behind a door; the door itself where nothing is drawn behind it."""
+    drawn = known.atlas.doors.get(door)
+    if drawn is None or not (drawn.points or drawn.areas):
+        return [(f"door {door}", "", "")]
+    return [*((f"area {a}", a, "") for a in drawn.areas), *((f"point {p}", known.atlas.place(p)[0], p) for p in drawn.points)]

@@ -1,0 +1,85 @@
+"""The ledger of watched minutes: of the work in each minute, how much was gas-tested, filmed, guarded and permitted, and how much nobody saw."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from streams.course import Course
+from streams.gases import limit_of
+from streams.rules.guardian import guarded
+from streams.rules.readings import gas_tags, modes
+from streams.rules.rule import Known, both_of, merge, without
+from streams.rules.video import recorded
+from streams.times import MINUTE, SECOND
+
+FRESH = 60 * SECOND
+"""A good word is live for so long, or until a bad one (our figure)."""
+Time = list[tuple[int, int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """A life's minutes from `start` on: in each the ms of work, and those of it that were watched by each, by all that is asked, by none. None: not asked."""
+
+    start: int
+    work: list[int]
+    gas: list[int] | None
+    filmed: list[int]
+    guard: list[int]
+    permitted: list[int]
+    all: list[int]
+    nobody: list[int]
+
+    def row(self, i: int) -> tuple[int, int | None, int, int, int, int, int]:
+        """(work, gas, filmed, guard, permitted, all, nobody) of the i-th minute, ms."""
+        return self.work[i], self.gas[i] if self.gas is not None else None, self.filmed[i], self.guard[i], self.permitted[i], self.all[i], self.nobody[i]
+
+
+def watched(known: Known, course: Course, start: int, end: int) -> Watched:
+    """What of a life's work from `start` to `end` (ms, whole minutes) was watched, minute by minute."""
+    work = [(max(a, start), min(b, end)) for a, b in course.working(end) if a < end and b > start]
+    gas = both_of(work, _tested(known, course, start, end)) if course.needs_gas else None
+    filmed, guard = both_of(work, recorded(known, course, FRESH)), both_of(work, guarded(known, course, FRESH))
+    permitted = both_of(work, _in_force(course, end))
+    both = both_of(both_of(filmed, guard), permitted)
+    seen = merge([*(gas or ()), *filmed, *guard])
+    nobody = [span for a, b in work for span in without(seen, a, b)]
+    cut = [_by_minute(spans, start, end) for spans in (work, gas or [], filmed, guard, permitted, both if gas is None else both_of(both, gas), nobody)]
+    return Watched(start, cut[0], cut[1] if gas is not None else None, *cut[2:])
+
+
+def _by_minute(spans: Time, start: int, end: int) -> list[int]:
+    out = [0] * ((end - start) // MINUTE)
+    for a, b in merge(spans):
+        for i in range((a - start) // MINUTE, (b - 1 - start) // MINUTE + 1):
+            lo = start + i * MINUTE
+            out[i] += min(b, lo + MINUTE) - max(a, lo)
+    return out
+
+
+def _in_force(course: Course, end: int) -> Time:
+    """From the approval to the end of validity."""
+    until = end if course.valid_to is None else min(end, course.valid_to)
+    return [(course.issued.at, until)] if course.issued and course.issued.at < until else []
+
+
+def _tested(known: Known, course: Course, start: int, end: int) -> Time:
+    """When every gas channel of the point that has a limit was read well; never where there is none."""
+    tags = gas_tags(known, course)
+    live: Time = [(start, end)] if tags else []
+    for tag in tags:
+        live = both_of(live, list(_read(known, tag, start, end)))
+    return live
+
+
+def _read(known: Known, tag: str, start: int, end: int) -> Iterator[tuple[int, int]]:
+    """When a channel was live: from a good reading for a minute, or to a bad one or to its service."""
+    series = known.site.series.get(tag)
+    if series is None or limit_of(known.atlas.channels[tag], known.terms(start)) is None:
+        return
+    heard = merge([(a, min(b + FRESH, end)) for group in series.groups for a, b in known.site.frames[group] if b + FRESH > start and a < end])
+    bad = [(a, b if b is not None else end) for a, b, *_ in series.bad.intervals(known.now)] + [(a, b) for a, b, _ in modes(known.site, tag, end)]
+    for a, b in heard:
+        if a < b:
+            yield from without(bad, a, b)
