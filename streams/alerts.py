@@ -50,7 +50,7 @@ def settle(known: Known, rule: Rule, subject: str, findings: tuple[Finding, ...]
     """(the revisions that bring what was told in line with what was found, when to look again). `told` is changed accordingly."""
     if told.alerts:
         _let_go(told, horizon)
-    setting = known.terms().setting(rule.code)
+    setting = known.terms_now().setting(rule.code)
     steady, wake = debounce(sorted(findings, key=lambda f: f.start), setting, known.now)
     current = _once([f for f in steady if f.end is None or f.end >= horizon], rule)
     found = match([_numbered(told, a, k) for a, k in zip(told.alerts, told.keys, strict=True) if number(a) not in told.one_with], current, rule.apart)
@@ -231,8 +231,8 @@ def _plainly(numbers: dict[str, Any]) -> dict[str, Any]:
 
 def _alert(known: Known, rule: Rule, subject: str, finding: Finding, n: int, moment: int, old: Alert | None, setting: Setting, done: list[Any]) -> tuple[Alert, int | None]:
     site, priority = known.site, _priority(rule, finding, setting)
-    late = old.late if old else rule.prompt and moment - finding.start > known.terms().ms["late_fact"]
-    priority = max(2, priority) if rule.prompt and late and moment_of(old, moment) - finding.start > known.terms().ms["late_fact"] else priority
+    late = old.late if old else rule.prompt and moment - finding.start > known.terms_now().ms["late_fact"]
+    priority = max(2, priority) if rule.prompt and late and moment_of(old, moment) - finding.start > known.terms_now().ms["late_fact"] else priority
     finding = replace(finding, numbers=_plainly(finding.numbers))
     raised, ended = old.raised if old else moment, finding.end is not None
     life = _life(known, finding, done, raised, ended, priority, late)
@@ -242,7 +242,7 @@ def _alert(known: Known, rule: Rule, subject: str, finding: Finding, n: int, mom
         subject=subject, incident=f"{site.site}:{finding.incident or finding.permit or finding.point or subject}",
         permit=number_of(finding.permit), life=life_of(finding.permit), point=finding.point, area=area or finding.area, start=finding.start, end=finding.end, raised=raised, known=moment,
         deadline=life.deadline or raised + RESPOND[priority], aq=rule.aq if finding.aq is None else finding.aq, clause=rule.clause, edition=rule.edition,
-        confidence=rule.confidence, pack=f"{known.terms(finding.start).pack.label} {BOOK}", text=_text(rule, finding, setting), advice=both(f"{rule.code}.advice"),
+        confidence=rule.confidence, pack=f"{known.terms_at(finding.start).pack.label} {BOOK}", text=_text(rule, finding, setting), advice=both(f"{rule.code}.advice"),
         numbers=finding.numbers | ({"shop": shop} if shop else {}), evidence=sorted(set(finding.evidence)), by=life.by, owner=life.owner,
         announce=life.state in ("raised", "cleared") and not late, late=late, hold=finding.hold, until=life.until, members=finding.members,
     )  # fmt: skip

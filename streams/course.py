@@ -227,7 +227,7 @@ def _valid_to(site: Site, request: Requested | None) -> int | None:
     if request is None or request.valid_to != UNTOLD:
         return request.valid_to if request else None
     longest = VALID.get(request.type)
-    return request.valid_from + (site.terms().ms[longest] if longest else 8 * HOUR)
+    return request.valid_from + (site.terms(request.at).permit.ms[longest] if longest else 8 * HOUR)
 
 
 def _turns(site: Site, work: Work) -> list[tuple[str, Stamp, str]]:
@@ -347,7 +347,7 @@ def _seen(site: Site, request: Requested | None) -> Iterator[tuple[Stamp, str]]:
 def _records(site: Site, work: Work, point: Point | None) -> list[Record]:
     facts = [(f, site.stamp(f)) for f in work.all("permit.gas_test")]
     enriched = point is not None and point.enriched
-    return sorted((record_of(f, at, _calibrated(site, f), site.terms(at.at), enriched) for f, at in facts), key=lambda r: (r.at.at, r.ref))
+    return sorted((record_of(f, at, _calibrated(site, f), site.terms(at.at).fact, enriched) for f, at in facts), key=lambda r: (r.at.at, r.ref))
 
 
 def _calibrated(site: Site, fact: Fact) -> bool:

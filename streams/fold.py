@@ -296,7 +296,7 @@ class Fold:
     def _detection(self, entry: Entry, event: e.Detection, dirty: Dirty) -> None:
         site = self.known.site
         site.camera(event.camera).heard.add(event.at, 0.0, entry.ref)
-        if event.phase == "end" or event.confidence < self.known.terms()["detection_sure"]:
+        if event.phase == "end" or event.confidence < self.known.terms_at(event.at)["detection_sure"]:
             return
         points = [event.point] if event.point else self.known.atlas.points_of_camera.get(event.camera, [])
         for name in points:
@@ -474,7 +474,7 @@ class Fold:
     def _weather(self, fact: Fact, event: e.Weather, dirty: Dirty) -> None:
         if event.wind_mean is None:
             return
-        site, terms = self.known.site, self.known.terms(event.at)
+        site, terms = self.known.site, self.known.terms_at(event.at)
         winds = site.winds.setdefault(event.station, new_winds())
         work = winds.work.add(event.at, event.wind_mean >= terms["wind_work"], event.wind_mean, fact.ref)
         lifting = winds.lifting.add(event.at, event.wind_mean >= terms["wind_lifting"], event.wind_mean, fact.ref)
@@ -558,7 +558,7 @@ class Fold:
     # ---- lateness and repeats -----------------------------------------------------------------------------------
 
     def _lateness(self, entry: Entry, event: Any_, dirty: Dirty) -> None:
-        late = self.known.terms().ms["late_fact"]
+        late = self.known.terms_now().ms["late_fact"]
         if entry.seen - event.at - (event.u or 0) > late:
             comer = self.known.site.comers.setdefault(entry.source, new_comer())
             if comer.late.add(entry.seen, float(entry.seen - event.at), entry.ref):
@@ -571,7 +571,7 @@ class Fold:
         while comer.repeats and comer.repeats[0] < comer.repeats[-1] - HOUR:
             del comer.repeats[0]
         comer.ref = fact.ref
-        if len(comer.repeats) >= self.known.terms()["repeats"]:
+        if len(comer.repeats) >= self.known.terms_now()["repeats"]:
             dirty.add(("source", fact.source, "late"))
 
 

@@ -320,7 +320,7 @@ class Kernel:
         key = f"{KEYS[i]}|{name}"
         if memory.broken and key in memory.broken:
             return NONE
-        off = self.known.terms().off
+        off = self.known.terms_now().off
         if off and rule.code in off:
             self._arm(i, name, key, None)
             return NONE

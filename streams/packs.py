@@ -9,7 +9,7 @@ import re
 import tomllib
 from collections.abc import Mapping
 from datetime import date
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from importlib.resources import files
 from pathlib import Path
 from string import Formatter
@@ -19,7 +19,7 @@ import msgspec
 from msgspec import Struct
 
 from streams.codes import NORMAL
-from streams.limits import LIMITS, SCALE
+from streams.limits import LIMITS, SCALE, When
 from streams.reading import line_of, nearest, syntax_line
 from streams.sentences import CODES, SENTENCES
 from streams.waivers import PUBLIC, unsigned
@@ -284,16 +284,31 @@ def _merged(under: Setting, over: Setting) -> Setting:
 
 
 class Terms:
-    """A resolved pack made ready for rules: durations in ms, everything else in its own unit."""
+    """A resolved pack made ready for rules: durations in ms, everything else in its own unit. A rule sees only the figures of one moment (`fact`, `permit`, `now`)."""
 
-    def __init__(self, pack: Pack) -> None:
+    def __init__(self, pack: Pack, when: When | None = None) -> None:
         self.pack = pack
         # a pack of an older log gives no figure that is newer than it: the national one stands there
         figures = pack.limits if LIMITS.keys() <= pack.limits.keys() else built_in("gb").limits | pack.limits
-        self.limits: dict[str, float] = {name: value * SCALE.get(LIMITS[name].unit, 1.0) for name, value in figures.items() if name in LIMITS}
+        self.limits: dict[str, float] = {name: value * SCALE.get(LIMITS[name].unit, 1.0) for name, value in figures.items() if name in LIMITS and when in (None, LIMITS[name].when)}
         self.ms: dict[str, int] = {name: int(value) for name, value in self.limits.items() if LIMITS[name].unit in SCALE}
         self.gases = frozenset({*pack.lel, *pack.toxic, *pack.molar})
         self.off = frozenset(code for code, setting in pack.rules.items() if setting.on is False)
+
+    @cached_property
+    def fact(self) -> Terms:
+        """Only the figures that are taken as of a fact's own time."""
+        return Terms(self.pack, "fact")
+
+    @cached_property
+    def permit(self) -> Terms:
+        """Only the figures that are taken as of a permit's approval."""
+        return Terms(self.pack, "permit")
+
+    @cached_property
+    def now(self) -> Terms:
+        """Only the figures that are taken as of now."""
+        return Terms(self.pack, "now")
 
     def __getitem__(self, name: str) -> float:
         return self.limits[name]

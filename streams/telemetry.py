@@ -39,10 +39,10 @@ GASES = frozenset({"combustible", "oxygen", "toxic"})
 class Plan:
     """How frames of one shape are read: which columns matter and beyond which value a reading is looked at closely."""
 
-    def __init__(self, known: Known, source: str, names: list[str]) -> None:
-        self.names = names
+    def __init__(self, known: Known, source: str, names: list[str], terms: Terms) -> None:
+        self.names, self.terms = names, terms
         self.group = f"{source}#{zlib.crc32(' '.join(names).encode()):08x}"
-        site, terms = known.site, known.terms()
+        site = known.site
         self.cover = site.frames.setdefault(self.group, Spans(JOIN_FRAME))
         self.live = site.live.setdefault(self.group, Spans(JOIN_FRAME))
         self.channels = [known.atlas.channels.get(name) for name in names]
@@ -167,9 +167,9 @@ class Telemetry:
         if not names:
             return
         key = (entry.source, len(names), names[0])
-        plan = self.plans.get(key)
-        if plan is None or plan.names != names:
-            plan = self.plans[key] = Plan(self.known, entry.source, names)
+        plan, terms = self.plans.get(key), self.known.terms_at(event.at)
+        if plan is None or plan.terms is not terms or plan.names != names:
+            plan = self.plans[key] = Plan(self.known, entry.source, names, terms)
         if ahead:
             self._dangers(entry, event, plan, dirty)
             return
@@ -229,7 +229,7 @@ class Telemetry:
 
     def _oxygen(self, ref: str, at: int, values: list[float | None], plan: Plan, dirty: Dirty) -> None:
         """Oxygen a little low, or a little high: told by samples, each of which may say that it is not."""
-        terms = self.known.terms()
+        terms = plan.terms
         poor, rich, sure, step = terms["oxygen_poor"], terms["oxygen_rich"], terms["oxygen_rich_sure"], terms["oxygen_rich_step"]
         for i, series, tag in plan.oxygen:
             value = values[i]

@@ -47,7 +47,7 @@ def timed(known: Known, entry: Entry, dirty: Dirty) -> tuple[Entry, bool]:
         _fits(lead, entry, dirty)
         return entry, False
     u = site.doubt(entry.source, event)
-    limit = known.terms().ms["camera_clock_off" if camera else "clock_off"]
+    limit = known.terms_at(entry.seen).ms["camera_clock_off" if camera else "clock_off"]
     if ahead <= u + max(SLACK, limit):
         _fits(lead, entry, dirty)
         return entry, False

@@ -408,14 +408,13 @@ class Site(Struct):
     def policy(self) -> Policy:
         return self.plant.policy if self.plant else Policy()
 
-    def terms(self, at: int | None = None) -> Terms:
-        """The terms in force at a moment (default: now)."""
+    def terms(self, at: int) -> Terms:
+        """The terms in force at a moment."""
         if not self.packs:
             return plant_terms(self.plant)
         if len(self.packs) == 1:
             return terms_of(self.packs[0].pack)
-        moment = self.now if at is None else at
-        force = next((f for f in reversed(self.packs) if f.since <= moment), self.packs[0])
+        force = next((f for f in reversed(self.packs) if f.since <= at), self.packs[0])
         return terms_of(force.pack)
 
     def work(self, permit: str) -> Work:

@@ -7,6 +7,7 @@ date, is held against what is told in memory: the stories, the oracle's permits,
 from __future__ import annotations
 
 import argparse
+import ast
 import contextlib
 import json
 import os
@@ -37,12 +38,14 @@ also_copy = ["infra", "ingest", "sql", "dashboards", "tests", "docs", "README.md
 """
 STRATA = {"times": 40, "spans": 40, "lives": 80, "decisions": 60, "rules": 180}
 """How many of each; the rules' share is spread evenly over their modules."""
-MODULES = ("test_pure", "test_matching", "test_trend", "test_words", "test_rules", "test_judging", "test_laws")
+MODULES = ("test_pure", "test_matching", "test_trend", "test_words", "test_rules", "test_judging", "test_laws", "test_minutes")
 LEFT_OUT = "not month and not random_day and not order and not every_rule_module and not four_hundred and not named_twice and not two_pauses and not forgetting and not calling and not [law_i]"
 LONGEST = 900
 """Seconds that all checks together may take of one mutant."""
 STUCK = 5.0
 """How many times as long as without a mutant a check may take, and seconds more: after that it counts as found, because it no longer ends."""
+HELD = BUILT / "held.jsonl"
+"""What found each mutant, as far as was tried: a run that was stopped goes on from here."""
 EXCUSED = HOME / "tests" / "mutants.toml"
 EXAMPLES = """\
 examples:
@@ -106,24 +109,28 @@ def forked(work: Callable[[], object], longest: float) -> tuple[str, float]:
     return out.decode() or "died", time.monotonic() - began
 
 
-def covered() -> dict[str, tuple[float, set[str]]]:
-    """Check → (seconds, the functions that it calls)."""
-    from mutmut.mutation import trampoline
+def covered() -> dict[str, tuple[float, dict[str, list[int]]]]:
+    """Check → (seconds, file → the lines that it runs)."""
+    from coverage import Coverage
 
-    out = {}
+    out, page = {}, Path("covered.json")
     for name, check in checks().items():
-        hit: set[str] = set()
-        trampoline.record_trampoline_hit = lambda called, caller=None, hit=hit: hit.add(called)  # type: ignore[misc]
 
-        def work(check: Callable[[], bool] = check, hit: set[str] = hit) -> str:
-            os.environ["MUTANT_UNDER_TEST"] = "stats"
-            return json.dumps([check(), sorted(hit)])
+        def work(check: Callable[[], bool] = check) -> str:
+            traced = Coverage(data_file=None, include=["streams/*"])
+            traced.start()
+            passed = check()
+            traced.stop()
+            data = traced.get_data()
+            page.write_text(json.dumps({str(Path(f).relative_to(Path.cwd())): sorted(data.lines(f) or ()) for f in data.measured_files()}), encoding="utf-8")
+            return str(passed)
 
-        said, seconds = forked(work, 1200)
-        if not said.startswith("[true"):
+        said, _ = forked(work, 2400)
+        quick, seconds = forked(lambda check=check: check(), 1200)  # type: ignore[misc]
+        if (said, quick) != ("True", "True"):
             print(f"  {name} does not pass without a mutant and is left out: {said[:200]}", flush=True)
             continue
-        out[name] = (seconds, set(json.loads(said)[1]))
+        out[name] = (seconds, json.loads(page.read_text(encoding="utf-8")))
     return out
 
 
@@ -161,7 +168,7 @@ def inside(what: str) -> int:
     os.environ.setdefault("MUTANT_UNDER_TEST", "")
     sys.path.insert(0, str(Path.cwd()))
     if what == "cover":
-        print("\n" + json.dumps({name: [seconds, sorted(hit)] for name, (seconds, hit) in covered().items()}), flush=True)
+        print("\n" + json.dumps(covered()), flush=True)
         return 0
     checks()
     for line in sys.stdin:
@@ -175,11 +182,14 @@ def inside(what: str) -> int:
 
 @dataclass(frozen=True)
 class Mutant:
-    """One small change: its name, the function that it changes, the stratum."""
+    """One small change: its name, the function that it changes, the stratum; the file, and the lines of the statement (of the whole function) that it changes."""
 
     name: str
     function: str
     stratum: str
+    file: str = ""
+    lines: frozenset[int] = frozenset()
+    body: frozenset[int] = frozenset()
 
 
 def build() -> None:
@@ -199,8 +209,30 @@ def build() -> None:
 def made() -> Iterator[Mutant]:
     for file in sorted((BUILT / "mutants" / "streams").rglob("*.meta")):
         stratum = {"times": "times", "spans": "spans", "lives": "lives", "analyses": "lives", "course": "lives", "gates": "decisions"}.get(file.name.removesuffix(".py.meta"), f"rules/{file.name.removesuffix('.py.meta')}")
+        source = file.with_suffix("").read_text(encoding="utf-8")
+        text, at = source.splitlines(), {n.name: n for n in ast.walk(ast.parse(source)) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)}
         for name in json.loads(file.read_text(encoding="utf-8"))["exit_code_by_key"]:
-            yield Mutant(name, name.partition("__mutmut_")[0], stratum)
+            function, _, number = name.partition("__mutmut_")
+            stem = function.rpartition(".")[2]
+            place = changed(text, at[f"{stem}__mutmut_orig"], at[f"{stem}__mutmut_{number}"])
+            yield Mutant(name, function, stratum, str(file.relative_to(BUILT / "mutants").with_suffix("")), *place)
+
+
+def changed(text: list[str], was: ast.FunctionDef | ast.AsyncFunctionDef, now: ast.FunctionDef | ast.AsyncFunctionDef) -> tuple[frozenset[int], frozenset[int]]:
+    """(the lines of the statement that a mutant changes, of the whole function), as the unchanged function has them."""
+    end = was.end_lineno or was.lineno
+    body = frozenset(range(was.body[0].lineno, end + 1))
+    off = next((i for i in range(1, end - was.lineno + 1) if text[was.lineno - 1 + i] != text[now.lineno - 1 + i : now.lineno + i][0]), None)
+    if off is None:
+        return frozenset(), body
+    line, narrow = was.lineno + off, body
+    for stmt in (n for n in ast.walk(was) if isinstance(n, ast.stmt | ast.match_case)):
+        first = stmt.pattern.lineno if isinstance(stmt, ast.match_case) else stmt.lineno
+        inner = getattr(stmt, "body", None)
+        last = inner[0].lineno - 1 if inner else getattr(stmt, "end_lineno", first)
+        if stmt is not was and first <= line <= max(first, last) and last - first < len(narrow):
+            narrow = frozenset(range(first, max(first, last) + 1))
+    return narrow, body
 
 
 def sample(mutants: list[Mutant], seed: int, share: float = 1.0) -> list[Mutant]:
@@ -243,15 +275,19 @@ def spoken() -> dict[str, set[str]]:
     return out
 
 
-def held(mutants: list[Mutant], cover: dict[str, tuple[float, set[str]]], workers: int) -> Iterator[tuple[Mutant, str]]:
+def held(mutants: list[Mutant], cover: dict[str, tuple[float, dict[str, set[int]]]], workers: int) -> Iterator[tuple[Mutant, str]]:
     """Each mutant and what found it, as they come."""
     speaks = spoken()
 
     def order(m: Mutant) -> list[tuple[str, float]]:
-        """What calls the function: the oracle and the pure rooms first, then stories about codes of its module, quick ones first."""
-        module = m.function.rpartition(".")[0]
-        rank = {name: (0 if name == "oracle" or name in PURE else 3 if name.startswith("module") else 1 if module in speaks.get(name, ()) else 2, cover[name][0]) for name in cover if m.function in cover[name][1]}
-        return [(name, cover[name][0]) for name in sorted(rank, key=rank.__getitem__)]
+        """What runs the changed statement: the tests of the pure rooms and (but for rules) the oracle, then stories about codes of its module, quick ones first."""
+        module, about = m.function.rpartition(".")[0], "oracle" if not m.stratum.startswith("rules/") else ""
+        wanted = m.lines if any(m.lines & cover[name][1].get(m.file, set()) for name in cover) else m.body
+
+        def rank(name: str) -> tuple[int, float]:
+            return (0 if name == about or name in PURE else 3 if name.startswith(("module", "oracle")) else 1 if module in speaks.get(name, ()) else 2), cover[name][0]
+
+        return [(name, cover[name][0]) for name in sorted((n for n in cover if wanted & cover[n][1].get(m.file, set())), key=rank)]
 
     asked = [(m, order(m)) for m in mutants]
 
@@ -265,6 +301,8 @@ def held(mutants: list[Mutant], cover: dict[str, tuple[float, set[str]]], worker
                 child.stdin.flush()
             found = json.loads(child.stdout.readline())[1] if covering else ""
             out.append((m, found))
+            with HELD.open("a", encoding="utf-8") as kept:
+                kept.write(json.dumps([m.name, found]) + "\n")
             print(f"  {m.name}: {found or 'survived'}{'' if covering else ' (no test calls it)'}", file=sys.stderr, flush=True)
         child.stdin.close()
         child.wait()
@@ -308,7 +346,7 @@ def main() -> int:
     parser.add_argument("--write", type=Path, help="write the page into this file")
     parser.add_argument("--workers", type=int, default=2, help="how many at once")
     parser.add_argument("--share", type=float, default=1.0, help="of the 400: a look in between (default: 1)")
-    parser.add_argument("--again", action="store_true", help="with the mutants that were made last, of the code as it was then")
+    parser.add_argument("--again", action="store_true", help="with the mutants that were made last, of the code as it was then, and the tests of now: what was found stays found, the others are tried again")
     parser.add_argument("--show", help="what one mutant changes, and nothing else")
     parser.add_argument("--inside", choices=["cover", "hold"], help=argparse.SUPPRESS)
     a = parser.parse_args()
@@ -317,20 +355,24 @@ def main() -> int:
     if a.show:
         print("\n".join(change(a.show)))
         return 0
-    began = time.monotonic()
-    looked_up = BUILT / "cover.json"
-    if not (a.again and looked_up.exists()):
+    began, looked_up = time.monotonic(), BUILT / "cover.json"
+    if a.again and BUILT.exists():
+        shutil.copytree(HOME / "tests", BUILT / "mutants" / "tests", dirs_exist_ok=True)
+    else:
         build()
-        print("mutants made; what each test calls is looked up ...", flush=True)
-        said = subprocess.run([sys.executable, "tests/mutants.py", "--inside", "cover"], cwd=BUILT / "mutants", capture_output=True, text=True)
-        if said.returncode:
-            print(said.stdout[-2000:], said.stderr[-2000:], file=sys.stderr)
-            return 2
-        print("\n".join(said.stdout.splitlines()[:-1]))
-        looked_up.write_text(said.stdout.splitlines()[-1], encoding="utf-8")
+    print("what each test runs is looked up ...", flush=True)
+    said = subprocess.run([sys.executable, "tests/mutants.py", "--inside", "cover"], cwd=BUILT / "mutants", capture_output=True, text=True)
+    if said.returncode:
+        print(said.stdout[-2000:], said.stderr[-2000:], file=sys.stderr)
+        return 2
+    print("\n".join(said.stdout.splitlines()[:-1]))
+    looked_up.write_text(said.stdout.splitlines()[-1], encoding="utf-8")
     COUNTED[:] = list(made())
-    cover = {name: (seconds, set(hit)) for name, (seconds, hit) in json.loads(looked_up.read_text(encoding="utf-8")).items()}
-    found = list(held(sample(COUNTED, a.seed, a.share), cover, a.workers))
+    cover = {name: (seconds, {f: set(lines) for f, lines in hit.items()}) for name, (seconds, hit) in json.loads(looked_up.read_text(encoding="utf-8")).items()}
+    before = dict(json.loads(line) for line in HELD.read_text(encoding="utf-8").splitlines()) if HELD.exists() else {}
+    drawn = sample(COUNTED, a.seed, a.share)
+    found = [(m, before[m.name]) for m in drawn if before.get(m.name)]
+    found += held([m for m in drawn if not before.get(m.name)], cover, a.workers)
     page = report(found, a.seed, (time.monotonic() - began) / 60)
     print(page)
     if a.write:

@@ -82,7 +82,8 @@ class TestEngine:
         store.insert("messages", ("topic", "partition", "offset", "body"), rows, "large.and.small:0:0-5000")
         assert store.rows("SELECT uniqExact(offset) AS n FROM messages WHERE topic = 'large.and.small'") == [{"n": 5000}]
 
-    @pytest.mark.seed("000-37", "000-09 part each permit's watched minutes, late facts included")
+    @pytest.mark.seed("000-37")
+    @pytest.mark.seed("000-09", part="each permit's watched minutes, late facts included")
     def test_minutes_are_read_as_rows_and_what_was_heard_late_replaces_what_was_told(self, engine):
         """A story's own minutes, the way the archive writes them: risk by area, jobs, the ledger."""
         store = Store(engine.replace("//", "//default@"))

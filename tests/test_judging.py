@@ -223,7 +223,7 @@ def test_a_pack_that_cannot_be_judged_by_is_set_aside_and_the_one_in_force_stays
         if n == 100:
             judging.step(Entry("story", "hand", 1, entry.seen, "site.events", e.PackSaid(at=entry.seen, pack=mad, effective=entry.seen)))
     assert len(asides) == 1 and "gas_fresh" in asides[0].reason
-    assert judging.kernel.known.terms()["gas_fresh"] == 30 * 60_000
+    assert judging.kernel.known.terms_of(None)["gas_fresh"] == 30 * 60_000
     assert judging.kernel.memory.site.now >= entries[-1].seen - 2000
 
 

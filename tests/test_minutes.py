@@ -64,7 +64,7 @@ def _agree(path: Path) -> None:
             assert told.get(at, (0, 0 if truth.gas is not None else None, 0, 0, 0, 0, 0)) == truth.row(i), (life, at)
 
 
-@pytest.mark.seed("000-09 part each permit's watched minutes, late facts included")
+@pytest.mark.seed("000-09", part="each permit's watched minutes, late facts included")
 @pytest.mark.parametrize("name", LATE)
 def test_the_last_word_on_a_minute_is_what_is_known_of_it_in_the_end(name):
     _agree(SCENARIOS / f"{name}.toml")
@@ -89,7 +89,7 @@ def test_no_part_is_more_than_the_work_and_the_parts_add_up(name):
             assert m.jobs.seen[i] is None
 
 
-@pytest.mark.seed("000-09 part each permit's watched minutes, late facts included")
+@pytest.mark.seed("000-09", part="each permit's watched minutes, late facts included")
 def test_minutes_that_nobody_watched_are_counted_to_the_second():
     """The last reading at 09:29:55, the last fix at 09:29:58, the last beat at 09:29:50 and the recorder off from 09:30:00; the first words again at 09:36:00."""
     of = {clock(m): row(m.jobs) for m in minutes("R_WATCHED_nobody") if m.jobs.permit}
@@ -97,6 +97,14 @@ def test_minutes_that_nobody_watched_are_counted_to_the_second():
     assert of["09:30"] == {"work": 60_000, "gas": 55_000, "filmed": 0, "guard": 58_000, "permitted": 60_000, "all": 0, "nobody": 2_000}
     assert all(of[f"09:3{n}"] == {"work": 60_000, "gas": 0, "filmed": 0, "guard": 0, "permitted": 60_000, "all": 0, "nobody": 60_000} for n in range(1, 6))
     assert of["09:37"] == dict.fromkeys(ROWS, 60_000) | {"nobody": 0}
+
+
+def test_a_guardian_who_is_surely_outside_or_in_the_space_himself_guards_no_more():
+    """Surely outside from 09:30:00, back at 09:34:02; in the space from 09:10:00, out at 09:20:00."""
+    gone = {clock(m): m.jobs.guard[0] for m in minutes("S19_guardian_absent") if m.jobs.permit and m.jobs.guard[0] < m.jobs.work[0]}
+    assert gone == {"09:30": 0, "09:31": 0, "09:32": 0, "09:33": 0, "09:34": 58_000}
+    inside = {clock(m): m.jobs.guard[0] for m in minutes("W_guardian_inside") if m.jobs.permit and m.jobs.guard[0] < m.jobs.work[0]}
+    assert inside == {f"09:1{n}": 0 for n in range(10)}
 
 
 def test_a_minute_is_told_whether_or_not_anybody_works_and_none_twice():
@@ -115,7 +123,8 @@ def test_without_the_streams_no_minutes_are_told():
 # ---- risk ----------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.seed("000-37", "004-22 part the factors that raise a job's risk, shown")
+@pytest.mark.seed("000-37")
+@pytest.mark.seed("004-22", part="the factors that raise a job's risk, shown")
 def test_special_work_without_any_barrier_reaches_eighty_with_its_first_p2(tmp_path):
     told = (SCENARIOS / "R_WATCHED_nobody.toml").read_text(encoding="utf-8")
     bare = "\n".join(line for line in told.splitlines() if '"issued"' not in line and "what =" not in line).replace('type = "02"', 'type = "01"')
@@ -137,7 +146,7 @@ def test_an_area_is_capped_after_the_sum_and_the_sum_stands_beside_it():
     assert area_risk({"B": [80.0, 40.0], "A": [5.0], "": [9.0]}) == {"A": [5.0, 5.0], "B": [100.0, 120.0]}
 
 
-@pytest.mark.seed("004-22 part the factors that raise a job's risk, shown")
+@pytest.mark.seed("004-22", part="the factors that raise a job's risk, shown")
 @pytest.mark.parametrize(("name", "factor", "size"), [
     ("S26_lel_12_methane", "gas", 3.0), ("R_TREND_20_min", "gas", 1.5), ("S38_wind_8_1", "weather", 1.5), ("S40_lightning_yellow", "weather", 1.5), ("S35_dcs_119s", "process", 1.5),
     ("R_PERSON_state", "people", 1.25), ("D_red_codes", "people", 2.0), ("S12_cert_expires_mid_permit", "people", 2.0), ("S19_guardian_absent_confined", "alert", 3.0), ("R_WATCHED_nobody", "alert", 2.0),

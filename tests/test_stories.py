@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
+from typing import ClassVar
 
 import msgspec
 import pytest
 
 from infra.plant.story import StoryError, read_story
 from infra.plant.tell import judge, tell, timeline
+from streams import packs
 from streams.events import CameraBeat, Entry, Tick
 from streams.kernel import Kernel
+from streams.limits import LIMITS
 from streams.outputs import Alert, Output
+from streams.rules import RULES
 from streams.times import HOUR
 from tests.marks import seed_marks
 
@@ -24,10 +28,67 @@ def _told(path: Path):
     return pytest.param(path, id=path.stem, marks=seed_marks(told))
 
 
+READ = {"lel_vol_high", "lel_vol_low", "lel_percent", "oxygen_low", "oxygen_pass", "valid_special", "valid_first", "valid_second", "valid_confined", "valid_height", "valid_power", "late_fact"}
+"""Figures by which facts are read (an analysis, a validity that was not told) and announcing is held back, whichever rule asks first."""
+
+
+class Noted(dict[str, float]):
+    """Figures that note who reads them."""
+
+    asking: ClassVar[str] = ""
+    taken: ClassVar[dict[str, set[str]]] = {}
+
+    def __getitem__(self, name: str) -> float:
+        self.taken.setdefault(self.asking, set()).add(name)
+        return super().__getitem__(name)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def noted():
+    """Terms whose figures note which rule reads them, for as long as the stories are told."""
+    made, judged = packs.Terms.__init__, Kernel._judge
+
+    def make(self, pack, when=None):
+        made(self, pack, when)
+        self.limits, self.ms = Noted(self.limits), Noted(self.ms)
+
+    def ask(self, i, name, moment, touched=False):
+        Noted.asking = f"{RULES[i].code}/{RULES[i].subject}"
+        try:
+            return judged(self, i, name, moment, touched)
+        finally:
+            Noted.asking = ""
+
+    packs._ready.clear()
+    packs.Terms.__init__, Kernel._judge = make, ask
+    yield
+    packs.Terms.__init__, Kernel._judge = made, judged
+    packs._ready.clear()
+
+
 @pytest.mark.parametrize("path", [_told(p) for p in STORIES])
 def test_the_kernel_tells_the_story(path):
+    """As it is told to happen; and each rule takes only the figures that it declares (as of which moment, `Terms` sees to)."""
     story = read_story(path)
+    Noted.taken.clear()
     assert judge(story, tell(story)) == []
+    declared = {f"{r.code}/{r.subject}": {*r.takes, *READ} for r in RULES}
+    assert {rule: taken - declared[rule] for rule, taken in Noted.taken.items() if rule and taken - declared[rule]} == {}
+
+
+def test_every_figure_is_taken_by_somebody_and_rules_declare_only_figures():
+    """What no rule takes is read with the telemetry, by a course, or by a verdict."""
+    taken = {name for rule in RULES for name in rule.takes}
+    assert taken <= LIMITS.keys()
+    assert LIMITS.keys() - taken - READ == {"clear_share", "dcs_gap", "detection_sure", "oxygen_clear", "oxygen_rich_step", "oxygen_rich_sure", "signer_away"}
+
+
+def test_a_figure_is_given_only_as_of_its_own_moment():
+    """A rule that asks for a figure as of another moment than `LIMITS` says gets none, and says so."""
+    terms = packs.terms_of(packs.built_in("GB"))
+    views = {"fact": terms.fact, "permit": terms.permit, "now": terms.now}
+    for name, limit in LIMITS.items():
+        assert [when for when, view in views.items() if name in view.limits] == [limit.when]
 
 
 @pytest.mark.seed("S73")
@@ -51,9 +112,10 @@ def test_telling_only_the_seconds_in_which_something_is_due_says_the_same(path):
     for n, (at, said) in enumerate(timeline(story)):
         if isinstance(said, Tick):
             every += all_told.step(Entry("story", "clock", n, at, "site.events", said))
+            due += [] if due_told.memory.site.now else due_told.advance(at)
         elif isinstance(said, Entry):
             every += all_told.step(said)
-            due += [*due_told.advance(at - 1), *due_told.step(said)]
+            due += [*(due_told.advance(at - 1) if due_told.memory.site.now else []), *due_told.step(said)]
     assert every == due + due_told.advance(story.end)
 
 

@@ -16,7 +16,7 @@ from infra.plant.story import read_story
 from infra.plant.tell import judge
 from infra.play import tell_through
 from infra.replay import again, from_clickhouse, from_kafka, recorded
-from streams.topics import ALERTS, CODES, COMMANDS, TIMELINE, VERDICTS
+from streams.topics import ALERTS, CODES, COMMANDS, MINUTES, TIMELINE, VERDICTS
 from tests.marks import one_of_each_sentence, seed_marks
 
 pytestmark = [pytest.mark.broker, pytest.mark.engine, pytest.mark.timeout(1800)]
@@ -103,7 +103,7 @@ def test_replay_says_the_same_byte_for_byte(told, system, kafka, store, wait, re
         wait("the whole story in ClickHouse", lambda: store.rows("SELECT 1 FROM messages WHERE topic = 'verdicts' AND body LIKE '%told-S26%~end%'"), 60, system)
     mine = (b for b in read(TIMELINE) if site.encode() in b[:60])
     judged, entries, _ = again(mine, (0, 1 << 62))
-    then = {k: v for t in (ALERTS, VERDICTS, COMMANDS, CODES) for k, v in recorded(t, (b for b in read(t) if site.encode() in b)).items()}
+    then = {k: v for t in (ALERTS, VERDICTS, COMMANDS, CODES, MINUTES) for k, v in recorded(t, (b for b in read(t) if site.encode() in b)).items()}
     assert entries > 1000
     assert len(then) >= 6
     assert judged == then

@@ -124,6 +124,9 @@ def _expected(story: Story, telling: Telling, e: Expect, unclaimed: dict[str, li
     if not any(x.code == e.code and x.permit == e.permit and x is not e and story.ms(x.at) > due for x in story.told.expect):
         unclaimed.pop(ident, None)
     last = max(revisions, key=lambda a: a.revision)
+    worst, most = min(a.priority for a in revisions), min(x.priority for x in story.told.expect if x.code == e.code and x.permit in ("", last.permit, e.permit))
+    if worst < most:
+        yield f"{e.code} rose to P{worst}; P{most} expected"
     if e.state and last.state != e.state:
         yield f"{e.code} should end as {e.state}, it is {last.state}"
     if e.revised and not any(abs(a.known - story.ms(e.revised)) <= e.within * SECOND for a in revisions[1:]):

@@ -33,8 +33,7 @@ def trades_asked(known: Known, worker: str, courses: list[Course]) -> list[str]:
 
 
 def _asked(known: Known, worker: str, courses: list[Course]) -> set[str]:
-    trades = known.terms().pack.trades
-    return {t for c in courses if c.request and worker in c.request.workers for t in trades.get(c.type, ())}
+    return {t for c in courses if c.request and worker in c.request.workers for t in known.terms_of(c).pack.trades.get(c.type, ())}
 
 
 def expired(known: Known, worker: str, trade: str, at: int) -> tuple[Fact, Certificate] | None:
@@ -145,7 +144,7 @@ def judge_overstay(known: Known, permit: str) -> Judged:
     until = valid_until(known, course)
     if until is None:
         return NOTHING
-    due = until + known.terms().ms["overstay"]
+    due = until + known.terms_now().ms["overstay"]
     if known.now <= due and course.over_at is None:
         return Judged(wake=due + 1) if known.atlas.doors_of_point.get(course.point_id) else NOTHING
     if course.over_at is not None and course.over_at <= due:
@@ -164,5 +163,5 @@ RULES = (
     Rule("X-BADGE-AFTER", "worker", 2, CAUSES, judge_after, "4.16; door rule of the site", GB, "C", "", ("S50",), apart=("permit",)),
     Rule("X-BADGE-NOPERMIT", "worker", 2, CAUSES, judge_no_permit, "door rule of the site", "PermitWatch", "C", "", ("S51",), apart=("door", "at")),
     Rule("X-SIGNOUT", "permit", 3, frozenset({"permit", "seen", "scan"}), judge_signed_out, "6.8; AQ 3064.2 5.6.6", GB, "A", "", ("S52",), apart=("worker",)),
-    Rule("X-OVERSTAY", "permit", 2, frozenset({"permit", "seen", "scan"}), judge_overstay, "6.8; AQ 3064.3 stay 2", GB, "C", "", ("R-STAY",), apart=("worker",)),
+    Rule("X-OVERSTAY", "permit", 2, frozenset({"permit", "seen", "scan"}), judge_overstay, "6.8; AQ 3064.3 stay 2", GB, "C", "", ("R-STAY",), apart=("worker",), takes=("overstay", "valid_confined", "valid_first", "valid_height", "valid_power", "valid_second", "valid_special",)),
 )

@@ -33,7 +33,7 @@ def signer_away(known: Known, course: Course) -> tuple[float | None, float]:
     if step.x is not None and step.y is not None:
         place = (step.x, step.y, step.z if step.z is not None else course.point.z)
         return math.dist(place, (course.point.x, course.point.y, course.point.z)), step.acc or 0.0
-    if work.signing and work.signing.apart <= known.terms().ms["signer_away"]:
+    if work.signing and work.signing.apart <= known.terms_of(course).ms["signer_away"]:
         return work.signing.away, work.signing.acc
     return None, 0.0
 
@@ -58,7 +58,7 @@ def judge_late(known: Known, permit: str) -> Judged:
     course = known.course(permit)
     if course.request is None:
         return NOTHING
-    wait = known.terms().ms["approval_wait"]
+    wait = known.terms_now().ms["approval_wait"]
     due = max(course.request.at + wait, course.request.planned_start or course.request.valid_from)
     end = course.issued.at if course.issued else course.over_at
     if end is not None and end <= due:
@@ -72,7 +72,7 @@ def judge_late(known: Known, permit: str) -> Judged:
 def judge_rubber(known: Known, worker: str) -> Judged:
     """X-APPR-RUBBER: one person approved many jobs in a burst; linked permits of one job count once."""
     signed = known.site.signed.get(worker, [])
-    terms = known.terms()
+    terms = known.terms_now()
     most, window = int(terms["rubber_count"]), terms.ms["rubber_window"]
     if len(signed) < most:
         return NOTHING
@@ -110,6 +110,6 @@ def _job(known: Known, permit: str) -> str:
 
 RULES = (
     Rule("APPR-OFFSITE", "permit", 3, CAUSES, judge_offsite, "4.11 a); AQ 3064.2 5.5.2", GB, "A", "30", ("S58",)),
-    Rule("X-APPR-LATE", "permit", 4, CAUSES, judge_late, "5.9.9", AQ, "A", "", ("R-APPR",)),
-    Rule("X-APPR-RUBBER", "worker", 3, frozenset({"evidence"}), judge_rubber, "our figure", OURS, "C", "", ("S59",)),
+    Rule("X-APPR-LATE", "permit", 4, CAUSES, judge_late, "5.9.9", AQ, "A", "", ("R-APPR",), takes=("approval_wait",)),
+    Rule("X-APPR-RUBBER", "worker", 3, frozenset({"evidence"}), judge_rubber, "our figure", OURS, "C", "", ("S59",), takes=("rubber_count", "rubber_window",)),
 )

@@ -45,7 +45,7 @@ def best(known: Known, worker: str, trade: str) -> tuple[Fact, Certificate] | No
 
 def asked_of(known: Known, course: Course) -> Iterator[tuple[str, str]]:
     """(worker, trade) for everybody who works under a permit whose type asks for a certificate."""
-    trades = known.terms().pack.trades.get(course.type, [])
+    trades = known.terms_of(course).pack.trades.get(course.type, [])
     for worker in course.request.workers if course.request else ():
         yield from ((worker, trade) for trade in trades)
 
@@ -119,7 +119,7 @@ def judge_short(known: Known, permit: str) -> Judged:
     if course.issued is None:
         return NOTHING
     found = []
-    day, least = known.day(course.issued.at), known.terms(course.issued.at).limits["cert_short"] / 86_400_000
+    day, least = known.day(course.issued.at), known.terms_of(course).limits["cert_short"] / 86_400_000
     for worker, trade in asked_of(known, course):
         mine = best(known, worker, trade)
         left = ((last_day(mine[1]) or FOREVER) - day).days if mine else None
@@ -139,7 +139,7 @@ def judge_warning(known: Known, worker: str) -> Judged:
         last = last_day(certificate)
         if last is None or last == FOREVER:
             continue
-        for tier in known.terms().warn_days(certificate.trade):
+        for tier in known.terms_now().warn_days(certificate.trade):
             start, end = known.midnight(last - timedelta(days=tier)), known.midnight(last - timedelta(days=tier - 1))
             if known.now < start:
                 wakes.append(start)
@@ -179,7 +179,7 @@ def judge_leaver(known: Known, worker: str) -> Judged:
     left = left_at(known, worker)
     if left is None:
         return NOTHING
-    person, due = known.site.people[worker], left[0] + known.terms().ms["leaver_grace"]
+    person, due = known.site.people[worker], left[0] + known.terms_now().ms["leaver_grace"]
     off = min((f.event.at for f in person.authorisations if isinstance(f.event, Authorisation) and not f.event.active and f.event.at >= left[0]), default=None)
     if off is not None and off <= due:
         return NOTHING
@@ -192,7 +192,7 @@ def judge_leaver(known: Known, worker: str) -> Judged:
 def judge_dormant(known: Known, worker: str) -> Judged:
     """X-DORMANT: an account is used that had not been for months."""
     active = known.site.people[worker].active if worker in known.site.people else []
-    limit = known.terms().limits["dormant"] / 86_400_000
+    limit = known.terms_now().limits["dormant"] / 86_400_000
     found: list[Finding] = []
     wakes: list[int | None] = []
     for before, day in pairwise(active):
@@ -220,7 +220,7 @@ def judge_drift(known: Known, site: str) -> Judged:
         if not isinstance(said, Registry):
             continue
         ours = valid_here(known, said.at)
-        off = abs(ours - said.valid) > known.terms(said.at)["registry_drift"]
+        off = abs(ours - said.valid) > known.terms_at(said.at)["registry_drift"]
         if off and (not found or found[-1].end is not None):
             numbers = {"authority": said.authority, "theirs": said.valid, "ours": ours, "delta": abs(ours - said.valid)}
             found.append(Finding(said.at, (fact.ref,), numbers=numbers))
@@ -234,10 +234,10 @@ RULES = (
     Rule("CERT-NONE", "permit", 2, CAUSES, judge_none, "4.9; AQ 3064.2 A.4 50", GB, "A", "50", ("R-CERT",), apart=("worker", "trade")),
     Rule("CERT-EXP", "permit", 2, CAUSES, judge_expiry, "4.9; AQ 3064.2 A.4 51", GB, "A", "51", ("S12",), apart=("worker", "trade")),
     Rule("CERT-MISM", "permit", 2, CAUSES, judge_mismatch, "4.9; AQ 3064.2 A.4 52", GB, "A", "52", ("S14",), apart=("worker", "trade")),
-    Rule("X-CERT-SHORT", "permit", 3, CAUSES, judge_short, "rule of the site", OURS, "C", "", ("S12",), apart=("worker", "trade")),
+    Rule("X-CERT-SHORT", "permit", 3, CAUSES, judge_short, "rule of the site", OURS, "C", "", ("S12",), apart=("worker", "trade"), takes=("cert_short",)),
     Rule("X-CERT-WARN", "worker", 4, WORKER, judge_warning, "rule of the site", OURS, "C", "", ("S13",), apart=("number", "left")),
     Rule("X-CERT-CONTRA", "worker", 2, WORKER, judge_contradiction, "4.9", GB, "C", "", ("R-CERT",), apart=("number",)),
-    Rule("X-LEAVER", "worker", 2, WORKER, judge_leaver, "rule of the site", OURS, "C", "", ("S15",)),
-    Rule("X-DORMANT", "worker", 2, WORKER | {"scan"}, judge_dormant, "rule of the site", OURS, "C", "", ("S16",)),
-    Rule("X-REG-DRIFT", "site", 3, frozenset({"roster"}), judge_drift, "rule of the site", OURS, "C", "", ("S17",), apart=("authority",)),
+    Rule("X-LEAVER", "worker", 2, WORKER, judge_leaver, "rule of the site", OURS, "C", "", ("S15",), takes=("leaver_grace",)),
+    Rule("X-DORMANT", "worker", 2, WORKER | {"scan"}, judge_dormant, "rule of the site", OURS, "C", "", ("S16",), takes=("dormant",)),
+    Rule("X-REG-DRIFT", "site", 3, frozenset({"roster"}), judge_drift, "rule of the site", OURS, "C", "", ("S17",), apart=("authority",), takes=("registry_drift",)),
 )

@@ -41,7 +41,7 @@ def three_and_one(known: Known, course: Course) -> list[str]:
         elif photo.sha256:
             hashes.add(photo.sha256)
     longest = max((c.until - c.at for _, c in mine if c.medium == "voice" and lo <= c.at <= hi), default=0)
-    return missing + (["voice"] if longest < known.terms().ms["voice_seconds"] else [])
+    return missing + (["voice"] if longest < known.terms_of(course).ms["voice_seconds"] else [])
 
 
 def judge_three(known: Known, permit: str) -> Judged:
@@ -50,7 +50,7 @@ def judge_three(known: Known, permit: str) -> Judged:
     missing = three_and_one(known, course) if course else []
     if course is None or course.accepted is None or not missing:
         return NOTHING
-    numbers = {"permit": permit, "missing": ", ".join(missing), "seconds": f"{known.terms().limits['voice_seconds'] / 1000:g}"}
+    numbers = {"permit": permit, "missing": ", ".join(missing), "seconds": f"{known.terms_of(course).limits['voice_seconds'] / 1000:g}"}
     refs = (*known.refs(permit, "accepted"), course.request_ref)
     return Judged((Finding(course.accepted.at, refs, numbers=numbers, permit=permit, point=course.point_id, requests=(("permit.block", permit),)),))
 
@@ -62,16 +62,15 @@ def five_dimensions(known: Known, course: Course) -> dict[str, int | None]:
 
 def _five(known: Known, mine: list[Clip]) -> dict[str, int | None]:
     """The five-dimension chain of 004-12 and since when (ms) each is there: panorama with the device's code, film of at least 15 s, asset code, inspector within 3 m for sure, hashed report."""
-    terms = known.terms()
 
     def since(holds: Callable[[Clip], object]) -> int | None:
         return min((c.at for c in mine if holds(c)), default=None)
 
     return {
         "panorama": since(lambda c: c.stage == "panorama" and c.device),
-        "film": since(lambda c: c.medium == "video" and c.stage in ("before", "after") and c.until - c.at >= terms.ms["film_seconds"]),
+        "film": since(lambda c: c.medium == "video" and c.stage in ("before", "after") and c.until - c.at >= known.terms_at(c.at).ms["film_seconds"]),
         "asset": since(lambda c: c.asset),
-        "distance": since(lambda c: c.away is not None and c.away + 2 * c.acc <= terms["close_distance"]),
+        "distance": since(lambda c: c.away is not None and c.away + 2 * c.acc <= known.terms_at(c.at)["close_distance"]),
         "report": since(lambda c: c.medium == "document" and c.sha256),
     }
 
@@ -118,8 +117,9 @@ def judge_reused(known: Known, permit: str) -> Judged:
 
 def judge_blurred(known: Known, permit: str) -> Judged:
     """X-EVID-BLURRED: a photo too blurred to show anything, and no sharp one of its stage since."""
-    least, mine, found = known.terms()["sharpness"], clips(known, permit), []
+    mine, found = clips(known, permit), []
     for fact, clip in mine:
+        least = known.terms_at(clip.at)["sharpness"]
         if clip.medium == "photo" and clip.sharpness is not None and clip.sharpness < least:
             better = next((c.at for _, c in mine if c.stage == clip.stage and c.at > clip.at and (c.sharpness or 0) >= least), None)
             numbers = {"permit": permit, "stage": clip.stage or "—", "sharpness": f"{clip.sharpness:.2f}", "limit": f"{least:g}"}
@@ -142,7 +142,7 @@ def judge_stolen(known: Known, permit: str) -> Judged:
 
 def judge_retention(known: Known, site: str) -> Judged:
     """X-EVID-RETENTION: evidence that must still be kept could not be fetched."""
-    keep, last = known.terms().ms["retention"], dict[str, tuple[Fact, Probe]]()
+    keep, last = known.terms_now().ms["retention"], dict[str, tuple[Fact, Probe]]()
     found: list[Finding] = []
     open_: dict[str, tuple[Fact, Probe]] = {}
     for fact in known.site.probes:
@@ -160,16 +160,16 @@ def judge_retention(known: Known, site: str) -> Judged:
 
 
 def _lost(known: Known, fact: Fact, said: Probe, end: int | None) -> Finding:
-    numbers = {"uri": said.uri, "recorded": f"{known.local(said.recorded):%Y-%m-%d}", "days": f"{known.terms().limits['retention'] / 86_400_000:g}", "permit": said.permit or "—"}
+    numbers = {"uri": said.uri, "recorded": f"{known.local(said.recorded):%Y-%m-%d}", "days": f"{known.terms_now().limits['retention'] / 86_400_000:g}", "permit": said.permit or "—"}
     return Finding(said.at, (fact.ref,), end, numbers=numbers, permit=said.permit)
 
 
 RULES = (
-    Rule("X-EVID-3P1R", "permit", 3, CAUSES, judge_three, "rule of the site (001-17)", OURS, "C", "", ("S55",)),
-    Rule("X-EVID-5D", "permit", 3, CAUSES, judge_five, "rule of the site (004-12)", OURS, "C", "", ("R-5D",)),
-    Rule("X-EVID-5D", "hazard", 3, frozenset({"site", "evidence"}), judge_five_of_hazard, "rule of the site (004-12)", OURS, "C", "", ("R-5D",)),
+    Rule("X-EVID-3P1R", "permit", 3, CAUSES, judge_three, "rule of the site (001-17)", OURS, "C", "", ("S55",), takes=("voice_seconds",)),
+    Rule("X-EVID-5D", "permit", 3, CAUSES, judge_five, "rule of the site (004-12)", OURS, "C", "", ("R-5D",), takes=("close_distance", "film_seconds",)),
+    Rule("X-EVID-5D", "hazard", 3, frozenset({"site", "evidence"}), judge_five_of_hazard, "rule of the site (004-12)", OURS, "C", "", ("R-5D",), takes=("close_distance", "film_seconds",)),
     Rule("X-EVID-REUSED", "permit", 3, CAUSES, judge_reused, "rule of the site (001-17)", OURS, "C", "", ("R-PHOTO",), apart=("first", "again")),
-    Rule("X-EVID-BLURRED", "permit", 3, CAUSES, judge_blurred, "rule of the site (004-01)", OURS, "C", "", ("R-PHOTO",), apart=("stage",)),
+    Rule("X-EVID-BLURRED", "permit", 3, CAUSES, judge_blurred, "rule of the site (004-01)", OURS, "C", "", ("R-PHOTO",), apart=("stage",), takes=("sharpness",)),
     Rule("X-FRAUD-PHOTO", "permit", 3, CAUSES, judge_stolen, "double random check (002-22)", OURS, "C", "", ("R-PHOTO",), apart=("other",)),
-    Rule("X-EVID-RETENTION", "site", 3, frozenset({"evidence"}), judge_retention, "AQ 3064.2 4.2; 90 days: the site", OURS, "C", "", ("R-KEEP",), apart=("uri",)),
+    Rule("X-EVID-RETENTION", "site", 3, frozenset({"evidence"}), judge_retention, "AQ 3064.2 4.2; 90 days: the site", OURS, "C", "", ("R-KEEP",), apart=("uri",), takes=("retention",)),
 )

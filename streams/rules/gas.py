@@ -98,12 +98,12 @@ def judge_stale(known: Known, permit: str) -> Judged:
     course = known.course(permit)
     if not course.needs_gas:
         return NOTHING
-    stale = [(at, ref, which) for at, ref, which in _references(course) if tested(course, ref) is not Truth.FALSE and fresh(course, ref, known.terms(ref.at)) is Truth.FALSE]
+    stale = [(at, ref, which) for at, ref, which in _references(course) if tested(course, ref) is not Truth.FALSE and fresh(course, ref, known.terms_of(course)) is Truth.FALSE]
     if not stale:
         return NOTHING
     start, (_, reference, which) = stale[0][0].at, stale[-1]
     last = max((a for a in passed(course) if before(a.done, reference) is not Truth.FALSE), key=lambda a: a.at.at)
-    numbers = {"permit": permit, "sampled": known.clock(last.at.at), "start": known.clock(reference.at), "age": minutes(reference.at - last.at.at), "limit": minutes(known.terms(reference.at).ms["gas_fresh"])}
+    numbers = {"permit": permit, "sampled": known.clock(last.at.at), "start": known.clock(reference.at), "age": minutes(reference.at - last.at.at), "limit": minutes(known.terms_of(course).ms["gas_fresh"])}
     evidence = tuple(r for r in (last.ref, course.issued_ref, course.started_ref) if r)
     end = _mended(course, start)
     return Judged((Finding(start, evidence, end, numbers=numbers, permit=permit, point=course.point_id, variant=which, requests=((SUSPEND, permit),)),))
@@ -130,7 +130,7 @@ def judge_interrupt(known: Known, permit: str) -> Judged:
         return NOTHING
     found = [
         _resumed(known, course, p) for p in course.pauses
-        if p.until and not (slept(known, p) and tested_today(known, course, p.until) is Truth.FALSE) and retested(course, p, known.terms(p.until.at)) is Truth.FALSE
+        if p.until and not (slept(known, p) and tested_today(known, course, p.until) is Truth.FALSE) and retested(course, p, known.terms_of(course)) is Truth.FALSE
     ]  # fmt: skip
     return Judged(tuple(found))
 
@@ -138,7 +138,7 @@ def judge_interrupt(known: Known, permit: str) -> Judged:
 def _resumed(known: Known, course: Course, pause: Pause) -> Finding:
     assert pause.until is not None
     numbers = {"permit": course.permit, "pause": minutes(pause.until.at - pause.since.at), "resumed": known.clock(pause.until.at),
-               "limit": minutes(known.terms(pause.until.at).ms[RETEST[course.type]])}  # fmt: skip
+               "limit": minutes(known.terms_of(course).ms[RETEST[course.type]])}  # fmt: skip
     failed = failed_within(course, pause) is Truth.TRUE
     return Finding(pause.until.at, (pause.ref,), _mended(course, pause.until.at), numbers=numbers, permit=course.permit, point=course.point_id,
                    variant="failed" if failed else "", requests=((SUSPEND, course.permit),))  # fmt: skip
@@ -197,7 +197,7 @@ def judge_record(known: Known, permit: str) -> Judged:
     course = known.course(permit)
     if course.type != CONFINED or course.started is None:
         return NOTHING
-    every = known.terms().ms["record_every"]
+    every = known.terms_of(course).ms["record_every"]
     found = tuple(
         Finding(at.hi + every, (ref,), end, numbers={"permit": permit, "last": known.clock(at.at), "limit": minutes(every)}, permit=permit, point=course.point_id)
         for at, end, ref in record_gaps(course, known.now, every)
@@ -209,9 +209,9 @@ def judge_record(known: Known, permit: str) -> Judged:
 GB, AQ = "GB 30871-2022", "AQ 3064.2-2025"
 PERMIT: frozenset[Cause] = frozenset({"permit", "tested", "seen", "clock", "device"})
 RULES = (
-    Rule("GAS-NONE", "permit", 1, PERMIT, judge_none, "5.3.1, 6.3 a); AQ 3064.2 5.4.3", GB, "A", "01", ("S02",)),
-    Rule("GAS-STALE", "permit", 2, PERMIT, judge_stale, "5.3.1 c), 6.3 a); AQ 3064.2 5.4.3", GB, "A", "02", ("S02", "S03", "S04")),
-    Rule("GAS-INTERRUPT", "permit", 2, PERMIT, judge_interrupt, "5.3.1 d), 6.3 f); AQ 3064.2 5.9.1", GB, "A", "03", ("S32", "S33")),
-    Rule("GAS-DAILY", "permit", 2, PERMIT, judge_daily, "5.3.1 d); AQ 3064.2 5.9.2", GB, "A", "04", ("S34",)),
-    Rule("GAS-2H", "permit", 3, PERMIT, judge_record, "6.5; AQ 3064.2 5.9.4", GB, "A", "05", ("S30",)),
+    Rule("GAS-NONE", "permit", 1, PERMIT, judge_none, "5.3.1, 6.3 a); AQ 3064.2 5.4.3", GB, "A", "01", ("S02",), takes=("lel_percent", "lel_vol_high", "lel_vol_low", "oxygen_low", "oxygen_pass",)),
+    Rule("GAS-STALE", "permit", 2, PERMIT, judge_stale, "5.3.1 c), 6.3 a); AQ 3064.2 5.4.3", GB, "A", "02", ("S02", "S03", "S04"), takes=("gas_fresh",)),
+    Rule("GAS-INTERRUPT", "permit", 2, PERMIT, judge_interrupt, "5.3.1 d), 6.3 f); AQ 3064.2 5.9.1", GB, "A", "03", ("S32", "S33"), takes=("gas_fresh", "retest_confined", "retest_first", "retest_second", "retest_special",)),
+    Rule("GAS-DAILY", "permit", 2, PERMIT, judge_daily, "5.3.1 d); AQ 3064.2 5.9.2", GB, "A", "04", ("S34",), takes=("retest_confined", "retest_first", "retest_second", "retest_special",)),
+    Rule("GAS-2H", "permit", 3, PERMIT, judge_record, "6.5; AQ 3064.2 5.9.4", GB, "A", "05", ("S30",), takes=("record_every",)),
 )

@@ -185,7 +185,7 @@ def _uncertified(known: Known, worker: str) -> Reason:
 
 
 def _trades(known: Known, type: str) -> list[str]:
-    return known.terms().pack.trades.get(type, [])
+    return known.terms_now().pack.trades.get(type, [])
 
 
 def _everybody(known: Known, course: Course, at: int) -> Iterator[Reason]:
@@ -310,7 +310,7 @@ def _ready(known: Known, course: Course, at: Stamp) -> Iterator[Reason]:
     """Before work begins: gas analysed in time, and all that holds whenever it goes on."""
     if course.needs_gas:
         told = tested(course, at)
-        young = fresh(course, at, known.terms(at.at))
+        young = fresh(course, at, known.terms_of(course))
         if young is not Truth.TRUE:
             yield ("GAS-NONE" if told is Truth.FALSE else "GAS-STALE"), young
     yield from _going_on(known, course, at)
@@ -356,7 +356,7 @@ def gas_now(known: Known, course: Course) -> Iterator[Reason]:
         return
     now = known.now
     for tag in gas_tags(known, course):
-        series, limit = known.site.series.get(tag), limit_of(known.atlas.channels[tag], known.terms())
+        series, limit = known.site.series.get(tag), limit_of(known.atlas.channels[tag], known.terms_at(known.now))
         if series and series.band and series.over and series.band.last[-1] >= now - 30 * SECOND and series.over.last[-1] >= series.band.first[-1] and not testing(known, tag, now, now):
             yield "X-GAS-LIM", Truth.FALSE
         elif limit is None or any(b >= now and b - a >= MINUTE for a, b in unseen(known.site, tag, max(0, now - MINUTE), now)):
@@ -374,7 +374,7 @@ def _resume(known: Known, course: Course, at: Stamp) -> Iterator[Reason]:
     elif course.needs_gas:
         pause = Pause(since, at, "")
         today = tested_today(known, course, at) if slept(known, pause) else Truth.TRUE
-        again = retested(course, pause, known.terms(at.at))
+        again = retested(course, pause, known.terms_of(course))
         if today is not Truth.TRUE:
             yield "GAS-DAILY", today
         elif again is not Truth.TRUE:
@@ -391,7 +391,7 @@ def _issue(known: Known, course: Course, at: Stamp) -> Iterator[Reason]:
     assert request is not None
     planned = exactly(max(request.valid_from, request.planned_start or 0, at.at))
     if course.needs_gas:
-        told, young = tested(course, at), fresh(course, planned, known.terms(at.at))
+        told, young = tested(course, at), fresh(course, planned, known.terms_of(course))
         if told is not Truth.TRUE:
             yield "GAS-NONE", told
         elif young is not Truth.TRUE:
@@ -407,7 +407,7 @@ def _issue(known: Known, course: Course, at: Stamp) -> Iterator[Reason]:
         yield "X-DUP", Truth.UNKNOWN
     yield from _warned(known, course, at.at, planned.at)
     kinds = {c.event.stage or c.event.medium for c in known.work(course.permit).clips if isinstance(c.event, e.Clip)}
-    if set(known.terms().pack.evidence.get(course.type, ())) - kinds:
+    if set(known.terms_of(course).pack.evidence.get(course.type, ())) - kinds:
         yield "EVID-MISSING", Truth.FALSE
 
 
@@ -441,7 +441,7 @@ def _application(known: Known, q: Question) -> Iterator[Reason]:
         return
     course = as_asked(known, q.request)
     yield from _everybody(known, course, q.at.at)
-    least = known.terms().limits["cert_short"] / 86_400_000
+    least = known.terms_of(None).limits["cert_short"] / 86_400_000
     today = known.day(q.at.at)
     for worker in q.request.workers:
         for trade in _trades(known, q.request.type):
@@ -469,10 +469,10 @@ def _close(known: Known, course: Course, at: Stamp) -> Iterator[Reason]:
                  if command.endswith(f":{course.point_id}") and course.started is not None and f.event.at >= course.started.at)  # fmt: skip
     if not called and any(True for _ in inside_at(known, course, at.at)):
         yield "X-SIGNOUT", Truth.UNKNOWN
-    if course.type in HOT and course.finished is not None and at.at < course.finished.at + known.terms().ms["post_watch"]:
+    if course.type in HOT and course.finished is not None and at.at < course.finished.at + known.terms_of(course).ms["post_watch"]:
         yield "X-WATCH", Truth.UNKNOWN
     closed = _as_closed(course, at)
-    off = known.terms().off
+    off = known.terms_now().off
     if "X-EVID-3P1R" not in off and three_and_one(known, closed):
         yield "X-EVID-3P1R", Truth.FALSE
     if "X-EVID-5D" not in off and any(since is None for since in five_dimensions(known, closed).values()):

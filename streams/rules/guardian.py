@@ -90,7 +90,7 @@ def judge_absent(known: Known, permit: str) -> Judged:
     course = known.course(permit)
     if course.started is None or not course.posts:
         return NOTHING
-    terms = known.terms()
+    terms = known.terms_of(course)
     warn, alarm = terms.ms["guardian_warn"], terms.ms["guardian_alarm"]
     found: list[Finding] = []
     wakes: list[int | None] = []
@@ -181,7 +181,7 @@ def judge_two_posts(known: Known, permit: str) -> Judged:
             if theirs is None or theirs.started is None or theirs.point is None or (theirs.started.at, other) > (course.started.at, permit):
                 continue
             apart = math.dist((course.point.x, course.point.y, course.point.z), (theirs.point.x, theirs.point.y, theirs.point.z))
-            if apart <= known.terms()["two_posts"] or theirs.point_id == course.point_id:
+            if apart <= known.terms_of(course)["two_posts"] or theirs.point_id == course.point_id:
                 continue
             both = course.at_work(known.now) and theirs.at_work(known.now)
             together = _together(known, course, post, theirs)
@@ -208,7 +208,7 @@ def judge_watch(known: Known, permit: str) -> Judged:
     course = known.course(permit)
     if course.finished is None or course.type not in HOT or not course.posts:
         return NOTHING
-    due = course.finished.at + known.terms(course.finished.at).ms["post_watch"]
+    due = course.finished.at + known.terms_of(course).ms["post_watch"]
     until = min(due, known.now)
     gone = _first_gone(known, course, course.finished.at, until)
     if gone is None:
@@ -223,15 +223,15 @@ def _next_gone(known: Known, course: Course, due: int) -> int | None:
         return None
     if _tracks(known, course):
         return known.now + 15 * SECOND
-    first = (course.finished.at if course.finished else due) + known.terms().ms["guardian_warn"] + 1
+    first = (course.finished.at if course.finished else due) + known.terms_of(course).ms["guardian_warn"] + 1
     return first if known.now < first < due else due
 
 
 def _first_gone(known: Known, course: Course, start: int, end: int) -> int | None:
     """When the post was surely empty for at least the warning time after the work, or the permit closed too soon."""
-    due = start + known.terms(start).ms["post_watch"]
+    due = start + known.terms_of(course).ms["post_watch"]
     marks = [course.accepted.at] if course.accepted and course.accepted.at < due else []
-    there, patience = present(known, course), known.terms().ms["guardian_warn"]
+    there, patience = present(known, course), known.terms_of(course).ms["guardian_warn"]
     for a, b in _between(there, start, end):
         for worker in current(course, a) or [p.worker for p in course.posts]:
             track = _tracks(known, course).get(worker)
@@ -244,7 +244,7 @@ def _first_gone(known: Known, course: Course, start: int, end: int) -> int | Non
 
 
 RULES = (
-    Rule("GUARD-ABSENT", "permit", 3, CAUSES | {"seen", "clock", "scan"}, judge_absent, "4.10 f); AQ 3064.2 5.9.6", GB, "A", "31", ("S19", "S20", "S21", "S22")),
-    Rule("X-GUARD-MULTI", "permit", 2, CAUSES | {"post", "seen", "clock"}, judge_two_posts, "4.10", GB, "B", "", ("S23",), apart=("worker", "other")),
-    Rule("X-WATCH", "permit", 3, CAUSES, judge_watch, "5.2.14; 29 CFR 1910.252(a)(2)(iii)", GB, "C", "", ("S54",)),
+    Rule("GUARD-ABSENT", "permit", 3, CAUSES | {"seen", "clock", "scan"}, judge_absent, "4.10 f); AQ 3064.2 5.9.6", GB, "A", "31", ("S19", "S20", "S21", "S22"), takes=("guardian_alarm", "guardian_warn",)),
+    Rule("X-GUARD-MULTI", "permit", 2, CAUSES | {"post", "seen", "clock"}, judge_two_posts, "4.10", GB, "B", "", ("S23",), apart=("worker", "other"), takes=("two_posts",)),
+    Rule("X-WATCH", "permit", 3, CAUSES, judge_watch, "5.2.14; 29 CFR 1910.252(a)(2)(iii)", GB, "C", "", ("S54",), takes=("guardian_warn", "post_watch",)),
 )

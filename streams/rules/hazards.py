@@ -26,12 +26,12 @@ def judge_unacknowledged(known: Known, hazard: str) -> Judged:
     life = _life(known, hazard)
     if not life:
         return NOTHING
-    due, taken = life[0][1].at + known.terms().ms["hazard_ack"], _first(life, "acknowledged", "rectified", "closed")
+    due, taken = life[0][1].at + known.terms_now().ms["hazard_ack"], _first(life, "acknowledged", "rectified", "closed")
     if taken is not None and taken <= due:
         return NOTHING
     if known.now <= due:
         return Judged(wake=due + 1)
-    numbers = {"hazard": hazard, "found": known.clock(life[0][1].at), "hours": f"{known.terms().ms['hazard_ack'] / HOUR:g}"}
+    numbers = {"hazard": hazard, "found": known.clock(life[0][1].at), "hours": f"{known.terms_now().ms['hazard_ack'] / HOUR:g}"}
     return Judged((Finding(due, (life[0][0].ref,), taken, numbers=numbers),))
 
 
@@ -54,8 +54,9 @@ def judge_overdue(known: Known, hazard: str) -> Judged:
 
 def judge_blurred(known: Known, hazard: str) -> Judged:
     """X-HAZ-BLURRED: the photo of the rectification shows nothing."""
-    life, least, found = _life(known, hazard), known.terms()["sharpness"], []
+    life, found = _life(known, hazard), []
     for fact, said in life:
+        least = known.terms_at(said.at)["sharpness"]
         if said.sharpness is not None and said.sharpness < least:
             better = next((h.at for _, h in life if h.at > said.at and (h.sharpness or 0) >= least), None)
             numbers = {"hazard": hazard, "sharpness": f"{said.sharpness:.2f}", "limit": f"{least:g}"}
@@ -81,7 +82,7 @@ def _again(known: Known, hazard: str, life: list[tuple[Fact, Hazard]], closed: H
     asset = next((h.asset for _, h in life if h.asset), "")
     if closed is None or not asset:
         return
-    window = known.terms().ms["refault"]
+    window = known.terms_now().ms["refault"]
     for other, facts in sorted(known.site.hazards.items()):
         first = facts[0].event
         if other != hazard and isinstance(first, Hazard) and first.asset == asset and closed.at < first.at <= closed.at + window:
@@ -91,8 +92,8 @@ def _again(known: Known, hazard: str, life: list[tuple[Fact, Hazard]], closed: H
 
 
 RULES = (
-    Rule("X-HAZ-UNACK", "hazard", 3, CAUSES, judge_unacknowledged, "rule of the site (004-01)", OURS, "C", "", ("R-HAZ",)),
+    Rule("X-HAZ-UNACK", "hazard", 3, CAUSES, judge_unacknowledged, "rule of the site (004-01)", OURS, "C", "", ("R-HAZ",), takes=("hazard_ack",)),
     Rule("X-HAZ-OVERDUE", "hazard", 3, CAUSES, judge_overdue, "rule of the site (004-01)", OURS, "C", "", ("R-HAZ",)),
-    Rule("X-HAZ-BLURRED", "hazard", 3, CAUSES, judge_blurred, "rule of the site (004-01)", OURS, "C", "", ("R-HAZ",), apart=("sharpness",)),
-    Rule("X-HAZ-FALSE", "hazard", 3, CAUSES, judge_false, "rule of the site (004-12)", OURS, "C", "", ("R-HAZ",), apart=("other",)),
+    Rule("X-HAZ-BLURRED", "hazard", 3, CAUSES, judge_blurred, "rule of the site (004-01)", OURS, "C", "", ("R-HAZ",), apart=("sharpness",), takes=("sharpness",)),
+    Rule("X-HAZ-FALSE", "hazard", 3, CAUSES, judge_false, "rule of the site (004-12)", OURS, "C", "", ("R-HAZ",), apart=("other",), takes=("refault",)),
 )

@@ -52,19 +52,19 @@ def _off(known: Known, course: Course, ref: str, at: int, result: GasResult) -> 
     """(channel, its live value) if a result surely differs from it by more than the tolerance."""
     for tag in gas_tags(known, course):
         channel, near = known.atlas.channels[tag], known.work(course.permit).beside.get(ref, {}).get(tag, [])
-        typed, limit = _in_unit(known, result, channel), limit_of(channel, known.terms(at))
+        typed, limit = _in_unit(known, result, channel, at), limit_of(channel, known.terms_at(at))
         if typed is None or limit is None or limit.high is None or not near:
             continue
-        if all(abs(v - typed) > known.terms(at)["mismatch_share"] * limit.high for v in near):
+        if all(abs(v - typed) > known.terms_at(at)["mismatch_share"] * limit.high for v in near):
             return tag, near[0]
     return None
 
 
-def _in_unit(known: Known, result: GasResult, channel: Channel) -> float | None:
+def _in_unit(known: Known, result: GasResult, channel: Channel, at: int) -> float | None:
     """A typed result in the unit of a channel of the same gas."""
     if result.value is None:
         return None
-    terms = known.terms()
+    terms = known.terms_at(at)
     if channel.kind == "oxygen":
         return result.value if result.gas == "o2" and result.unit == channel.unit else None
     if result.gas != channel.gas:
@@ -81,7 +81,7 @@ def judge_frozen(known: Known, tag: str) -> Judged:
         return NOTHING
     if not series.constant.last:
         return Judged(wake=known.now + 5 * MINUTE)
-    same, terms = series.constant, known.terms()
+    same, terms = series.constant, known.terms_now()
     since = same.other or known.site.began
     fine = round(same.value * 1000) % 10 != 0
     limit = terms.ms["frozen_zero"] if same.value == 0 else (terms.ms["frozen"] if fine else 0)
@@ -124,8 +124,8 @@ def judge_unit(known: Known, tag: str) -> Judged:
 
 RULES = (
     Rule("DQ-CAL", "permit", 2, frozenset({"permit", "tested", "device"}), judge_calibration, "rule of the site (001-13)", OURS, "C", "", ("S68",), apart=("device", "sampled")),
-    Rule("X-GAS-MISMATCH", "permit", 2, frozenset({"permit", "tested"}), judge_mismatch, "rule of the site (000-23)", OURS, "C", "", ("R-TYPED",), apart=("gas", "sampled")),
-    Rule("DQ-FROZEN", "channel", 2, CAUSES, judge_frozen, "our figures", OURS, "C", "", ("S61",), fleeting=True),
+    Rule("X-GAS-MISMATCH", "permit", 2, frozenset({"permit", "tested"}), judge_mismatch, "rule of the site (000-23)", OURS, "C", "", ("R-TYPED",), apart=("gas", "sampled"), takes=("lel_percent", "lel_vol_high", "lel_vol_low", "mismatch_share", "oxygen_high", "oxygen_low", "rise_share",)),
+    Rule("DQ-FROZEN", "channel", 2, CAUSES, judge_frozen, "our figures", OURS, "C", "", ("S61",), fleeting=True, takes=("frozen", "frozen_zero",)),
     Rule("DQ-RANGE", "channel", 3, CAUSES, judge_range, "our rule", OURS, "C", "", ("S65",)),
     Rule("DQ-UNIT", "channel", 3, CAUSES, judge_unit, "our rule", OURS, "C", "", ("S65",)),
 )

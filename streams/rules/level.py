@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from streams.calendar import kind_of
 from streams.course import Course
@@ -17,8 +17,9 @@ CAUSES: frozenset[Cause] = frozenset({"permit", "seen", "site"})
 AQ_CODE = {"UPG-HOL": "40", "UPG-REST": "41", "UPG-NIGHT": "42", "UPG-EVENT": "43"}
 
 
-def _is_night(known: Known, at: datetime) -> bool:
-    terms, hour = known.terms(), at.hour + at.minute / 60
+def _is_night(known: Known, ms: int) -> bool:
+    terms, at = known.terms_at(ms), known.local(ms)
+    hour = at.hour + at.minute / 60
     return hour >= terms["night_from"] or hour < terms["night_to"]
 
 
@@ -27,7 +28,7 @@ def codes_at(known: Known, ms: int) -> list[str]:
     at = known.local(ms)
     kind = kind_of(at.date(), known.atlas.calendar)
     codes = ["UPG-HOL"] if kind == "holiday" else (["UPG-REST"] if kind == "rest" else [])
-    codes += ["UPG-NIGHT"] if _is_night(known, at) else []
+    codes += ["UPG-NIGHT"] if _is_night(known, ms) else []
     special = any(f.event.at <= ms <= f.event.until for f in known.site.specials if isinstance(f.event, SpecialTime))
     return codes + (["UPG-EVENT"] if special else [])
 
@@ -35,7 +36,7 @@ def codes_at(known: Known, ms: int) -> list[str]:
 def _boundaries(known: Known, lo: int, hi: int) -> Iterator[int]:
     """lo, and every moment up to hi at which the answer may change."""
     yield lo
-    edges = {0.0, known.terms()["night_from"], known.terms()["night_to"]}
+    edges = {0.0, *(known.terms_at(ms)[name] for ms in (lo, hi) for name in ("night_from", "night_to"))}
     day = known.day(lo)
     while known.midnight(day) <= hi:
         for hour in sorted(edges):
@@ -150,6 +151,6 @@ def judge_level(known: Known, permit: str) -> Judged:
 
 
 RULES = (
-    *(Rule(code, "permit", 2, CAUSES, _upgrade(code), f"5.1.1; AQ 3064.2 A.4 {aq}", GB, "B" if code == "UPG-NIGHT" else "A", aq, ("S48",)) for code, aq in AQ_CODE.items()),
+    *(Rule(code, "permit", 2, CAUSES, _upgrade(code), f"5.1.1; AQ 3064.2 A.4 {aq}", GB, "B" if code == "UPG-NIGHT" else "A", aq, ("S48",), takes=("night_from", "night_to")) for code, aq in AQ_CODE.items()),
     Rule("X-LEVEL", "permit", 2, CAUSES | {"process"}, judge_level, "5.8", AQ, "A", "", ("R-LEVEL",)),
 )

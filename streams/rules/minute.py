@@ -63,7 +63,7 @@ def worked(known: Known, start: int) -> Iterator[tuple[str, Course]]:
 def _job(known: Known, course: Course, found: Risk | None) -> dict[str, Any]:
     assert course.request is not None
     people = [known.site.people[w] for w in course.request.workers if w in known.site.people]
-    trades = {t for p in people for t in p.trades} | set(known.terms().pack.trades.get(course.type, ()))
+    trades = {t for p in people for t in p.trades} | set(known.terms_of(course).pack.trades.get(course.type, ()))
     return {
         "permit": number_of(course.permit), "life": life_of(course.permit), "type": course.type, "family": family(course.type), "trades": sorted(trades),
         "point": course.point_id, "crew": course.request.crew, "weight": found.weight if found else 0, "barriers": found.barriers if found else {},

@@ -79,12 +79,12 @@ def _high(known: Known, person: Person, worker: str, job: Course) -> int | None:
     """When a person's index is first too high while a permit that names him is open."""
     since, until = job.request.at if job.request else 0, job.over_at
     moments = sorted({since, *(f.event.at for f in person.records if f.event.at >= since)})
-    return next((m for m in moments if (until is None or m < until) and state(known, worker, m)[0] > known.terms()["person_score"]), None)
+    return next((m for m in moments if (until is None or m < until) and state(known, worker, m)[0] > known.terms_now()["person_score"]), None)
 
 
 def _strained(known: Known, person: Person, worker: str, job: Course, high: int) -> Finding:
     score, parts = state(known, worker, high)
-    numbers = {"worker": worker, "score": f"{score:.0f}", "limit": f"{known.terms()['person_score']:g}", "permit": job.permit, "parts": ", ".join(f"{k} {v:.0f}" for k, v in parts.items())}
+    numbers = {"worker": worker, "score": f"{score:.0f}", "limit": f"{known.terms_now()['person_score']:g}", "permit": job.permit, "parts": ", ".join(f"{k} {v:.0f}" for k, v in parts.items())}
     refs = tuple(f.ref for f in person.records if f.event.at <= high)[-6:]
     return Finding(high, (*refs, job.request_ref), job.over_at, numbers=numbers, permit=job.permit, point=job.point_id, requests=(("training.request", worker),))
 
@@ -94,10 +94,10 @@ def judge_skill(known: Known, worker: str) -> Judged:
     person = known.site.people.get(worker)
     if person is None:
         return NOTHING
-    found, stale = [], known.terms().ms["skill_stale"]
+    found, stale = [], known.terms_now().ms["skill_stale"]
     for permit in known.site.named.get(worker, ()):
         course = known.course(permit)
-        for trade in known.terms().pack.trades.get(course.type, ()):
+        for trade in known.terms_of(course).pack.trades.get(course.type, ()):
             practised = [f.event.at for f in person.records if isinstance(f.event, Record) and f.event.what == "practice" and f.event.trade == trade]
             if course.request and worker in course.request.workers and practised and course.request.at - max(practised) > stale:
                 days = (course.request.at - max(practised)) // DAY
@@ -136,8 +136,8 @@ def judge_typed(known: Known, permit: str) -> Judged:
 WORKER: frozenset[Cause] = frozenset({"roster", "permit"})
 RULES = (
     Rule("X-CONTR", "contractor", 2, frozenset({"roster", "permit"}), judge_contractor, "rule of the site (000-27, 001-10)", OURS, "C", "", ("R-CONTR",), apart=("permit",)),
-    Rule("X-PERSON", "worker", 3, WORKER, judge_state, "rule of the site (004-16)", OURS, "C", "", ("R-PERSON",), apart=("permit",)),
-    Rule("X-SKILL-STALE", "worker", 4, WORKER, judge_skill, "rule of the site (003-17)", OURS, "C", "", ("R-PERSON",), apart=("trade", "permit")),
+    Rule("X-PERSON", "worker", 3, WORKER, judge_state, "rule of the site (004-16)", OURS, "C", "", ("R-PERSON",), apart=("permit",), takes=("person_score",)),
+    Rule("X-SKILL-STALE", "worker", 4, WORKER, judge_skill, "rule of the site (003-17)", OURS, "C", "", ("R-PERSON",), apart=("trade", "permit"), takes=("skill_stale",)),
     Rule("X-FRAUD-ROUND", "worker", 3, frozenset({"evidence"}), judge_round, "double random check (002-22)", OURS, "C", "", ("R-FRAUD",), apart=("values",)),
     Rule("X-FRAUD-TYPED", "permit", 3, frozenset({"permit", "tested"}), judge_typed, "double random check (002-22)", OURS, "C", "", ("R-FRAUD",), apart=("sampled",)),
 )

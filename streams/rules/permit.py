@@ -111,7 +111,7 @@ def valid_until(known: Known, course: Course) -> int | None:
         return None
     longest = VALID.get(course.type)
     declared = course.valid_to or 0
-    return declared if longest is None else min(declared, course.request.valid_from + known.terms().ms[longest])
+    return declared if longest is None else min(declared, course.request.valid_from + known.terms_of(course).ms[longest])
 
 
 def judge_over(known: Known, permit: str) -> Judged:
@@ -139,7 +139,7 @@ def judge_near(known: Known, permit: str) -> Judged:
     course, until = known.course(permit), valid_until(known, known.course(permit))
     if until is None or course.started is None:
         return NOTHING
-    start, end = until - known.terms().ms["near_expiry"], work_over(course)
+    start, end = until - known.terms_now().ms["near_expiry"], work_over(course)
     if (end is not None and end <= start) or course.started.at > start:
         return NOTHING
     if known.now < start:
@@ -156,11 +156,11 @@ def judge_close(known: Known, permit: str) -> Judged:
         return NOTHING
     ended = course.finished.at if course.finished else None
     since = min(ended, course.valid_to) if ended is not None and known.day(ended) >= known.day(course.valid_to) else course.valid_to
-    due = since + known.terms().ms["close_late"]
+    due = since + known.terms_now().ms["close_late"]
     closed = course.over_at
     if (closed if closed is not None else known.now) <= due:
         return NOTHING if closed is not None else Judged(wake=due + 1)
-    numbers = {"permit": permit, "since": known.clock(since), "hours": f"{known.terms().ms['close_late'] / HOUR:g}"}
+    numbers = {"permit": permit, "since": known.clock(since), "hours": f"{known.terms_now().ms['close_late'] / HOUR:g}"}
     return Judged((Finding(due, (course.request_ref, course.started_ref), closed, numbers=numbers, permit=permit, point=course.point_id),))
 
 
@@ -287,9 +287,9 @@ RULES = (
     Rule("X-T3", "permit", 2, CAUSES, judge_t3, "4.11; AQ 3064.2 A.4 60", GB, "A", "", ("S06",)),
     Rule("TICKET-NONE", "point", 1, frozenset({"seen", "permit", "clock"}), judge_none, "4.4; AQ 3064.2 A.4 60", GB, "B", "60", ("S06",), apart=("camera",)),
     Rule("TICKET-NONE", "permit", 1, CAUSES, judge_without, "4.4, 4.16; AQ 3064.2 A.4 60", GB, "B", "60", ("N07",), apart=("camera",)),
-    Rule("TICKET-OVER", "permit", 2, CAUSES, judge_over, "4.16, 5.1.5; AQ 3064.2 5.9.5", GB, "A", "10", ("S50", "S53")),
-    Rule("X-NEAR-EXP", "permit", 4, CAUSES, judge_near, "practice", OURS, "C", "", ("S53",)),
-    Rule("X-CLOSE-LATE", "permit", 3, CAUSES, judge_close, "hours: our figure", OURS, "C", "", ("S53",)),
+    Rule("TICKET-OVER", "permit", 2, CAUSES, judge_over, "4.16, 5.1.5; AQ 3064.2 5.9.5", GB, "A", "10", ("S50", "S53"), takes=("valid_confined", "valid_first", "valid_height", "valid_power", "valid_second", "valid_special",)),
+    Rule("X-NEAR-EXP", "permit", 4, CAUSES, judge_near, "practice", OURS, "C", "", ("S53",), takes=("near_expiry", "valid_confined", "valid_first", "valid_height", "valid_power", "valid_second", "valid_special",)),
+    Rule("X-CLOSE-LATE", "permit", 3, CAUSES, judge_close, "hours: our figure", OURS, "C", "", ("S53",), takes=("close_late",)),
     Rule("X-CHG", "permit", 2, CAUSES, judge_change, "4.16, 4.17", GB, "A", "", ("R-CHG",), apart=("what", "at")),
     Rule("X-REASSESS", "permit", 3, CAUSES | {"prepared"}, judge_reassess, "4.17", GB, "A", "", ("R-CHG",), apart=("at",)),
 )

@@ -40,7 +40,7 @@ def judge_intruder(known: Known, name: str) -> Judged:
     zone = known.atlas.zones.get(name)
     if zone is None or not zone.restricted:
         return NOTHING
-    allowed, grace = {*zone.allowed, *_named_inside(known, zone)}, known.terms().ms["zone_grace"]
+    allowed, grace = {*zone.allowed, *_named_inside(known, zone)}, known.terms_now().ms["zone_grace"]
     found, wakes = [], []
     for worker, first, last, end, ref in _stays(known, name):
         if worker in allowed:
@@ -54,7 +54,7 @@ def judge_intruder(known: Known, name: str) -> Judged:
 
 def judge_stay(known: Known, name: str) -> Judged:
     """X-STAY: somebody has been in a zone for longer than people should (AQ 3064.3: 滞留)."""
-    zone, most = known.atlas.zones.get(name), known.terms().ms["stay"]
+    zone, most = known.atlas.zones.get(name), known.terms_now().ms["stay"]
     if zone is None or not zone.restricted:
         return NOTHING
     found, wakes = [], []
@@ -130,7 +130,7 @@ def judge_gathering(known: Known, name: str) -> Judged:
     zone = known.atlas.zones.get(name)
     if zone is None or zone.gather:
         return NOTHING
-    terms, people = known.terms(), [w for w, first, last, end, _ in _stays(known, name) if end is None and last - first >= known.terms().ms["gather_time"]]
+    terms, people = known.terms_now(), [w for w, first, last, end, _ in _stays(known, name) if end is None and last - first >= known.terms_now().ms["gather_time"]]
     places = {w: known.site.people[w].places[-1] for w in people if w in known.site.people and known.site.people[w].places}
     best = max(([w for w, q in places.items() if math.dist(p[1:3], q[1:3]) <= terms["gather_radius"]] for p in places.values()), key=len, default=[])
     if len(best) < terms["gather_count"]:
@@ -162,7 +162,7 @@ def _job(known: Known, worker: str, at: int) -> Course | None:
 
 def judge_still(known: Known, worker: str) -> Judged:
     """X-STILL: the motion sensor of a tag has seen no movement for minutes (positions cannot tell: their error is larger than a breath)."""
-    limit, found, wakes = known.terms().ms["still"], [], []
+    limit, found, wakes = known.terms_now().ms["still"], [], []
     for start, end, ref, _ in _tag(known, worker, "still"):
         due = start + limit
         if (end if end is not None else known.now) < due:
@@ -186,11 +186,11 @@ def judge_sos(known: Known, worker: str) -> Judged:
 
 
 RULES = (
-    Rule("X-ZONE", "zone", 2, ZONE, judge_intruder, "5.2.4; alarm type 1", AQ3, "A", "", ("R-ZONE",), apart=("worker",)),
-    Rule("X-STAY", "zone", 3, ZONE, judge_stay, "alarm type 2", AQ3, "A", "", ("R-ZONE",), apart=("worker",)),
+    Rule("X-ZONE", "zone", 2, ZONE, judge_intruder, "5.2.4; alarm type 1", AQ3, "A", "", ("R-ZONE",), apart=("worker",), takes=("zone_grace",)),
+    Rule("X-STAY", "zone", 3, ZONE, judge_stay, "alarm type 2", AQ3, "A", "", ("R-ZONE",), apart=("worker",), takes=("stay",)),
     Rule("X-CROWD", "zone", 3, ZONE, judge_crowd, "zone alarm type 1", AQ3, "A", "", ("R-ZONE",)),
     Rule("X-MANNING", "zone", 3, ZONE, judge_missing, "zone alarm type 2", AQ3, "A", "", ("R-ZONE",)),
-    Rule("X-GATHER", "zone", 3, ZONE, judge_gathering, "3.5, 5.2.3", AQ3, "A", "", ("R-GATHER",), fleeting=True),
-    Rule("X-STILL", "worker", 2, frozenset({"roster"}), judge_still, "alarm type 3", AQ3, "A", "", ("R-STILL",)),
+    Rule("X-GATHER", "zone", 3, ZONE, judge_gathering, "3.5, 5.2.3", AQ3, "A", "", ("R-GATHER",), fleeting=True, takes=("gather_count", "gather_radius", "gather_time",)),
+    Rule("X-STILL", "worker", 2, frozenset({"roster"}), judge_still, "alarm type 3", AQ3, "A", "", ("R-STILL",), takes=("still",)),
     Rule("X-SOS", "worker", 1, frozenset({"roster"}), judge_sos, "alarm type 0", AQ3, "A", "", ("R-SOS",)),
 )

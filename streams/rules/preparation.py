@@ -129,13 +129,13 @@ def judge_paper(known: Known, permit: str) -> Judged:
     course = known.course(permit)
     if course.request is None or course.request.channel != "paper" or course.accepted is None:
         return NOTHING
-    due = course.accepted.at + known.terms().ms["paper_scan"]
+    due = course.accepted.at + known.terms_now().ms["paper_scan"]
     scanned = min((f.event.at for f in known.work(permit).clips if isinstance(f.event, Clip) and f.event.medium == "document"), default=None)
     if scanned is not None and scanned <= due:
         return NOTHING
     if known.now <= due:
         return Judged(wake=due + 1)
-    numbers = {"permit": permit, "closed": known.clock(course.accepted.at), "hours": f"{known.terms().ms['paper_scan'] / HOUR:g}"}
+    numbers = {"permit": permit, "closed": known.clock(course.accepted.at), "hours": f"{known.terms_now().ms['paper_scan'] / HOUR:g}"}
     return Judged((Finding(due, (course.request_ref, *known.refs(permit, "accepted")), scanned, numbers=numbers, permit=permit, point=course.point_id),))
 
 
@@ -148,5 +148,5 @@ RULES = (
     Rule("LINK-UNREL", "permit", 2, CAUSES | {"asked"}, judge_unrelated, "4.6; AQ 3064.2 A.4 62", GB, "A", "62", ("R-LINK",)),
     Rule("X-BIND", "permit", 2, CAUSES, judge_bound, "5.10.5", AQ, "A", "", ("R-BIND",)),
     Rule("X-FORBID", "permit", 1, CAUSES, judge_forbidden, "rule of the site", OURS, "C", "", ("S46",)),
-    Rule("X-PAPER-LATE", "permit", 4, CAUSES | {"evidence"}, judge_paper, "rule of the site", OURS, "C", "", ("S57",)),
+    Rule("X-PAPER-LATE", "permit", 4, CAUSES | {"evidence"}, judge_paper, "rule of the site", OURS, "C", "", ("S57",), takes=("paper_scan",)),
 )

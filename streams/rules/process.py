@@ -19,12 +19,13 @@ def judge_deviation(known: Known, tag: str) -> Judged:
     channel, series = known.atlas.channels.get(tag), known.site.series.get(tag)
     if channel is None or series is None or channel.kind != "process" or channel.setpoint is None:
         return NOTHING
-    dwell, found, wakes = known.terms().ms["dcs_dwell"], [], []
+    found, wakes = [], []
     for start, end, last, top, ref in series.held.intervals(known.now):
+        dwell = known.terms_at(start).ms["dcs_dwell"]
         if last - start < dwell:
             wakes.append(start + dwell if end is None else None)
             continue
-        numbers = {"tag": tag, "value": f"{top:g}", "setpoint": f"{channel.setpoint:g}", "limit": f"{known.terms()['dcs_deviation']:g}", "unit": channel.unit, "dwell": minutes(dwell),
+        numbers = {"tag": tag, "value": f"{top:g}", "setpoint": f"{channel.setpoint:g}", "limit": f"{known.terms_at(start)['dcs_deviation']:g}", "unit": channel.unit, "dwell": minutes(dwell),
                    "process": channel.process_unit or "—"}  # fmt: skip
         found.append(Finding(start, (ref,), end, numbers=numbers, area=channel.area, requests=tuple(("permit.freeze", p) for p in _unfinished(known, channel.process_unit))))
         wakes.append(known.now + 10 * SECOND if end is None else None)
@@ -77,7 +78,7 @@ def judge_fan(known: Known, permit: str) -> Judged:
     course = known.course(permit)
     if course.type != CONFINED or course.started is None or course.point is None or not course.point.fans:
         return NOTHING
-    silent, found, wakes = known.terms().ms["fan_silent"], [], []
+    silent, found, wakes = known.terms_of(course).ms["fan_silent"], [], []
     for tag in course.point.fans:
         series = known.site.series.get(tag)
         held = list(series.held.intervals(known.now)) if series else []
@@ -98,7 +99,7 @@ def judge_fan(known: Known, permit: str) -> Judged:
 
 PERMIT: frozenset[Cause] = frozenset({"permit", "seen", "process"})
 RULES = (
-    Rule("X-DCS-DEV", "channel", 2, frozenset({"process"}), judge_deviation, "4.8", GB, "C", "", ("S35",)),
+    Rule("X-DCS-DEV", "channel", 2, frozenset({"process"}), judge_deviation, "4.8", GB, "C", "", ("S35",), takes=("dcs_deviation", "dcs_dwell",)),
     Rule("X-DCS-OPEN", "permit", 1, PERMIT, judge_isolation, "4.8, 6.1", GB, "A", "", ("R-ISO",), apart=("isolation",)),
-    Rule("X-VENT-OFF", "permit", 2, PERMIT | {"gas"}, judge_fan, "rule of the site", OURS, "C", "", ("R-VENT",), silence=True, apart=("tag",)),
+    Rule("X-VENT-OFF", "permit", 2, PERMIT | {"gas"}, judge_fan, "rule of the site", OURS, "C", "", ("R-VENT",), silence=True, apart=("tag",), takes=("fan_silent",)),
 )

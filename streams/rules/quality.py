@@ -20,7 +20,7 @@ def judge_channel(known: Known, tag: str) -> Judged:
     channel = known.atlas.channels.get(tag)
     if channel is None or channel.kind not in GASES:
         return NOTHING
-    site, limit, now = known.site, known.terms().ms["detector_silent"], known.now
+    site, limit, now = known.site, known.terms_now().ms["detector_silent"], known.now
     found, wake = [], now + limit
     for a, b in _alone(known, tag, _silences(known, tag)):
         dark = site.dark(a, b)
@@ -53,7 +53,7 @@ def _silent(known: Known, tag: str, start: int, end: int | None) -> Finding:
     until = known.now if end is None else end
     jobs = [c for point in known.atlas.points_of_tag.get(tag, ()) for c in known.at(point) if any(b > start and a < until for a, b in c.working(known.now))]
     blinded = next((c for c in jobs if c.needs_gas), None)
-    numbers = {"tag": tag, "since": known.clock(start), "limit": minutes(known.terms().ms["detector_silent"]), "permit": blinded.permit if blinded else "—"}
+    numbers = {"tag": tag, "since": known.clock(start), "limit": minutes(known.terms_now().ms["detector_silent"]), "permit": blinded.permit if blinded else "—"}
     evidence = tuple(r for r in (blinded.started_ref if blinded else "", known.site.plant_ref) if r)
     return Finding(start, evidence, end, 2 if blinded else 3, numbers, blinded.permit if blinded else "", blinded.point_id if blinded else "")
 
@@ -63,7 +63,7 @@ def judge_tag(known: Known, permit: str) -> Judged:
     course = known.course(permit)
     if course.started is None:
         return NOTHING
-    limit, spans = known.terms().ms["tag_silent"], list(silences(known, course))
+    limit, spans = known.terms_of(course).ms["tag_silent"], list(silences(known, course))
     found = [_lost(known, course, worker, a, b) for worker, a, b, length in spans if length > limit]
     found.sort(key=lambda f: f.start)
     return Judged(tuple(found), _next_silent(known, course, limit, spans) if course.at_work(known.now) else None)
@@ -79,7 +79,7 @@ def _next_silent(known: Known, course: Course, limit: int, spans: list[tuple[str
 
 def _lost(known: Known, course: Course, worker: str, a: int, b: int) -> Finding:
     open_ = b >= known.now and course.at_work(known.now)
-    numbers = {"tag": worker, "since": known.clock(a), "limit": minutes(known.terms().ms["tag_silent"]), "permit": course.permit}
+    numbers = {"tag": worker, "since": known.clock(a), "limit": minutes(known.terms_of(course).ms["tag_silent"]), "permit": course.permit}
     evidence = tuple(r for r in (course.request_ref, course.started_ref) if r)
     return Finding(a, evidence, None if open_ else b, 2, numbers, course.permit, course.point_id, "tag")
 
@@ -94,25 +94,26 @@ def judge_unbound(known: Known, permit: str) -> Judged:
 
 def judge_clock(known: Known, device: str) -> Judged:
     """DQ-CLOCK: a device's clock is off by more than 5 s (a camera's by 30 s); what it says is corrected by the measured offset."""
-    limit = known.terms().ms["camera_clock_off" if device in known.atlas.points_of_camera else "clock_off"]
+    name = "camera_clock_off" if device in known.atlas.points_of_camera else "clock_off"
     found: list[Finding] = []
-    open_: tuple[int, str, int] | None = None
+    open_: tuple[int, str, int, int] | None = None
     for fact in known.site.clocks.get(device, ()):
         said = fact.event
         if not isinstance(said, ClockSaid):
             continue
+        limit = known.terms_at(said.at).ms[name]
         off = abs(said.offset) > limit
         if off and open_ is None:
-            open_ = (said.at, fact.ref, said.offset)
+            open_ = (said.at, fact.ref, said.offset, limit)
         elif not off and open_ is not None:
-            found.append(_clock(known, device, *open_, said.at, limit))
+            found.append(_clock(known, device, *open_, said.at))
             open_ = None
     if open_ is not None:
-        found.append(_clock(known, device, *open_, None, limit))
+        found.append(_clock(known, device, *open_, None))
     return Judged(tuple(found))
 
 
-def _clock(known: Known, device: str, start: int, ref: str, offset: int, end: int | None, limit: int) -> Finding:
+def _clock(known: Known, device: str, start: int, ref: str, offset: int, limit: int, end: int | None) -> Finding:
     points = known.atlas.points_of_camera.get(device, [""])
     numbers = {"device": device, "offset": f"{offset / SECOND:+g} s", "limit": f"{limit / SECOND:g} s"}
     return Finding(start, (ref,), end, numbers=numbers, point=points[0])
@@ -150,14 +151,14 @@ def judge_late(known: Known, source: str) -> Judged:
     late = comer.late if comer else None
     for a, b, top, ref in zip(late.first, late.last, late.top, late.ref, strict=True) if late else ():
         over = b + 10 * 60 * SECOND < known.now
-        numbers = {"source": source, "late": minutes(int(top)), "since": known.clock(a), "limit": minutes(known.terms().ms["late_fact"])}
+        numbers = {"source": source, "late": minutes(int(top)), "since": known.clock(a), "limit": minutes(known.terms_now().ms["late_fact"])}
         found.append(Finding(a, (ref,), b if over else None, numbers=numbers))
     return Judged(tuple(found), known.now + 60 * SECOND if any(f.end is None for f in found) else None)
 
 
 def judge_repeats(known: Known, source: str) -> Judged:
     """DQ-DUP: a source says the same facts again and again under new numbers."""
-    comer, most = known.site.comers.get(source), int(known.terms()["repeats"])
+    comer, most = known.site.comers.get(source), int(known.terms_now()["repeats"])
     if comer is None or len(comer.repeats) < most or comer.repeats[-1] < known.now - HOUR:
         return NOTHING
     numbers = {"source": source, "count": len(comer.repeats), "limit": most}
@@ -174,7 +175,7 @@ def judge_ahead(known: Known, source: str) -> Judged:
     """DQ-CLOCK of a source: it speaks of times that have not come yet; nothing is known before it happened."""
     lead, found = known.site.leads.get(source), []
     for since, until, most, ref in zip(lead.since, lead.until, lead.most, lead.ref, strict=True) if lead else ():
-        numbers = {"device": source, "offset": f"+{minutes(most)}", "limit": f"{known.terms().ms['clock_off'] / SECOND:g} s"}
+        numbers = {"device": source, "offset": f"+{minutes(most)}", "limit": f"{known.terms_at(since).ms['clock_off'] / SECOND:g} s"}
         shifted = lead is not None and lead.shifted_at is not None and (until is None or lead.shifted_at <= until)
         found.append(Finding(since, (ref,), until, numbers=numbers, variant="zone" if shifted else "ahead"))
     return Judged(tuple(found))
@@ -201,16 +202,16 @@ def judge_aside(known: Known, source: str) -> Judged:
 
 
 RULES = (
-    Rule("DQ-CLOCK", "source", 3, frozenset({"clock"}), judge_ahead, "our rule", OURS, "C", "", ("N31", "B05")),
+    Rule("DQ-CLOCK", "source", 3, frozenset({"clock"}), judge_ahead, "our rule", OURS, "C", "", ("N31", "B05"), takes=("clock_off",)),
     Rule("DQ-WORD", "source", 3, frozenset({"words"}), judge_words, "our rule", OURS, "C", "", ("B06", "B18", "B23")),
     Rule("SYS-ASIDE", "source", 2, frozenset({"words"}), judge_aside, "our rule", OURS, "C", "", ("B23",)),
-    Rule("DQ-SILENT", "channel", 3, frozenset({"gas"}), judge_channel, "a blind sensor is a safety alert: our rule", OURS, "C", "", ("S62",), silence=True, apart=("tag",)),
-    Rule("DQ-SILENT", "permit", 2, frozenset({"permit", "guard", "seen", "clock", "dark"}), judge_tag, "AQ 3064.3 7.2.1 (upload 30/min)", "AQ 3064.3-2025", "A", "", ("S19",), silence=True, apart=("tag",)),
+    Rule("DQ-SILENT", "channel", 3, frozenset({"gas"}), judge_channel, "a blind sensor is a safety alert: our rule", OURS, "C", "", ("S62",), silence=True, apart=("tag",), takes=("detector_silent",)),
+    Rule("DQ-SILENT", "permit", 2, frozenset({"permit", "guard", "seen", "clock", "dark"}), judge_tag, "AQ 3064.3 7.2.1 (upload 30/min)", "AQ 3064.3-2025", "A", "", ("S19",), silence=True, apart=("tag",), takes=("tag_silent",)),
     Rule("DQ-UNBOUND", "permit", 3, frozenset({"permit"}), judge_unbound, "our rule", OURS, "C", "", ("U01",)),
-    Rule("DQ-CLOCK", "device", 3, frozenset({"clock"}), judge_clock, "our figure", OURS, "C", "", ("S09",)),
+    Rule("DQ-CLOCK", "device", 3, frozenset({"clock"}), judge_clock, "our figure", OURS, "C", "", ("S09",), takes=("camera_clock_off", "clock_off",)),
     Rule("DQ-SEQ", "series", 3, frozenset({"holes"}), judge_holes, "our rule", OURS, "C", "", ("R-SEQ",)),
-    Rule("DQ-LATE", "source", 3, frozenset({"late"}), judge_late, "our figure", OURS, "C", "", ("R-LATE",)),
-    Rule("DQ-DUP", "source", 3, frozenset({"late"}), judge_repeats, "our figure", OURS, "C", "", ("R-DUPS",), fleeting=True),
+    Rule("DQ-LATE", "source", 3, frozenset({"late"}), judge_late, "our figure", OURS, "C", "", ("R-LATE",), takes=("late_fact",)),
+    Rule("DQ-DUP", "source", 3, frozenset({"late"}), judge_repeats, "our figure", OURS, "C", "", ("R-DUPS",), fleeting=True, takes=("repeats",)),
     Rule("SYS-CHAIN", "site", 2, frozenset({"site"}), judge_chain, "our rule", OURS, "C", "", ("S72",), apart=("link",)),
     Rule("SYS-LAG", "site", 2, frozenset({"dark"}), judge_lag, "our rule", OURS, "C", "", ("R-LAG",)),
 )

@@ -72,7 +72,7 @@ def gas_tags(known: Known, course: Course) -> list[str]:
 
 def stream_gaps(known: Known, course: Course) -> list[tuple[int, int, str]]:
     """(from, to, tag) of every hole in the stream of a special or confined job that lasted longer than the pack allows, in our own sight."""
-    limit = known.terms().ms["stream_gap"]
+    limit = known.terms_of(course).ms["stream_gap"]
     return [
         (a, b, tag)
         for tag in gas_tags(known, course)
@@ -93,14 +93,14 @@ def judge_gap(known: Known, permit: str) -> Judged:
     for a, b in merge([(a, b) for a, b, _ in gaps]):
         tags = sorted({tag for c, d, tag in gaps if c < b and d > a})
         open_ = b >= known.now and course.at_work(known.now)
-        numbers = {"permit": permit, "tags": ", ".join(tags), "since": known.clock(a), "limit": minutes(known.terms().ms["stream_gap"])} | ({} if open_ else {"length": minutes(b - a)})
+        numbers = {"permit": permit, "tags": ", ".join(tags), "since": known.clock(a), "limit": minutes(known.terms_of(course).ms["stream_gap"])} | ({} if open_ else {"length": minutes(b - a)})
         found.append(Finding(a, evidence, None if open_ else b, numbers=numbers, permit=permit, point=course.point_id))
     return Judged(tuple(found), _next_gap(known, course) if course.at_work(known.now) else None)
 
 
 def _next_gap(known: Known, course: Course) -> int | None:
     """When a channel could have been silent for too long; a frame after a silence asks by itself."""
-    limit, now = known.terms().ms["stream_gap"], known.now
+    limit, now = known.terms_of(course).ms["stream_gap"], known.now
     start = max((lo for lo, _ in course.working(now)), default=now)
     dues: list[int | None] = []
     for tag in gas_tags(known, course):
@@ -140,7 +140,7 @@ def _beyond(known: Known, tag: str, start: int, until: int, over: bool) -> Itera
 
 def _exceeded(known: Known, course: Course, start: int, until: int, over: bool) -> tuple[list[Finding], int | None]:
     """Spans of the bound channels beyond their limits (or half of them) within a time; and when to look again."""
-    tags = [t for t in gas_tags(known, course) if limit_of(known.atlas.channels[t], known.terms(start)) is not None]
+    tags = [t for t in gas_tags(known, course) if limit_of(known.atlas.channels[t], known.terms_at(start)) is not None]
     spans = [s for tag in tags for s in _beyond(known, tag, start, until, over)]
     found, wakes = [], []
     for a, b in merge([(s[0], s[6]) for s in spans], JOIN_OVER):
@@ -155,7 +155,7 @@ def _exceeded(known: Known, course: Course, start: int, until: int, over: bool) 
 
 def _limit_finding(known: Known, course: Course, first: Beyond, a: int, end: int | None, over: bool, spans: list[Beyond]) -> Finding:
     tag, value = first[2], first[3]
-    limit = limit_of(known.atlas.channels[tag], known.terms(a)) or Limit(None, None, None, "", known.atlas.channels[tag].gas, known.atlas.channels[tag].unit)
+    limit = limit_of(known.atlas.channels[tag], known.terms_at(a)) or Limit(None, None, None, "", known.atlas.channels[tag].gas, known.atlas.channels[tag].unit)
     numbers = {"permit": course.permit, "tag": tag, "gas": limit.gas, "value": f"{value:g}", "limit": f"{_held(limit, value, over):.3g}", "unit": limit.unit, "clause": limit.clause}
     if end is not None:
         numbers["top"] = f"{max(s[4] for s in spans if s[0] <= end and s[1] >= a):g}"
@@ -268,28 +268,26 @@ def judge_rise(known: Known, permit: str) -> Judged:
 
 def _dwells(known: Known, course: Course) -> Iterator[int]:
     """When oxygen that is low or high now will have been so for long enough."""
-    terms = known.terms()
     for tag in gas_tags(known, course):
         series = known.site.series.get(tag)
-        for held, dwell in ((series.poor, terms.ms["oxygen_poor_dwell"]), (series.rich, terms.ms["oxygen_rich_dwell"])) if series else ():
-            yield from (due for a, b, *_ in held.intervals(known.now) if b is None and (due := a + dwell) > known.now)
+        for held, name in ((series.poor, "oxygen_poor_dwell"), (series.rich, "oxygen_rich_dwell")) if series else ():
+            yield from (due for a, b, *_ in held.intervals(known.now) if b is None and (due := a + known.terms_at(a).ms[name]) > known.now)
 
 
 def _oxygen(known: Known, course: Course, tag: str) -> list[Finding]:
     """P2 below 20.0 for ten seconds, P3 above 21.0 (and above what it usually reads) for a minute; in the pack's figures."""
-    series, terms, out = known.site.series.get(tag), known.terms(), list[Finding]()
+    series, out = known.site.series.get(tag), list[Finding]()
     if series is None or course.started is None:
         return out
     until = course.over_by(1 << 62)
-    for held, dwell, limit, priority, variant in (
-        (series.poor, terms.ms["oxygen_poor_dwell"], terms["oxygen_poor"], 2, "poor"), (series.rich, terms.ms["oxygen_rich_dwell"], terms["oxygen_rich"], 3, "rich"),
-    ):  # fmt: skip
+    for held, name, priority in ((series.poor, "oxygen_poor", 2), (series.rich, "oxygen_rich", 3)):
         for first, end, last, top, ref in held.intervals(known.now):
-            start = max(first, course.started.at)
+            start, terms = max(first, course.started.at), known.terms_at(first)
+            dwell, limit = terms.ms[f"{name}_dwell"], terms[name]
             if last - start < dwell or start >= until:
                 continue
             numbers = {"permit": course.permit, "tag": tag, "gas": "o2", "value": f"{top:g}", "unit": known.atlas.channels[tag].unit, "limit": f"{limit:g}", "since": known.clock(start), "dwell": minutes(dwell)}
-            out.append(Finding(start + dwell, (ref,), end if end is not None or known.now < until else until, priority, numbers, course.permit, course.point_id, variant, hold=testing(known, tag, start, last)))
+            out.append(Finding(start + dwell, (ref,), end if end is not None or known.now < until else until, priority, numbers, course.permit, course.point_id, name.removeprefix("oxygen_"), hold=testing(known, tag, start, last)))
     return out
 
 
@@ -298,10 +296,10 @@ def judge_trend(known: Known, permit: str) -> Judged:
     course = known.course(permit)
     if not course.at_work(known.now) or course.started is None:
         return NOTHING
-    terms, rest = known.terms(), (course.valid_to or known.now) - known.now
-    within, found = min(terms.ms["trend_within"], max(0, rest)), []
+    rest = (course.valid_to or known.now) - known.now
+    within, found = min(known.terms_now().ms["trend_within"], max(0, rest)), []
     for tag in gas_tags(known, course):
-        series, limit = known.site.series.get(tag), limit_of(known.atlas.channels[tag], terms)
+        series, limit = known.site.series.get(tag), limit_of(known.atlas.channels[tag], known.terms_at(known.now))
         if series is None or limit is None or not series.halves or testing(known, tag, known.now, known.now):
             continue
         ahead = reaches(series.halves, known.now, limit.high, limit.low, within)
@@ -344,7 +342,7 @@ def judge_area(known: Known, area: str) -> Judged:
         counted = [s for s in mine if s[0] <= told] or mine[:1]
         tags = sorted({s[2] for s in counted})
         hold = "bump" if all(testing(known, s[2], s[0], s[1]) for s in counted) else ""
-        numbers = {"area": area, "tag": mine[0][2], "value": f"{mine[0][3]:g}", "count": len(tags), "limit": f"{known.terms(a)['fixed_alarm']:g}", "since": known.clock(a)}
+        numbers = {"area": area, "tag": mine[0][2], "value": f"{mine[0][3]:g}", "count": len(tags), "limit": f"{known.terms_at(a)['fixed_alarm']:g}", "since": known.clock(a)}
         found.append(Finding(a, tuple(s[4] for s in counted), b if over else None, numbers=numbers, area=area, requests=(("siren.on", area),), hold=hold, members=len(tags), variant="area",
                              incident=area))  # fmt: skip
         wakes.append(None if over else min(told + STORM, known.now + 30 * SECOND) if len(counted) < len(mine) else known.now + STORM)
@@ -353,9 +351,9 @@ def judge_area(known: Known, area: str) -> Judged:
 
 STREAM: frozenset[Cause] = PERMIT | {"gas", "device"}
 RULES = (
-    Rule("X-GAS-LIM", "permit", 1, STREAM | {"scan"}, judge_limit, "5.3.2, 6.4; AQ 3064.2 5.9.3", GB, "A", "", ("S26", "S27", "S29", "S64", "S70"), prompt=True),
-    Rule("X-GAS-LIM", "area", 1, frozenset({"gas", "device"}), judge_area, "level 1", "GB/T 50493-2019", "B", "", ("S74",), prompt=True),
-    Rule("X-GAS-RISE", "permit", 2, STREAM, judge_rise, "5.3.2 (half of the limit: our figure)", GB, "C", "", ("S26", "S27"), apart=("variant",), prompt=True),
-    Rule("X-GAS-TREND", "permit", 3, STREAM, judge_trend, "5.3, 6.5 (a forecast: our figures)", GB, "C", "", ("R-TREND",), prompt=True, fleeting=True, silence=True),
-    Rule("X-GAS-GAP", "permit", 2, STREAM | {"dark"}, judge_gap, "5.3.1 d), 6.5; AQ 3064.2 5.9.4", GB, "A", "", ("S31", "R-GAP"), silence=True),
+    Rule("X-GAS-LIM", "permit", 1, STREAM | {"scan"}, judge_limit, "5.3.2, 6.4; AQ 3064.2 5.9.3", GB, "A", "", ("S26", "S27", "S29", "S64", "S70"), prompt=True, takes=("lel_percent", "lel_vol_high", "lel_vol_low", "oxygen_high", "oxygen_low", "rise_share",)),
+    Rule("X-GAS-LIM", "area", 1, frozenset({"gas", "device"}), judge_area, "level 1", "GB/T 50493-2019", "B", "", ("S74",), prompt=True, takes=("fixed_alarm",)),
+    Rule("X-GAS-RISE", "permit", 2, STREAM, judge_rise, "5.3.2 (half of the limit: our figure)", GB, "C", "", ("S26", "S27"), apart=("variant",), prompt=True, takes=("lel_percent", "lel_vol_high", "lel_vol_low", "oxygen_high", "oxygen_low", "oxygen_poor", "oxygen_poor_dwell", "oxygen_rich", "oxygen_rich_dwell", "rise_share",)),
+    Rule("X-GAS-TREND", "permit", 3, STREAM, judge_trend, "5.3, 6.5 (a forecast: our figures)", GB, "C", "", ("R-TREND",), prompt=True, fleeting=True, silence=True, takes=("lel_percent", "lel_vol_high", "lel_vol_low", "oxygen_high", "oxygen_low", "rise_share", "trend_within",)),
+    Rule("X-GAS-GAP", "permit", 2, STREAM | {"dark"}, judge_gap, "5.3.1 d), 6.5; AQ 3064.2 5.9.4", GB, "A", "", ("S31", "R-GAP"), silence=True, takes=("stream_gap",)),
 )

@@ -81,10 +81,10 @@ def _windy(known: Known, course: Course) -> bool:
     """Is the wind over half of what stops this work in the open?"""
     if course.point and course.point.indoor:
         return False
-    limit = known.terms()["wind_lifting" if course.type in LIFTING else "wind_work"]
+    figure = "wind_lifting" if course.type in LIFTING else "wind_work"
     names = (course.point.stations if course.point else []) or sorted(known.site.winds)
     said = [known.site.winds[n].last for n in names if n in known.site.winds]
-    return any(at >= known.now - WIND and mean > limit / 2 for at, mean in said)
+    return any(at >= known.now - WIND and mean > known.terms_at(at)[figure] / 2 for at, mean in said)
 
 
 def _people(known: Known, course: Course, codes: Mapping[str, Code]) -> float:
@@ -93,5 +93,5 @@ def _people(known: Known, course: Course, codes: Mapping[str, Code]) -> float:
     colours = {codes[key].colour for key in (*(f"person|{w}" for w in course.people), f"contractor|{contractor}") if key in codes}
     if "red" in colours:
         return 2.0
-    high = known.terms()["person_score"]
+    high = known.terms_now()["person_score"]
     return 1.25 if "yellow" in colours or any(state(known, worker, known.now)[0] > high for worker in course.people) else 0.0

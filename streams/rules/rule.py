@@ -80,6 +80,8 @@ class Rule:
     """Found long after it was true, it is recorded as late and wakes nobody."""
     fleeting: bool = False
     """It sees only what is now (places are kept for minutes): what it no longer finds has ended, it was not wrong."""
+    takes: tuple[str, ...] = ()
+    """The figures by which it judges; `streams.limits` says of each whether it is taken as of the fact, of the permit's approval, or of now."""
     silence: bool = False
     """It also speaks of what was not heard: told without the streams of sensors, tags and recorders, it would speak of everything."""
 
@@ -119,13 +121,21 @@ class Known:
     def atlas(self) -> Atlas:
         return atlas_of(self.site.plant)
 
-    def terms(self, at: int | None = None) -> Terms:
-        """The terms in force at a moment (default: now)."""
-        return self.only or self.site.terms(at)
+    def terms_at(self, ms: int) -> Terms:
+        """The terms by which a fact is judged: those in force when it was true."""
+        return (self.only or self.site.terms(ms)).fact
+
+    def terms_of(self, course: Course | None) -> Terms:
+        """The terms of a permit: those in force at its approval; as long as it is not approved (or there is none yet), now."""
+        return (self.only or self.site.terms(course.issued.at if course and course.issued else self.now)).permit
+
+    def terms_now(self) -> Terms:
+        """The terms of deadlines, of routing and of what is only of the moment: those in force now."""
+        return (self.only or self.site.terms(self.now)).now
 
     def packs_changed(self) -> None:
         """Notes whether one pack has been in force all the time, the common case."""
-        self.only = self.site.terms() if len(self.site.packs) == 1 else None
+        self.only = self.site.terms(self.now) if len(self.site.packs) == 1 else None
 
     def work(self, permit: str) -> Work:
         """A permit's facts; none where it was let go and is still named somewhere."""

@@ -63,7 +63,7 @@ def judge_unwatched(known: Known, permit: str) -> Judged:
     course = known.course(permit)
     if not course.needs_gas or course.started is None:
         return NOTHING
-    limit, found, now = known.terms().ms["unwatched"], [], known.now
+    limit, found, now = known.terms_of(course).ms["unwatched"], [], known.now
     due = now + limit if course.at_work(now) else None
     for a, b in unwatched(known, course):
         length = b - a - known.site.dark(a, b)
@@ -78,5 +78,5 @@ def judge_unwatched(known: Known, permit: str) -> Judged:
 
 RULES = (
     *(Rule(code, "point", priority, SEEN, _seen(behaviour, code), "behaviours of 000-24, 003-03", OURS, "C", "", ("R-SIGHT",)) for behaviour, (code, priority) in WATCHED.items()),
-    Rule("X-UNWATCHED", "permit", 3, frozenset({"permit", "seen", "guard", "video", "gas", "dark"}), judge_unwatched, "the ledger of watched minutes", OURS, "C", "", ("R-WATCHED",), silence=True),
+    Rule("X-UNWATCHED", "permit", 3, frozenset({"permit", "seen", "guard", "video", "gas", "dark"}), judge_unwatched, "the ledger of watched minutes", OURS, "C", "", ("R-WATCHED",), silence=True, takes=("unwatched",)),
 )

@@ -107,7 +107,7 @@ def _hot_inside(known: Known, point: Point) -> bool:
 
 def _distant(known: Known, limit_name: str, kind: str, other: str, distance: float, error: float, start: int, end: int | None, ref: str) -> Iterator[Conflict]:
     """Hard if surely within the limit, soft if it may be, or is nearly."""
-    limit = known.terms(start)[limit_name]
+    limit = known.terms_at(start)[limit_name]
     if distance + error < limit:
         yield Conflict(kind, True, other, distance, limit, start, end, ref)
     elif distance - error < limit * SOFT:
@@ -119,7 +119,7 @@ def _permits(known: Known, a: Course, b: Course, both: tuple[int, int | None]) -
     assert a.point is not None and a.request is not None
     if b.point is None or b.request is None:
         return
-    distance, (start, end), terms = _apart(a.point, b.point), both, known.terms(both[0])
+    distance, (start, end), terms = _apart(a.point, b.point), both, known.terms_at(both[0])
     kinds = {a.type, b.type}
     if kinds & HOT and BLINDING in kinds:
         yield from _distant(known, "simops_blind", "blinding", b.permit, distance, 0.0, start, end, b.request_ref)
@@ -142,7 +142,7 @@ def _above(known: Known, a: Course, b: Course, start: int, end: int | None) -> I
     upper, lower = (a, b) if a.point and b.point and a.point.z >= b.point.z else (b, a)
     if upper.type not in HEIGHT or upper.point is None or lower.point is None or upper.request is None:
         return
-    drop, layers, far = upper.point.z - lower.point.z, upper.request.layers, known.terms(start)["double_layer"]
+    drop, layers, far = upper.point.z - lower.point.z, upper.request.layers, known.terms_at(start)["double_layer"]
     if drop > far and layers < 2:
         yield Conflict("above", True, b.permit, drop, far, start, end, b.request_ref)
     elif drop > 0 and layers < 1:
@@ -159,7 +159,7 @@ def _judge(known: Known, permit: str, hard: bool) -> Judged:
     for group in _together([c for c in conflicts(known, permit) if c.hard is hard]):
         c = min(group, key=lambda c: (c.distance - c.limit if c.limit else 0.0, c.start, c.other))
         start, ends = min(g.start for g in group), [g.end for g in group]
-        numbers = {"permit": permit, "other": c.other, "kind": c.kind, "distance": f"{c.distance:.1f} m", "limit": f"{c.limit:g} m", "clause": known.terms(c.start).clause(c.kind), "since": known.clock(start),
+        numbers = {"permit": permit, "other": c.other, "kind": c.kind, "distance": f"{c.distance:.1f} m", "limit": f"{c.limit:g} m", "clause": known.terms_at(c.start).clause(c.kind), "since": known.clock(start),
                    "count": len(group)}  # fmt: skip
         requests = ((SUSPEND, permit), ("evacuate", course.point_id)) if hard else ()
         end = None if None in ends else max(e for e in ends if e is not None)
@@ -199,7 +199,7 @@ def _twins(known: Known, course: Course) -> Iterator[Course]:
     """Earlier permits of the same family at the same physical place that were not closed when this one was asked for."""
     if course.request is None:
         return
-    at, here, family, most = course.request.at, course.point, course.family, known.terms()["dup_distance"]
+    at, here, family, most = course.request.at, course.point, course.family, known.terms_at(course.request.at)["dup_distance"]
     for theirs in _neighbours(known, course, frozenset({course.family})):
         if theirs.request is None or (theirs.request.at, theirs.permit) >= (at, course.permit):
             continue
@@ -215,7 +215,7 @@ def judge_duplicate(known: Known, permit: str) -> Judged:
     course = known.course(permit)
     if course.request is None:
         return NOTHING
-    window, twins = known.terms(course.request.at).ms["dup_window"], []
+    window, twins = known.terms_at(course.request.at).ms["dup_window"], []
     for other in _twins(known, course):
         assert other.request is not None
         overlap = other.request.valid_from < course.request.valid_to and course.request.valid_from < other.request.valid_to
@@ -275,9 +275,9 @@ def judge_production(known: Known, permit: str) -> Judged:
 
 
 RULES = (
-    Rule("X-SIMOPS-H", "permit", 1, CAUSES, judge_hard, "5.2.8–5.2.10, 6.7, 7.6, 7.10, 8.2.8, 9.2.12", GB, "A", "", ("S37", "S42", "S43")),
-    Rule("X-SIMOPS-S", "permit", 3, CAUSES, judge_soft, "4.7, 10.8", GB, "C", "", ("S37", "S42")),
-    Rule("X-DUP", "permit", 3, ASKED, judge_duplicate, "rule of the site", OURS, "C", "", ("S45",)),
+    Rule("X-SIMOPS-H", "permit", 1, CAUSES, judge_hard, "5.2.8–5.2.10, 6.7, 7.6, 7.10, 8.2.8, 9.2.12", GB, "A", "", ("S37", "S42", "S43"), takes=("double_layer", "fall_line", "simops_blind", "simops_dust", "simops_gas", "simops_hot", "simops_liquid", "simops_solvent", "simops_train",)),
+    Rule("X-SIMOPS-S", "permit", 3, CAUSES, judge_soft, "4.7, 10.8", GB, "C", "", ("S37", "S42"), takes=("double_layer", "fall_line", "simops_blind", "simops_dust", "simops_gas", "simops_hot", "simops_liquid", "simops_solvent", "simops_train",)),
+    Rule("X-DUP", "permit", 3, ASKED, judge_duplicate, "rule of the site", OURS, "C", "", ("S45",), takes=("dup_distance", "dup_window",)),
     Rule("X-TEMPLATE-MIX", "permit", 4, ASKED, judge_template, "rule of the site", OURS, "C", "", ("S45",)),
     Rule("X-RISK-MIX", "permit", 4, ASKED, judge_risk, "rule of the site", OURS, "C", "", ("S45",)),
     Rule("X-MES", "permit", 3, frozenset({"permit", "seen", "site"}), judge_production, "rule of the site", OURS, "C", "", ("R-MES",), apart=("order",)),

@@ -51,7 +51,7 @@ def _fixed(known: Known, course: Course) -> Iterator[Ruled]:
     clock = known.clock
     if course.needs_gas:
         yield "T1", (approved_first(course) if ta else None), {"tg": clock(tg.at if tg else None), "ta": clock(ta.at if ta else None)}
-        yield "T2", _fresh(known, course), {"tg": clock(tg.at if tg else None), "ts": clock(ts.at if ts else None), "age": minutes(ts.at - tg.at) if ts and tg else "—", "limit": minutes(known.terms(ts.at if ts else None).ms["gas_fresh"])}
+        yield "T2", _fresh(known, course), {"tg": clock(tg.at if tg else None), "ts": clock(ts.at if ts else None), "age": minutes(ts.at - tg.at) if ts and tg else "—", "limit": minutes(known.terms_of(course).ms["gas_fresh"])}
     yield "T3", (allowed(course) if ts else None), {"ta": clock(ta.at if ta else None), "ts": clock(ts.at if ts else None)}
     resumed = [p for p in course.pauses if p.until]
     if resumed and course.needs_gas:
@@ -65,13 +65,13 @@ def _fresh(known: Known, course: Course) -> Truth | None:
     reference = course.begun or (None if course.ended or course.accepted else course.planned)
     if reference is None:
         return None
-    found = fresh(course, reference, known.terms(reference.at))
+    found = fresh(course, reference, known.terms_of(course))
     return found if course.begun or found is Truth.FALSE else None
 
 
 def _taken_up(known: Known, course: Course, pause: Pause) -> Truth:
     """T6 of one pause; one that contains local midnight asks for an analysis of the new day, however short it was."""
-    again = retested(course, pause, known.terms(pause.since.at))
+    again = retested(course, pause, known.terms_of(course))
     return again & tested_today(known, course, pause.until) if pause.until and slept(known, pause) and course.type in RETEST else again
 
 
@@ -91,7 +91,7 @@ def _video(known: Known, course: Course) -> Truth | None:
 
 
 def _readings(known: Known, course: Course) -> Truth | None:
-    if list(record_gaps(course, known.now, known.terms().ms["record_every"])) or stream_gaps(known, course):
+    if list(record_gaps(course, known.now, known.terms_of(course).ms["record_every"])) or stream_gaps(known, course):
         return Truth.FALSE
     if course.finished is None:
         return None
@@ -103,7 +103,7 @@ def _clocks(known: Known, course: Course) -> tuple[Truth, dict[str, str]]:
     names = [*(course.point.cameras if course.point else ()), *gas_tags(known, course)]
     at = course.started.at if course.started else known.now
     names += [t.event.device for t in course.tests if t.event.device]
-    off = [(n, known.site.offset(n, at)[0], known.terms().ms["camera_clock_off" if course.point and n in course.point.cameras else "clock_off"]) for n in dict.fromkeys(names)]
+    off = [(n, known.site.offset(n, at)[0], known.terms_at(at).ms["camera_clock_off" if course.point and n in course.point.cameras else "clock_off"]) for n in dict.fromkeys(names)]
     said = ", ".join(f"{n} {ms / SECOND:+g} s" for n, ms, limit in off if abs(ms) > limit)
     return Truth.FALSE if said else Truth.TRUE, {"off": said or "—"}
 
@@ -139,7 +139,7 @@ def _permit(known: Known, course: Course) -> str:
 
 def _guard(known: Known, course: Course) -> str:
     now = known.now
-    if any(until >= now for _, until, length, _ in absences(known, course) if length >= known.terms().ms["guardian_warn"]):
+    if any(until >= now for _, until, length, _ in absences(known, course) if length >= known.terms_of(course).ms["guardian_warn"]):
         return "bad"
     return "ok" if any(b >= now - FRESH for _, b in present(known, course)) and current(course, now) else "unknown"
 
@@ -159,7 +159,7 @@ def _gas(known: Known, course: Course) -> str:
     if any(s.over and s.over.last[-1] >= now - 30 * SECOND for s in series):
         return "bad"
     silent = [t for t in tags if any(b >= now and b - a >= FRESH for a, b in unseen(known.site, t, max(0, now - FRESH), now))]
-    held = all(limit_of(known.atlas.channels[t], known.terms()) is not None for t in tags)
+    held = all(limit_of(known.atlas.channels[t], known.terms_at(now)) is not None for t in tags)
     return "unknown" if not tags or silent or not held else "ok"
 
 

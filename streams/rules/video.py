@@ -101,7 +101,7 @@ def phases(course: Course) -> list[tuple[int, int]]:
 
 def asks_full(known: Known, course: Course) -> bool:
     """Must all of the work be filmed? Special hot work always (GB 30871-2022 5.2.11), other hot and confined work where the pack says so."""
-    return course.type == SPECIAL or (course.needs_full_video and known.terms()["full_video"] > 0)
+    return course.type == SPECIAL or (course.needs_full_video and known.terms_of(course)["full_video"] > 0)
 
 
 def covers(known: Known, course: Course) -> Truth:
@@ -110,7 +110,7 @@ def covers(known: Known, course: Course) -> Truth:
         return Truth.UNKNOWN
     if asks_full(known, course):
         seen = film(known, course, course.started.at, course.over_by(known.now))
-        most = known.terms().ms["video_gap"]
+        most = known.terms_of(course).ms["video_gap"]
         if exceeded(seen.missing, most):
             return Truth.FALSE
         return Truth.UNKNOWN if exceeded(merge([*seen.missing, *seen.unknown]), most) else Truth.TRUE
@@ -131,7 +131,7 @@ def judge_video(known: Known, permit: str) -> Judged:
         return _judge_phases(known, course)
     start, end = course.started.at, course.over_by(known.now)
     seen = film(known, course, start, end)
-    evidence, most = _evidence(known, course), known.terms().ms["video_gap"]
+    evidence, most = _evidence(known, course), known.terms_of(course).ms["video_gap"]
     found: list[Finding] = []
     for a, b in seen.gaps(most):
         open_ = seen.lasts(b, end) and (course.at_work(known.now) or b < end)
@@ -187,5 +187,5 @@ def _evidence(known: Known, course: Course) -> tuple[str, ...]:
 
 
 RULES = (
-    Rule("X-T4", "permit", 3, frozenset({"permit", "seen", "video", "clock"}), judge_video, "5.2.11; AQ 3064.2 4.2", GB, "A", "", ("S07", "S09"), silence=True, apart=("limit",)),
+    Rule("X-T4", "permit", 3, frozenset({"permit", "seen", "video", "clock"}), judge_video, "5.2.11; AQ 3064.2 4.2", GB, "A", "", ("S07", "S09"), silence=True, apart=("limit",), takes=("full_video", "video_gap",)),
 )

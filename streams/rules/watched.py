@@ -76,7 +76,7 @@ def _tested(known: Known, course: Course, start: int, end: int) -> Time:
 def _read(known: Known, tag: str, start: int, end: int) -> Iterator[tuple[int, int]]:
     """When a channel was live: from a good reading for a minute, or to a bad one or to its service."""
     series = known.site.series.get(tag)
-    if series is None or limit_of(known.atlas.channels[tag], known.terms(start)) is None:
+    if series is None or limit_of(known.atlas.channels[tag], known.terms_at(start)) is None:
         return
     heard = merge([(a, min(b + FRESH, end)) for group in series.groups for a, b in known.site.frames[group] if b + FRESH > start and a < end])
     bad = [(a, b if b is not None else end) for a, b, *_ in series.bad.intervals(known.now)] + [(a, b) for a, b, _ in modes(known.site, tag, end)]

@@ -38,8 +38,9 @@ def judge_wind(known: Known, permit: str) -> Judged:
     lifting = course.type in LIFTING
     if not _open_air(course, HOT | HEIGHT | LIFTING):
         return NOTHING
-    limit, found, wakes = known.terms()["wind_lifting" if lifting else "wind_work"], [], []
+    found, wakes = [], []
     for a, b, station, top, ref in _blowing(known, course, lifting):
+        limit = known.terms_at(a)["wind_lifting" if lifting else "wind_work"]
         for lo, hi in course.working(known.now):
             start, end = max(a, lo), min(hi, b) if b is not None else hi
             if end <= start and not (b is None and course.at_work(known.now)):
@@ -131,6 +132,6 @@ def judge_warning(known: Known, permit: str) -> Judged:
 
 
 RULES = (
-    Rule("X-WIND", "permit", 2, CAUSES, judge_wind, "5.2.15, 8.2.6, 9.2.4", GB, "A", "", ("S38", "S39"), apart=("station",)),
+    Rule("X-WIND", "permit", 2, CAUSES, judge_wind, "5.2.15, 8.2.6, 9.2.4", GB, "A", "", ("S38", "S39"), apart=("station",), takes=("wind_lifting", "wind_work",)),
     Rule("X-WX", "permit", 1, CAUSES, judge_warning, "8.2.6, 9.2.4", GB, "A", "", ("S40",), apart=("warning",)),
 )
