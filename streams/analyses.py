@@ -4,19 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final
 
 from streams.events import GasResult, GasTest
 from streams.gases import is_combustible, test_passes
 from streams.packs import Terms
 from streams.plant import Point
 from streams.rules.limits import CONFINED, HOT, POWER
-from streams.times import MINUTE, Stamp, Truth, agreed, before, cases, every, some
+from streams.times import Stamp, Truth, agreed, before, cases, every, some
 from streams.words import gas_of
 from streams.work import Fact
-
-ONE: Final = 10 * MINUTE
-"""A result joins the analysis whose oldest result is at most so much older."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +28,8 @@ class Record:
     """The first of its values that is beyond its limit."""
     good: frozenset[str]
     """Its components within their limits."""
+    span: int
+    """How long after it (ms) a result still belongs to the analysis that it begins."""
 
     @property
     def failed(self) -> bool:
@@ -78,7 +76,7 @@ def record_of(fact: Fact, at: Stamp, calibrated: bool, terms: Terms, enriched: b
     over = next((r for r, passes in judged if passes is False), None)
     named = [(gas_of(r.gas, terms.gases) or r.gas, passes) for r, passes in judged]
     good = {"combustible" if is_combustible(gas, terms) else gas for gas, passes in named if passes}
-    return Record(at, fact.ref, event, calibrated, over, frozenset(good))
+    return Record(at, fact.ref, event, calibrated, over, frozenset(good), terms.ms["analysis_span"])
 
 
 def analyses(records: Iterable[Record], needed: frozenset[str]) -> list[Analysis]:
@@ -88,7 +86,7 @@ def analyses(records: Iterable[Record], needed: frozenset[str]) -> list[Analysis
     for record in records:
         if not record.counts:
             continue
-        if group and record.at.at - group[0].at.at > ONE:
+        if group and record.at.at - group[0].at.at > group[0].span:
             out += _analysis(group, needed)
             group = []
         group.append(record)

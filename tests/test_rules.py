@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import datetime as dt
 import itertools
 import json
 import re
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -439,3 +441,46 @@ def test_a_waiver_stands_only_with_a_signature_that_fits(tmp_path, capsys):
     (tmp_path / "waivers.pub").write_text("rubbish", encoding="utf-8")
     with pytest.raises(PackError, match=r"waivers\.pub:1: key: no Ed25519"):
         read_pack(pack)
+
+
+# ---- no figure stands in a rule ------------------------------------------------------------------------------------------
+
+HELD = {
+    ("access", "12 * HOUR"): "how long a permit's people are still its people after its end",
+    ("access", "48 * HOUR"): "how long scans are remembered",
+    ("certificates", "72 * HOUR"): "how long a warning that is over is still looked at",
+    ("certificates", "24 * HOUR"): "a site that has just begun was not there to warn",
+    ("decided", "15 * SECOND"): "until an answer given half blind is judged again",
+    ("gates", "10 * SECOND"): "our own sight", ("quality", "10 * SECOND"): "our own sight", ("quality", "10 * 60 * SECOND"): "a row of late facts is one",
+    ("gates", "30 * SECOND"): "how long a reading speaks of now", ("verdict", "30 * SECOND"): "how long a reading speaks of now", ("risk", "30 * SECOND"): "how long a reading speaks of now",
+    ("risk", "15 * MINUTE"): "how long a mean wind speaks of now",
+    ("permit", "12 * HOUR"): "how long work at a point is told of the permit that ended",
+    ("level", "60 * DAY"): "no permit is valid for longer", ("level", "24 * HOUR"): "how far ahead the next boundary is looked for",
+    ("minute", "48 * HOUR"): "as long as spans are kept",
+    ("readings", "10 * SECOND"): "how often a growing incident is told anew",
+    ("hazards", "24 * HOUR"): "a day, for a sentence",
+}
+"""Lengths of time that are ours (of memory, of our own sight, of a sentence), not a plant's; what a plant may want to change stands in `streams.limits`."""
+
+
+SHARES = {"people": {1.25}}
+"""A state is rescaled from 80 to 100 while nothing is said of its third part. The index of risk is a definition of its own (`domain.md` 4.5)."""
+
+
+def _lengths(path: Path) -> Iterator[str]:
+    """Every product of a number and a unit of time in a rule, but for when it wants to be asked again."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult) and isinstance(node.right, ast.Name) and node.right.id in ("SECOND", "MINUTE", "HOUR", "DAY") and re.fullmatch(r"[\d_.]+( \* [\d_.A-Z]+)*", ast.unparse(node.left)):
+            yield ast.unparse(node)
+
+
+def _wakes(path: Path) -> set[str]:
+    text = path.read_text(encoding="utf-8")
+    return {f"{n} * {unit}" for n, unit in re.findall(r"now \+ (\d+) \* (SECOND|MINUTE|HOUR)", text)}
+
+
+@pytest.mark.parametrize("path", sorted((Path(__file__).parent.parent / "streams" / "rules").glob("*.py")), ids=lambda p: p.stem)
+def test_no_rule_holds_a_length_of_time_that_a_plant_may_want_to_change(path):
+    assert [text for text in _lengths(path) if text not in _wakes(path) and (path.stem, text) not in HELD] == []
+    floats = {n.value for n in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(n, ast.Constant) and isinstance(n.value, float)} - {0.0, 1.0}
+    assert path.stem == "risk" or floats <= SHARES.get(path.stem, set())

@@ -28,7 +28,7 @@ def _told(path: Path):
     return pytest.param(path, id=path.stem, marks=seed_marks(told))
 
 
-READ = {"lel_vol_high", "lel_vol_low", "lel_percent", "oxygen_low", "oxygen_pass", "valid_special", "valid_first", "valid_second", "valid_confined", "valid_height", "valid_power", "late_fact"}
+READ = {"lel_vol_high", "lel_vol_low", "lel_percent", "oxygen_low", "oxygen_pass", "valid_special", "valid_first", "valid_second", "valid_confined", "valid_height", "valid_power", "late_fact", "analysis_span"}
 """Figures by which facts are read (an analysis, a validity that was not told) and announcing is held back, whichever rule asks first."""
 
 
@@ -80,7 +80,7 @@ def test_every_figure_is_taken_by_somebody_and_rules_declare_only_figures():
     """What no rule takes is read with the telemetry, by a course, or by a verdict."""
     taken = {name for rule in RULES for name in rule.takes}
     assert taken <= LIMITS.keys()
-    assert LIMITS.keys() - taken - READ == {"clear_share", "dcs_gap", "detection_sure", "oxygen_clear", "oxygen_rich_step", "oxygen_rich_sure", "signer_away"}
+    assert LIMITS.keys() - taken - READ == {"clear_share", "dcs_gap", "detection_sure", "oxygen_clear", "oxygen_rich_step", "oxygen_rich_sure", "signer_away", "watch_fresh"}
 
 
 def test_a_figure_is_given_only_as_of_its_own_moment():

@@ -8,12 +8,11 @@ from streams.course import Course
 from streams.events import Clip, Hazard, Probe
 from streams.rules.permit import OURS
 from streams.rules.rule import NOTHING, Cause, Finding, Judged, Known, Rule
-from streams.times import HOUR, MINUTE
+from streams.times import MINUTE
 from streams.work import Fact
 
 CAUSES: frozenset[Cause] = frozenset({"permit", "evidence"})
 PHOTOS = ("risk", "protection", "initial")
-SLACK = 2 * HOUR
 
 
 def clips(known: Known, permit: str) -> list[tuple[Fact, Clip]]:
@@ -31,7 +30,7 @@ def _closing(known: Known, permit: str) -> Course | None:
 def three_and_one(known: Known, course: Course) -> list[str]:
     """What is missing of the three photos and the voice record (001-17): stages without a photo from the permit's own time, the voice if too short."""
     assert course.request is not None and course.accepted is not None
-    lo, hi, mine = course.request.at - SLACK, course.accepted.at + MINUTE, clips(known, course.permit)
+    lo, hi, mine = course.request.at - known.terms_of(course).ms["photo_early"], course.accepted.at + MINUTE, clips(known, course.permit)
     hashes: set[str] = set()
     missing = []
     for stage in PHOTOS:
@@ -165,7 +164,7 @@ def _lost(known: Known, fact: Fact, said: Probe, end: int | None) -> Finding:
 
 
 RULES = (
-    Rule("X-EVID-3P1R", "permit", 3, CAUSES, judge_three, "rule of the site (001-17)", OURS, "C", "", ("S55",), takes=("voice_seconds",)),
+    Rule("X-EVID-3P1R", "permit", 3, CAUSES, judge_three, "rule of the site (001-17)", OURS, "C", "", ("S55",), takes=("photo_early", "voice_seconds")),
     Rule("X-EVID-5D", "permit", 3, CAUSES, judge_five, "rule of the site (004-12)", OURS, "C", "", ("R-5D",), takes=("close_distance", "film_seconds",)),
     Rule("X-EVID-5D", "hazard", 3, frozenset({"site", "evidence"}), judge_five_of_hazard, "rule of the site (004-12)", OURS, "C", "", ("R-5D",), takes=("close_distance", "film_seconds",)),
     Rule("X-EVID-REUSED", "permit", 3, CAUSES, judge_reused, "rule of the site (001-17)", OURS, "C", "", ("R-PHOTO",), apart=("first", "again")),

@@ -12,7 +12,7 @@ from streams.packs import Terms
 from streams.rules.limits import CONFINED, RETEST
 from streams.rules.rule import NOTHING, Cause, Finding, Judged, Known, Rule, minutes
 from streams.rules.sights import Sight, sure_sights
-from streams.times import MINUTE, Stamp, Truth, agreed, before, cases, exactly, some
+from streams.times import Stamp, Truth, agreed, before, cases, exactly, some
 
 SUSPEND = "permit.suspend"
 
@@ -167,7 +167,7 @@ def _first_of_day(known: Known, course: Course) -> Iterator[Sight]:
     working = list(course.working(max(known.now, course.started.at + 1)))
     for sight in (s for s in sure_sights(known, course) if any(a <= s.first <= b for a, b in working)):
         last = max((s for s in signs if s <= sight.first), default=None)
-        if last is not None and known.day(last) != known.day(sight.first) and sight.first - last > 60 * MINUTE:
+        if last is not None and known.day(last) != known.day(sight.first) and sight.first - last > known.terms_of(course).ms["idle_daily"]:
             yield sight
         signs.append(sight.last)
 
@@ -212,6 +212,6 @@ RULES = (
     Rule("GAS-NONE", "permit", 1, PERMIT, judge_none, "5.3.1, 6.3 a); AQ 3064.2 5.4.3", GB, "A", "01", ("S02",), takes=("lel_percent", "lel_vol_high", "lel_vol_low", "oxygen_low", "oxygen_pass",)),
     Rule("GAS-STALE", "permit", 2, PERMIT, judge_stale, "5.3.1 c), 6.3 a); AQ 3064.2 5.4.3", GB, "A", "02", ("S02", "S03", "S04"), takes=("gas_fresh",)),
     Rule("GAS-INTERRUPT", "permit", 2, PERMIT, judge_interrupt, "5.3.1 d), 6.3 f); AQ 3064.2 5.9.1", GB, "A", "03", ("S32", "S33"), takes=("gas_fresh", "retest_confined", "retest_first", "retest_second", "retest_special",)),
-    Rule("GAS-DAILY", "permit", 2, PERMIT, judge_daily, "5.3.1 d); AQ 3064.2 5.9.2", GB, "A", "04", ("S34",), takes=("retest_confined", "retest_first", "retest_second", "retest_special",)),
+    Rule("GAS-DAILY", "permit", 2, PERMIT, judge_daily, "5.3.1 d); AQ 3064.2 5.9.2", GB, "A", "04", ("S34",), takes=("idle_daily", "retest_confined", "retest_first", "retest_second", "retest_special")),
     Rule("GAS-2H", "permit", 3, PERMIT, judge_record, "6.5; AQ 3064.2 5.9.4", GB, "A", "05", ("S30",), takes=("record_every",)),
 )

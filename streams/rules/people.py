@@ -6,10 +6,8 @@ from streams.course import Course
 from streams.events import Contractor, GasTest, Record
 from streams.rules.permit import OURS
 from streams.rules.rule import NOTHING, Cause, Finding, Judged, Known, Rule
-from streams.times import DAY
+from streams.times import DAY, HOUR
 from streams.work import Person
-
-ROUND = 8
 
 
 def colour(known: Known, contractor: str, at: int) -> tuple[str, list[str]]:
@@ -47,14 +45,14 @@ def judge_contractor(known: Known, contractor: str) -> Judged:
 
 
 def state(known: Known, worker: str, at: int) -> tuple[float, dict[str, float]]:
-    """(0–100, its parts): 40·overtime of the month/36 h + 40·violations in 90 d/4 + 20·EAP, the rest rescaled while the EAP says nothing (004-16)."""
+    """(0–100, its parts): 40·overtime of the month + 40·violations of the window, each as a share of the pack's figure, + 20·EAP, the rest rescaled while the EAP says nothing (004-16)."""
     person = known.site.people.get(worker)
     records = [f.event for f in person.records if isinstance(f.event, Record) and f.event.at <= at] if person else []
-    month = str(known.day(at))[:7]
+    month, terms = str(known.day(at))[:7], known.terms_now()
     overtime = sum(r.value for r in records if r.what == "overtime" and str(known.day(r.at))[:7] == month)
-    violations = sum(r.value for r in records if r.what == "violation" and r.at > at - 90 * DAY)
+    violations = sum(r.value for r in records if r.what == "violation" and r.at > at - terms.ms["violations_window"])
     eap = next((r.value for r in reversed(records) if r.what == "eap"), None)
-    parts = {"overtime": 40 * min(1.0, overtime / 36), "violations": 40 * min(1.0, violations / 4)}
+    parts = {"overtime": 40 * min(1.0, overtime * HOUR / terms.ms["overtime_month"]), "violations": 40 * min(1.0, violations / terms["violations_most"])}
     if eap is not None:
         return sum(parts.values()) + 20 * min(1.0, eap), parts | {"eap": 20 * min(1.0, eap)}
     parts = {k: v * 1.25 for k, v in parts.items()}
@@ -107,17 +105,17 @@ def judge_skill(known: Known, worker: str) -> Judged:
 
 
 def judge_round(known: Known, analyst: str) -> Judged:
-    """X-FRAUD-ROUND: an analyst's last eight typed tests all say the same numbers."""
+    """X-FRAUD-ROUND: an analyst's last typed tests all say the same numbers."""
     typed = [(f, f.event) for f in known.site.analysts.get(analyst, ()) if isinstance(f.event, GasTest)]
-    found: list[Finding] = []
+    found, most = list[Finding](), int(known.terms_now()["round_count"])
     run: list[tuple[str, int]] = []
     same: object = None
     for fact, test in typed:
         said = tuple((r.gas, r.value) for r in test.results)
         run = [*run, (fact.ref, test.at)] if said == same and said else [(fact.ref, test.at)]
         same = said
-        if len(run) == ROUND:
-            numbers = {"worker": analyst, "count": ROUND, "values": ", ".join(f"{gas} {value:g}" for gas, value in said if value is not None)}
+        if len(run) == most:
+            numbers = {"worker": analyst, "count": most, "values": ", ".join(f"{gas} {value:g}" for gas, value in said if value is not None)}
             found.append(Finding(test.at, tuple(r for r, _ in run), test.at, numbers=numbers, permit=test.permit))
     return Judged(tuple(found))
 
@@ -127,7 +125,7 @@ def judge_typed(known: Known, permit: str) -> Judged:
     course, found = known.course(permit), []
     for fact in known.work(permit).all("permit.gas_test"):
         test = fact.event
-        if fact.ref not in known.work(permit).carried and isinstance(test, GasTest) and test.method == "manual" and course.issued and test.at <= course.issued.at < fact.seen and fact.seen - test.at > 30 * 60_000:
+        if fact.ref not in known.work(permit).carried and isinstance(test, GasTest) and test.method == "manual" and course.issued and test.at <= course.issued.at < fact.seen and fact.seen - test.at > known.terms_at(test.at).ms["typed_late"]:
             numbers = {"permit": permit, "sampled": known.clock(test.at), "typed": known.clock(fact.seen), "issued": known.clock(course.issued.at), "analyst": test.analyst or "—"}
             found.append(Finding(fact.seen, (fact.ref, course.issued_ref), course.over_at, numbers=numbers, permit=permit, point=course.point_id))
     return Judged(tuple(found))
@@ -136,8 +134,8 @@ def judge_typed(known: Known, permit: str) -> Judged:
 WORKER: frozenset[Cause] = frozenset({"roster", "permit"})
 RULES = (
     Rule("X-CONTR", "contractor", 2, frozenset({"roster", "permit"}), judge_contractor, "rule of the site (000-27, 001-10)", OURS, "C", "", ("R-CONTR",), apart=("permit",)),
-    Rule("X-PERSON", "worker", 3, WORKER, judge_state, "rule of the site (004-16)", OURS, "C", "", ("R-PERSON",), apart=("permit",), takes=("person_score",)),
+    Rule("X-PERSON", "worker", 3, WORKER, judge_state, "rule of the site (004-16)", OURS, "C", "", ("R-PERSON",), apart=("permit",), takes=("overtime_month", "person_score", "violations_most", "violations_window")),
     Rule("X-SKILL-STALE", "worker", 4, WORKER, judge_skill, "rule of the site (003-17)", OURS, "C", "", ("R-PERSON",), apart=("trade", "permit"), takes=("skill_stale",)),
-    Rule("X-FRAUD-ROUND", "worker", 3, frozenset({"evidence"}), judge_round, "double random check (002-22)", OURS, "C", "", ("R-FRAUD",), apart=("values",)),
-    Rule("X-FRAUD-TYPED", "permit", 3, frozenset({"permit", "tested"}), judge_typed, "double random check (002-22)", OURS, "C", "", ("R-FRAUD",), apart=("sampled",)),
+    Rule("X-FRAUD-ROUND", "worker", 3, frozenset({"evidence"}), judge_round, "double random check (002-22)", OURS, "C", "", ("R-FRAUD",), apart=("values",), takes=("round_count",)),
+    Rule("X-FRAUD-TYPED", "permit", 3, frozenset({"permit", "tested"}), judge_typed, "double random check (002-22)", OURS, "C", "", ("R-FRAUD",), apart=("sampled",), takes=("typed_late",)),
 )

@@ -9,7 +9,7 @@ from streams.events import Step
 from streams.rules.gas import GB, SUSPEND, passed, tested
 from streams.rules.limits import HOT, TYPES, VALID
 from streams.rules.rule import NOTHING, Cause, Finding, Judged, Known, Rule, minutes
-from streams.rules.sights import after, sights_at, sure_sights
+from streams.rules.sights import Sight, after, sights_at, sure_sights
 from streams.times import HOUR, MINUTE, SECOND, Truth, agreed, before, exactly, no_later, some
 
 CAUSES: frozenset[Cause] = frozenset({"permit", "seen", "clock"})
@@ -82,8 +82,8 @@ def _in_pauses(known: Known, course: Course) -> Iterator[Finding]:
     """Work surely seen in a pause; taken back if it is resumed in a quarter of an hour and inside the validity."""
     for pause in course.pauses:
         for sight in sure_sights(known, course):
-            since = after(sight, pause.since.hi, TOOLS_DOWN)
-            if since is None or any(_at_it(other, since) for other in known.at(course.point_id) if other.permit != course.permit) or (pause.until is not None and since >= pause.until.lo) or _taken_up(course, since, pause.until.at if pause.until else None):
+            since = worked_on(known, course, sight, pause.since.hi)
+            if since is None or any(_at_it(other, since) for other in known.at(course.point_id) if other.permit != course.permit) or (pause.until is not None and since >= pause.until.lo) or _taken_up(known, course, since, pause.until.at if pause.until else None):
                 continue
             over = sight.joins < known.now or (pause.until is not None and sight.last > pause.until.at)
             numbers = {"permit": course.permit, "start": known.clock(since), "camera": sight.camera, "since": known.clock(pause.since.at)}
@@ -96,13 +96,14 @@ def _at_it(course: Course, at: int) -> bool:
     return course.type in HOT and any(a <= at <= b for a, b in course.working(at + 1))
 
 
-def _taken_up(course: Course, seen: int, started: int | None) -> bool:
-    """Was work that was seen declared within a quarter of an hour, inside the validity?"""
-    return started is not None and started - seen <= DECLARED and course.valid_to is not None and seen <= course.valid_to
+def worked_on(known: Known, course: Course, sight: Sight, step: int) -> int | None:
+    """From when a sight surely shows work after a step (ms), or None."""
+    return after(sight, step, known.terms_of(course).ms["tools_down"], known.terms_at(sight.first).ms["sight_sure"])
 
 
-TOOLS_DOWN = 30 * SECOND
-DECLARED = 15 * MINUTE
+def _taken_up(known: Known, course: Course, seen: int, started: int | None) -> bool:
+    """Was work that was seen declared soon, inside the validity?"""
+    return started is not None and started - seen <= known.terms_of(course).ms["start_told"] and course.valid_to is not None and seen <= course.valid_to
 
 
 def valid_until(known: Known, course: Course) -> int | None:
@@ -226,7 +227,7 @@ def _put_down(course: Course, at: int) -> int | None:
 def _seen_after(known: Known, course: Course, end: int) -> Iterator[Finding]:
     """Work surely seen at the point after the end of a permit's work, as long as no other permit there allows it."""
     for sight in sure_sights(known, course):
-        since = after(sight, end, TOOLS_DOWN)
+        since = worked_on(known, course, sight, end)
         if since is None or since > end + LATER or any(_goes_on(other, since) for other in known.at(course.point_id) if other.permit != course.permit):
             continue
         numbers = {"permit": course.permit, "point": course.point_id, "camera": sight.camera, "since": known.clock(since)}
@@ -284,9 +285,9 @@ def type_name(code: str, lang: str) -> str:
 
 RULES = (
     Rule("X-T1", "permit", 2, CAUSES | {"device", "tested"}, judge_t1, "5.3.1 c); AQ 3064.2 5.4.3", GB, "A", "", ("T1",)),
-    Rule("X-T3", "permit", 2, CAUSES, judge_t3, "4.11; AQ 3064.2 A.4 60", GB, "A", "", ("S06",)),
-    Rule("TICKET-NONE", "point", 1, frozenset({"seen", "permit", "clock"}), judge_none, "4.4; AQ 3064.2 A.4 60", GB, "B", "60", ("S06",), apart=("camera",)),
-    Rule("TICKET-NONE", "permit", 1, CAUSES, judge_without, "4.4, 4.16; AQ 3064.2 A.4 60", GB, "B", "60", ("N07",), apart=("camera",)),
+    Rule("X-T3", "permit", 2, CAUSES, judge_t3, "4.11; AQ 3064.2 A.4 60", GB, "A", "", ("S06",), takes=("sight_sure", "start_told", "tools_down")),
+    Rule("TICKET-NONE", "point", 1, frozenset({"seen", "permit", "clock"}), judge_none, "4.4; AQ 3064.2 A.4 60", GB, "B", "60", ("S06",), apart=("camera",), takes=("sight_sure", "tools_down")),
+    Rule("TICKET-NONE", "permit", 1, CAUSES, judge_without, "4.4, 4.16; AQ 3064.2 A.4 60", GB, "B", "60", ("N07",), apart=("camera",), takes=("sight_sure", "tools_down")),
     Rule("TICKET-OVER", "permit", 2, CAUSES, judge_over, "4.16, 5.1.5; AQ 3064.2 5.9.5", GB, "A", "10", ("S50", "S53"), takes=("valid_confined", "valid_first", "valid_height", "valid_power", "valid_second", "valid_special",)),
     Rule("X-NEAR-EXP", "permit", 4, CAUSES, judge_near, "practice", OURS, "C", "", ("S53",), takes=("near_expiry", "valid_confined", "valid_first", "valid_height", "valid_power", "valid_second", "valid_special",)),
     Rule("X-CLOSE-LATE", "permit", 3, CAUSES, judge_close, "hours: our figure", OURS, "C", "", ("S53",), takes=("close_late",)),

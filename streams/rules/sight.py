@@ -16,8 +16,8 @@ SEEN: frozenset[Cause] = frozenset({"evidence"})
 WATCHED = {"fire": ("X-FIRE", 1), "smoke": ("X-SMOKE", 1), "fall": ("X-FALL", 1), "no_helmet": ("X-PPE-HELMET", 2), "no_harness": ("X-PPE-HARNESS", 2),
            "no_goggles": ("X-PPE-EYES", 3), "no_mask": ("X-PPE-MASK", 2), "smoking": ("X-SMOKING", 2), "phone": ("X-PHONE", 3), "barrier_missing": ("X-BARRIER", 3)}  # fmt: skip
 """Behaviour → (code, priority)."""
-LASTS = {"X-SMOKE": 3 * SECOND, "X-FALL": 3 * SECOND, "X-PPE-HELMET": 2 * SECOND, "X-PPE-HARNESS": 2 * SECOND, "X-PPE-EYES": 2 * SECOND, "X-PPE-MASK": 2 * SECOND}
-"""How long a behaviour must be seen, so that steam is not smoke and squatting not a fall (our figures)."""
+LASTS = {"X-SMOKE": "smoke_sure", "X-FALL": "fall_sure", "X-PPE-HELMET": "ppe_sure", "X-PPE-HARNESS": "ppe_sure", "X-PPE-EYES": "ppe_sure", "X-PPE-MASK": "ppe_sure"}
+"""How long a behaviour must be seen, so that steam is not smoke and squatting not a fall; others are told at once."""
 
 
 def _seen(behaviour: str, code: str) -> Callable[[Known, str], Judged]:
@@ -27,7 +27,7 @@ def _seen(behaviour: str, code: str) -> Callable[[Known, str], Judged]:
             return NOTHING
         found, wakes = [], []
         for first, last, ref in zip(sights.first, sights.last, sights.ref, strict=True):
-            if last - first < LASTS.get(code, 0):
+            if code in LASTS and last - first < known.terms_at(first).ms[LASTS[code]]:
                 wakes.append(known.now + SECOND if last + sights.join >= known.now else None)
                 continue
             job = next((c for c in known.at(point) if c.started and c.started.at <= first and (c.finished is None or c.finished.at >= first)), None)
@@ -77,6 +77,6 @@ def judge_unwatched(known: Known, permit: str) -> Judged:
 
 
 RULES = (
-    *(Rule(code, "point", priority, SEEN, _seen(behaviour, code), "behaviours of 000-24, 003-03", OURS, "C", "", ("R-SIGHT",)) for behaviour, (code, priority) in WATCHED.items()),
+    *(Rule(code, "point", priority, SEEN, _seen(behaviour, code), "behaviours of 000-24, 003-03", OURS, "C", "", ("R-SIGHT",), takes=(LASTS[code],) if code in LASTS else ()) for behaviour, (code, priority) in WATCHED.items()),
     Rule("X-UNWATCHED", "permit", 3, frozenset({"permit", "seen", "guard", "video", "gas", "dark"}), judge_unwatched, "the ledger of watched minutes", OURS, "C", "", ("R-WATCHED",), silence=True, takes=("unwatched",)),
 )

@@ -8,9 +8,6 @@ from dataclasses import dataclass
 from streams.course import Course
 from streams.rules.limits import HOT
 from streams.rules.rule import Known
-from streams.times import SECOND
-
-LEAST = 10 * SECOND
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +35,7 @@ def sure_sights(known: Known, course: Course) -> list[Sight]:
     return sorted(sights_at(known, course.point_id), key=lambda s: (s.first, s.camera)) if course.type in HOT else []
 
 
-def after(sight: Sight, step: int, tools_down: int) -> int | None:
-    """From when a sight surely shows work after a step (ms): its part after it lasts ten seconds, and a detection is so long after that tools could be put down; None where it does not."""
+def after(sight: Sight, step: int, tools_down: int, sure: int) -> int | None:
+    """From when a sight surely shows work after a step (ms): its part after it lasts for `sure` ms, and a detection is so long after that tools could be put down; None where it does not."""
     since = max(sight.first, step + sight.u)
-    return since if sight.last - since >= LEAST and sight.last - sight.u >= step + tools_down else None
+    return since if sight.last - since >= sure and sight.last - sight.u >= step + tools_down else None

@@ -16,7 +16,6 @@ from streams.rules.rule import NOTHING, Cause, Finding, Judged, Known, Rule, wak
 
 CAUSES: frozenset[Cause] = frozenset({"permit", "near", "seen"})
 ASKED: frozenset[Cause] = frozenset({"asked"})
-SOFT = 1.2
 """Up to this times a hard distance the two are to be coordinated."""
 DISTANCE = {"gas_discharge": "simops_gas", "liquid_discharge": "simops_liquid", "solvent": "simops_solvent", "painting": "simops_solvent", "dust": "simops_dust", "train": "simops_train"}
 
@@ -110,7 +109,7 @@ def _distant(known: Known, limit_name: str, kind: str, other: str, distance: flo
     limit = known.terms_at(start)[limit_name]
     if distance + error < limit:
         yield Conflict(kind, True, other, distance, limit, start, end, ref)
-    elif distance - error < limit * SOFT:
+    elif distance - error < limit * known.terms_at(start)["simops_soft"]:
         yield Conflict(kind, False, other, distance, limit, start, end, ref)
 
 
@@ -275,8 +274,8 @@ def judge_production(known: Known, permit: str) -> Judged:
 
 
 RULES = (
-    Rule("X-SIMOPS-H", "permit", 1, CAUSES, judge_hard, "5.2.8–5.2.10, 6.7, 7.6, 7.10, 8.2.8, 9.2.12", GB, "A", "", ("S37", "S42", "S43"), takes=("double_layer", "fall_line", "simops_blind", "simops_dust", "simops_gas", "simops_hot", "simops_liquid", "simops_solvent", "simops_train",)),
-    Rule("X-SIMOPS-S", "permit", 3, CAUSES, judge_soft, "4.7, 10.8", GB, "C", "", ("S37", "S42"), takes=("double_layer", "fall_line", "simops_blind", "simops_dust", "simops_gas", "simops_hot", "simops_liquid", "simops_solvent", "simops_train",)),
+    Rule("X-SIMOPS-H", "permit", 1, CAUSES, judge_hard, "5.2.8–5.2.10, 6.7, 7.6, 7.10, 8.2.8, 9.2.12", GB, "A", "", ("S37", "S42", "S43"), takes=("double_layer", "fall_line", "simops_blind", "simops_dust", "simops_gas", "simops_hot", "simops_liquid", "simops_soft", "simops_solvent", "simops_train")),
+    Rule("X-SIMOPS-S", "permit", 3, CAUSES, judge_soft, "4.7, 10.8", GB, "C", "", ("S37", "S42"), takes=("double_layer", "fall_line", "simops_blind", "simops_dust", "simops_gas", "simops_hot", "simops_liquid", "simops_soft", "simops_solvent", "simops_train")),
     Rule("X-DUP", "permit", 3, ASKED, judge_duplicate, "rule of the site", OURS, "C", "", ("S45",), takes=("dup_distance", "dup_window",)),
     Rule("X-TEMPLATE-MIX", "permit", 4, ASKED, judge_template, "rule of the site", OURS, "C", "", ("S45",)),
     Rule("X-RISK-MIX", "permit", 4, ASKED, judge_risk, "rule of the site", OURS, "C", "", ("S45",)),

@@ -16,11 +16,10 @@ from streams.rules.limits import CONFINED, RETEST
 from streams.rules.permit import allowed, approved_first
 from streams.rules.readings import gas_tags, stream_gaps, unseen
 from streams.rules.rule import Known, minutes
-from streams.rules.video import PHASE, asks_full, cameras, covers
+from streams.rules.video import asks_full, cameras, covers
 from streams.texts import both
-from streams.times import MINUTE, SECOND, Stamp, Truth, every
+from streams.times import SECOND, Stamp, Truth, every
 
-FRESH = 60 * SECOND
 Ruled = tuple[str, Truth | None, dict[str, str]]
 
 
@@ -123,6 +122,11 @@ def outcome(course: Course, found: dict[str, Check]) -> str:
 # ---- barriers and light ---------------------------------------------------------------------------------------------
 
 
+def live_for(known: Known) -> int:
+    """How long a good word holds, ms."""
+    return known.terms_now().ms["watch_fresh"]
+
+
 def barriers(known: Known, course: Course) -> dict[str, str]:
     """gas, guard, video, permit: ok, bad, unknown, or — where the type of work does not ask for it. Only while at work."""
     if not course.at_work(known.now):
@@ -138,27 +142,28 @@ def _permit(known: Known, course: Course) -> str:
 
 
 def _guard(known: Known, course: Course) -> str:
-    now = known.now
+    now, fresh = known.now, live_for(known)
     if any(until >= now for _, until, length, _ in absences(known, course) if length >= known.terms_of(course).ms["guardian_warn"]):
         return "bad"
-    return "ok" if any(b >= now - FRESH for _, b in present(known, course)) and current(course, now) else "unknown"
+    return "ok" if any(b >= now - fresh for _, b in present(known, course)) and current(course, now) else "unknown"
 
 
 def _filming(known: Known, course: Course) -> str:
     heard, true = cameras(known, course), known.site.true
     since = [max((true(n, b) for _, b in c.on), default=0) for n, c in heard]
     until = [max((true(n, b) for _, b in c.off), default=0) for n, c in heard]
-    if any(on >= known.now - FRESH and on >= off for on, off in zip(since, until, strict=True)):
+    fresh = live_for(known)
+    if any(on >= known.now - fresh and on >= off for on, off in zip(since, until, strict=True)):
         return "ok"
-    return "bad" if until and all(off >= known.now - FRESH for off in until) else "unknown"
+    return "bad" if until and all(off >= known.now - fresh for off in until) else "unknown"
 
 
 def _gas(known: Known, course: Course) -> str:
-    tags, now = gas_tags(known, course), known.now
+    tags, now, fresh = gas_tags(known, course), known.now, live_for(known)
     series = [known.site.series[t] for t in tags if t in known.site.series]
     if any(s.over and s.over.last[-1] >= now - 30 * SECOND for s in series):
         return "bad"
-    silent = [t for t in tags if any(b >= now and b - a >= FRESH for a, b in unseen(known.site, t, max(0, now - FRESH), now))]
+    silent = [t for t in tags if any(b >= now and b - a >= fresh for a, b in unseen(known.site, t, max(0, now - fresh), now))]
     held = all(limit_of(known.atlas.channels[t], known.terms_at(now)) is not None for t in tags)
     return "unknown" if not tags or silent or not held else "ok"
 
@@ -175,7 +180,7 @@ def light(known: Known, course: Course, found: dict[str, str], priorities: list[
         return "yellow", "light.unknown", {"barrier": next(k for k, v in found.items() if v == "unknown")}
     if priorities and min(priorities) == 3:
         return "yellow", "light.alert", {"priority": "P3"}
-    if course.valid_to is not None and course.valid_to - known.now <= 30 * MINUTE:
+    if course.valid_to is not None and course.valid_to - known.now <= known.terms_now().ms["near_expiry"]:
         return "yellow", "light.expiry", {"valid_to": known.clock(course.valid_to)}
     return "green", "light.live", {}
 
@@ -200,26 +205,27 @@ def next_look(known: Known, course: Course) -> int | None:
 def _dues(known: Known, course: Course) -> Iterator[int]:
     """When its validity nears its end or is over, and when indexes have told all about a phase or the whole."""
     if course.valid_to is not None and course.begun and not course.stopped:
-        yield from (course.valid_to - 30 * MINUTE, course.valid_to + 1)
+        yield from (course.valid_to - known.terms_now().ms["near_expiry"], course.valid_to + 1)
     delay = known.site.policy.index_delay * SECOND
     if course.finished and asks_full(known, course):
         yield course.finished.at + delay + 1
     elif course.finished:
-        yield from (course.finished.at + PHASE + 1, course.finished.at + PHASE + delay + 1)
+        end = course.finished.at + known.terms_of(course).ms["film_phase"]
+        yield from (end + 1, end + delay + 1)
 
 
 def _fading(known: Known, course: Course) -> Iterator[int]:
     """When what a barrier rests on is no longer fresh. What makes it fresh again asks by itself."""
-    now = known.now
-    yield from (b + FRESH + 1 for _, b in present(known, course)[-1:])
+    now, fresh = known.now, live_for(known)
+    yield from (b + fresh + 1 for _, b in present(known, course)[-1:])
     for name, camera in cameras(known, course):
-        yield from (known.site.true(name, b) + FRESH + 1 for b in camera.on.last[-1:])
-        if camera.off and known.site.true(name, camera.off.last[-1]) >= now - FRESH:
+        yield from (known.site.true(name, b) + fresh + 1 for b in camera.on.last[-1:])
+        if camera.off and known.site.true(name, camera.off.last[-1]) >= now - fresh:
             yield now + 10 * SECOND
     for tag in gas_tags(known, course):
         series = known.site.series.get(tag)
         if series and series.over and series.over.last[-1] >= now - 30 * SECOND:
             yield min(series.over.last[-1] + 30 * SECOND + 1, now + 10 * SECOND)
-        yield from (a + FRESH for a, b in unseen(known.site, tag, max(0, now - FRESH), now)[-1:] if b >= now)
+        yield from (a + fresh for a, b in unseen(known.site, tag, max(0, now - fresh), now)[-1:] if b >= now)
         if series and series.groups:
-            yield now + FRESH
+            yield now + fresh

@@ -11,8 +11,6 @@ from streams.rules.rule import NOTHING, Finding, Judged, Known, Rule, both_of, m
 from streams.times import HOUR, MINUTE, SECOND, Truth
 from streams.work import JOIN_BEAT, Camera
 
-PHASE = 5 * MINUTE
-
 
 @dataclass(frozen=True, slots=True)
 class Film:
@@ -87,16 +85,16 @@ def exceeded(gaps: list[tuple[int, int]], most: int) -> list[tuple[int, int]]:
     return out
 
 
-def phases(course: Course) -> list[tuple[int, int]]:
+def phases(known: Known, course: Course) -> list[tuple[int, int]]:
     """The spans of which each must hold a segment: around the start, between, around the end."""
     if course.started is None:
         return []
-    start = course.started.at
-    first = (start - PHASE, start + PHASE)
+    start, phase = course.started.at, known.terms_of(course).ms["film_phase"]
+    first = (start - phase, start + phase)
     if course.finished is None:
         return [first]
     end = course.finished.at
-    return [first, *([(start + PHASE, end - PHASE)] if end - start > 2 * PHASE else []), (end - PHASE, end + PHASE)]
+    return [first, *([(start + phase, end - phase)] if end - start > 2 * phase else []), (end - phase, end + phase)]
 
 
 def asks_full(known: Known, course: Course) -> bool:
@@ -115,7 +113,7 @@ def covers(known: Known, course: Course) -> Truth:
             return Truth.FALSE
         return Truth.UNKNOWN if exceeded(merge([*seen.missing, *seen.unknown]), most) else Truth.TRUE
     judged = []
-    for a, b in phases(course):
+    for a, b in phases(known, course):
         seen = film(known, course, a, b)
         filmed = b - a > sum(d - c for c, d in (*seen.missing, *seen.unknown))
         judged.append(Truth.TRUE if filmed else (Truth.UNKNOWN if seen.unknown or b > known.now else Truth.FALSE))
@@ -168,7 +166,7 @@ def _next_off(known: Known, course: Course, seen: Film, most: int) -> int | None
 
 def _judge_phases(known: Known, course: Course) -> Judged:
     lost = []
-    for a, b in phases(course):
+    for a, b in phases(known, course):
         seen = film(known, course, a, b)
         if not seen.unknown and sum(d - c for c, d in seen.missing) >= b - a:
             lost.append((a, b))
@@ -178,7 +176,7 @@ def _judge_phases(known: Known, course: Course) -> Judged:
         for a, b in lost
     )  # fmt: skip
     delay = known.site.policy.index_delay * SECOND
-    return Judged(found, wake_at(*(b + delay + 1 for _, b in phases(course) if b + delay >= known.now)))
+    return Judged(found, wake_at(*(b + delay + 1 for _, b in phases(known, course) if b + delay >= known.now)))
 
 
 def _evidence(known: Known, course: Course) -> tuple[str, ...]:
@@ -187,5 +185,5 @@ def _evidence(known: Known, course: Course) -> tuple[str, ...]:
 
 
 RULES = (
-    Rule("X-T4", "permit", 3, frozenset({"permit", "seen", "video", "clock"}), judge_video, "5.2.11; AQ 3064.2 4.2", GB, "A", "", ("S07", "S09"), silence=True, apart=("limit",), takes=("full_video", "video_gap",)),
+    Rule("X-T4", "permit", 3, frozenset({"permit", "seen", "video", "clock"}), judge_video, "5.2.11; AQ 3064.2 4.2", GB, "A", "", ("S07", "S09"), silence=True, apart=("limit",), takes=("film_phase", "full_video", "video_gap")),
 )

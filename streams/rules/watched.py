@@ -10,11 +10,10 @@ from streams.gases import limit_of
 from streams.rules.guardian import guarded
 from streams.rules.readings import gas_tags, modes
 from streams.rules.rule import Known, both_of, merge, without
+from streams.rules.verdict import live_for
 from streams.rules.video import recorded
-from streams.times import MINUTE, SECOND
+from streams.times import MINUTE
 
-FRESH = 60 * SECOND
-"""A good word is live for so long, or until a bad one (our figure)."""
 Time = list[tuple[int, int]]
 
 
@@ -40,7 +39,7 @@ def watched(known: Known, course: Course, start: int, end: int) -> Watched:
     """What of a life's work from `start` to `end` (ms, whole minutes) was watched, minute by minute."""
     work = [(max(a, start), min(b, end)) for a, b in course.working(end) if a < end and b > start]
     gas = both_of(work, _tested(known, course, start, end)) if course.needs_gas else None
-    filmed, guard = both_of(work, recorded(known, course, FRESH)), both_of(work, guarded(known, course, FRESH))
+    filmed, guard = both_of(work, recorded(known, course, live_for(known))), both_of(work, guarded(known, course, live_for(known)))
     permitted = both_of(work, _in_force(course, end))
     both = both_of(both_of(filmed, guard), permitted)
     seen = merge([*(gas or ()), *filmed, *guard])
@@ -74,11 +73,12 @@ def _tested(known: Known, course: Course, start: int, end: int) -> Time:
 
 
 def _read(known: Known, tag: str, start: int, end: int) -> Iterator[tuple[int, int]]:
-    """When a channel was live: from a good reading for a minute, or to a bad one or to its service."""
+    """When a channel was live: from a good reading for as long as a word holds, or to a bad one or to its service."""
     series = known.site.series.get(tag)
     if series is None or limit_of(known.atlas.channels[tag], known.terms_at(start)) is None:
         return
-    heard = merge([(a, min(b + FRESH, end)) for group in series.groups for a, b in known.site.frames[group] if b + FRESH > start and a < end])
+    fresh = live_for(known)
+    heard = merge([(a, min(b + fresh, end)) for group in series.groups for a, b in known.site.frames[group] if b + fresh > start and a < end])
     bad = [(a, b if b is not None else end) for a, b, *_ in series.bad.intervals(known.now)] + [(a, b) for a, b, _ in modes(known.site, tag, end)]
     for a, b in heard:
         if a < b:
