@@ -10,26 +10,32 @@ from collections.abc import Callable
 from pymodbus.client import AsyncModbusTcpClient
 from pymodbus.exceptions import ModbusException
 
+from ingest.clocks import Clock, register_words, shown
 from ingest.registers import reads, value_of
-from streams.events import Frame
-from streams.plant import Channel, Modbus
+from streams.events import ClockSaid, Frame
+from streams.plant import Channel, ClockRegister, Modbus
 
 log = logging.getLogger("permitwatch")
 Take = Callable[[Frame], None]
+CLOCK_EVERY = 20.0
+"""Seconds after which a panel's clock is read again: at another fraction of its second each time, so that together they tell more than one."""
 
 
 class Endpoint:
     """One connection, its units and their channels."""
 
-    def __init__(self, wire: Modbus, channels: list[Channel], take: Take) -> None:
+    def __init__(self, wire: Modbus, channels: list[Channel], take: Take, say: Callable[[ClockSaid], None] = lambda said: None) -> None:
         self.wire, self.take = wire, take
         host, _, port = wire.address.partition(":")
         self.client = AsyncModbusTcpClient(host, port=int(port or 502), timeout=wire.timeout, retries=0, reconnect_delay=0)
+        self.clock = Clock(wire.clock.device, say) if wire.clock else None
+        self.clock_due = 0.0
         self.units: dict[int, list[Channel]] = {}
         for channel in channels:
             self.units.setdefault(channel.unit_id, []).append(channel)
         self.resting: dict[int, tuple[float, float]] = {}
         self.fault = ""
+        self.no_clock = False
 
     async def run(self) -> None:
         """Polls for ever."""
@@ -62,6 +68,24 @@ class Endpoint:
                 self._bad(unit, "no answer")
             else:
                 self.resting.pop(unit, None)
+        if self.clock and self.wire.clock and now >= self.clock_due:
+            self.clock_due = now + CLOCK_EVERY
+            await self._compare(self.clock, self.wire.clock)
+
+    async def _compare(self, clock: Clock, where: ClockRegister) -> None:
+        """Reads the panel's own clock; one that shows no time is no fault of its readings."""
+        asked = int(time.time() * 1000)
+        try:
+            answer = await self.client.read_holding_registers(where.register, count=register_words(where), device_id=where.unit_id)
+        except (ModbusException, OSError, TimeoutError, ValueError):
+            return
+        answered = int(time.time() * 1000)
+        theirs = None if answer.isError() else shown(where, {where.register + i: w for i, w in enumerate(answer.registers)}, self.wire.order)
+        if theirs is not None:
+            clock.read(theirs, asked, answered, 1000)
+        elif not self.no_clock:
+            log.warning("%s (%s): registers %s+%s of unit %s show no time; correct [modbus.clock] in plant.toml", self.wire.name, self.wire.address, where.register, register_words(where), where.unit_id)
+        self.no_clock = theirs is None
 
     async def _connect(self) -> bool:
         try:

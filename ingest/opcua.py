@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import datetime as dt
 import logging
 import time
 from collections.abc import Callable
@@ -13,20 +14,31 @@ from asyncua import Client, ua
 from asyncua.common.subscription import DataChangeEvent, OverflowPolicy
 from asyncua.crypto.security_policies import SecurityPolicyBasic256Sha256
 
-from streams.events import Frame
+from ingest.clocks import Clock
+from streams.events import ClockSaid, Frame
 from streams.plant import Channel, OpcUa
 
 log = logging.getLogger("permitwatch")
 CLOCK = ua.ObjectIds.Server_ServerStatus_CurrentTime
+SAMPLED = 500
+"""How often (ms) the server is asked to sample its clock."""
+CUT = 1000
+"""A server may write its clock's node only once a second (ms)."""
+CLOCK_EVERY = 30.0
+"""Seconds after which it is read again to be compared."""
 
 
 class Session:
-    """One server: its channels' last values, framed once a second for as long as its clock is heard."""
+    """One server: its channels' last values, framed once a second and stamped by the server's own clock as it was last heard; that clock is read and held against ours."""
 
-    def __init__(self, wire: OpcUa, channels: list[Channel], take: Callable[[Frame], None]) -> None:
+    def __init__(self, wire: OpcUa, channels: list[Channel], take: Callable[[Frame, int], None], say: Callable[[ClockSaid], None] = lambda said: None) -> None:
         self.wire, self.channels, self.take = wire, {c.node: c for c in channels}, take
         self.last: dict[str, tuple[float | None, str]] = {c.tag: (None, "not read yet") for c in channels}
         self.fault = ""
+        self.clock = Clock(wire.name, say)
+        self.beat: int | None = None
+        """What the server's clock showed when it was last heard in this session, ms; None: not yet, or it tells no time."""
+        self.look = asyncio.Event()
 
     async def run(self) -> None:
         """Sessions for ever."""
@@ -40,7 +52,7 @@ class Session:
             except Exception as wrong:  # a session may end in any way; the next one begins
                 self._report(f"{type(wrong).__name__}: {wrong}" if str(wrong) else f"silent for {self.wire.silence:g} s")
             pause = 0.5 if time.monotonic() - began > 30 else min(10.0, pause * 2)
-            self.last = dict.fromkeys(self.last, (None, "no session"))
+            self.last, self.beat = dict.fromkeys(self.last, (None, "no session")), None
             for _ in range(max(1, int(pause))):
                 self._frame()
                 await asyncio.sleep(min(1.0, pause))
@@ -55,13 +67,35 @@ class Session:
                 RequestedPublishingInterval=self.wire.publish_ms, RequestedLifetimeCount=3000, RequestedMaxKeepAliveCount=10, PublishingEnabled=True
             )
             sub = await client.create_subscription(parameters, None, queue_maxsize=100_000, overflow=OverflowPolicy.DISCONNECT)
-            await sub.subscribe_data_change([client.get_node(ua.NodeId(CLOCK))], sampling_interval=500)
+            await sub.subscribe_data_change([client.get_node(ua.NodeId(CLOCK))], sampling_interval=SAMPLED)
+            await self._compare(client)
             await self._subscribe(client, sub)
             self._report("")
-            await self._listen(sub)
+            comparing = asyncio.create_task(self._keep_comparing(client))
+            try:
+                await self._listen(sub)
+            finally:
+                comparing.cancel()
         finally:
             with contextlib.suppress(Exception):
                 await asyncio.wait_for(client.disconnect(), 3)
+
+    async def _compare(self, client: Client) -> None:
+        """Reads the server's clock, between two readings of ours."""
+        asked = int(time.time() * 1000)
+        shown = await client.get_node(ua.NodeId(CLOCK)).read_value()
+        answered = int(time.time() * 1000)
+        if isinstance(shown, dt.datetime):
+            self.clock.read(_ms(shown), asked, answered, CUT)
+
+    async def _keep_comparing(self, client: Client) -> None:
+        """Once in a while, and at once when it shows what its offset did not let expect."""
+        while True:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self.look.wait(), CLOCK_EVERY)
+            self.look.clear()
+            with contextlib.suppress(ua.UaError, OSError, TimeoutError):
+                await self._compare(client)
 
     async def _subscribe(self, client: Client, sub: Any) -> None:
         nodes = list(self.channels)
@@ -95,6 +129,10 @@ class Session:
     def _note(self, event: Any) -> None:
         if not isinstance(event, DataChangeEvent):
             return
+        if event.node.nodeid == ua.NodeId(CLOCK) and isinstance(event.value, dt.datetime):
+            self.beat = _ms(event.value)
+            if self.clock.surprising(self.beat, int(time.time() * 1000), self.wire.publish_ms + SAMPLED + CUT):
+                self.look.set()
         channel = self.channels.get(event.node.nodeid.to_string())
         if channel is None:
             return
@@ -106,11 +144,12 @@ class Session:
             self.last[channel.tag] = (float(value) * channel.scale + channel.offset, "")
 
     def _frame(self) -> None:
-        at, tags = int(time.time() * 1000), list(self.last)
+        now, tags = int(time.time() * 1000), list(self.last)
+        at = self.beat if self.beat is not None else self.clock.ours(now)
         for start in range(0, len(tags), 500):
             names = tags[start : start + 500]
             values = [self.last[t][0] for t in names]
-            self.take(Frame(at=at, u=self.wire.publish_ms + 500, names=names, values=values, bad={t: self.last[t][1] for t in names if self.last[t][1]}))
+            self.take(Frame(at=at, u=self.wire.publish_ms + SAMPLED, names=names, values=values, bad={t: self.last[t][1] for t in names if self.last[t][1]}), self.clock.offset or 0)
 
     def _report(self, fault: str) -> None:
         kind = fault.split(":")[0]
@@ -118,3 +157,8 @@ class Session:
             return
         log.warning("%s (%s): %s", self.wire.name, self.wire.endpoint, fault or "answers again") if fault or self.fault else None
         self.fault = kind
+
+
+def _ms(at: dt.datetime) -> int:
+    """OPC UA's times are UTC, with or without a zone."""
+    return int((at if at.tzinfo else at.replace(tzinfo=dt.UTC)).timestamp() * 1000)

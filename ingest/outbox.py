@@ -43,6 +43,7 @@ class Accepted:
     done: Future[None]
     raw: bytes = b""
     schema: int = 1
+    offset: int = 0
 
 
 class Outbox:
@@ -73,10 +74,10 @@ class Outbox:
 
     # ---- in -----------------------------------------------------------------------------------------------------
 
-    def accept(self, site: str, source: str, event: Any_, lane: Lane | None = None, raw: bytes = b"", schema: int = 1) -> Future[None]:
-        """Takes an event; the future is done when it is on disk. `raw`: the JSON as its sender wrote it, where that is to be kept."""
+    def accept(self, site: str, source: str, event: Any_, lane: Lane | None = None, raw: bytes = b"", schema: int = 1, offset: int = 0) -> Future[None]:
+        """Takes an event; the future is done when it is on disk. `raw`: the JSON as its sender wrote it, where that is to be kept; `offset`: by how much (ms) the clock that stamped it is known to be fast."""
         done: Future[None] = Future()
-        self.incoming.put(Accepted(site, source, event, int(time.time() * 1000), lane, done, raw, schema))
+        self.incoming.put(Accepted(site, source, event, int(time.time() * 1000), lane, done, raw, schema, offset))
         return done
 
     def put(self, site: str, source: str, event: Any_, lane: Lane | None = None) -> None:
@@ -90,7 +91,7 @@ class Outbox:
         if str(item.event.__struct_config__.tag) not in TELEMETRY:
             return Lane.LIVE
         away = self.away_since is not None and time.monotonic() - self.away_since > AWAY_BACKLOG
-        return Lane.BACKLOG if away or item.seen - item.event.at > OLD_MS else Lane.LIVE
+        return Lane.BACKLOG if away or item.seen - item.event.at + item.offset > OLD_MS else Lane.LIVE
 
     def _write(self) -> None:
         db = self._open("full")

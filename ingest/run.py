@@ -17,7 +17,7 @@ from aiohttp import web
 
 from ingest import doors, modbus, opcua
 from ingest.outbox import Outbox
-from streams.events import Frame, PlantSaid, SourceSaid
+from streams.events import ClockSaid, Frame, PlantSaid, SourceSaid
 from streams.packs import BOOK
 from streams.plant import Described, PlantError, read_plant, whole
 
@@ -85,15 +85,18 @@ def _sources(described: Described, outbox: Outbox):  # type: ignore[no-untyped-d
     plant = described.plant
 
     def taker(source: str):  # type: ignore[no-untyped-def]
-        def take(frame: Frame) -> None:
-            outbox.accept(plant.site, source, frame).add_done_callback(lambda done: done.exception())
+        def take(frame: Frame, offset: int = 0) -> None:
+            outbox.accept(plant.site, source, frame, offset=offset).add_done_callback(lambda done: done.exception())
 
         return take
 
+    def say(said: ClockSaid) -> None:
+        outbox.accept(plant.site, "ingest", said).add_done_callback(lambda done: done.exception())
+
     for wire in described.wires.modbus:
-        yield modbus.Endpoint(wire, [c for c in plant.channels if c.source == wire.name], taker(wire.name)).run()
+        yield modbus.Endpoint(wire, [c for c in plant.channels if c.source == wire.name], taker(wire.name), say).run()
     for server in described.wires.opcua:
-        yield opcua.Session(server, [c for c in plant.channels if c.source == server.name], taker(server.name)).run()
+        yield opcua.Session(server, [c for c in plant.channels if c.source == server.name], taker(server.name), say).run()
 
 
 async def _beat(site: str, outbox: Outbox) -> None:

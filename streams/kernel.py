@@ -53,7 +53,7 @@ SILENCE: Final = frozenset({VERDICT, MINUTES, *(i for i, r in enumerate(RULES) i
 BROKEN: Final = Rule("SYS-RULE", "site", 2, frozenset(), lambda known, subject: Judged(), "our rule", OURS, "C")
 
 
-VERSION: Final = f"{BOOK}/3"
+VERSION: Final = f"{BOOK}/4"
 """A snapshot of another version is set aside, and its timeline folded anew."""
 
 
@@ -126,6 +126,9 @@ class Kernel:
         if fields:
             self._word(entry, fields, moment, dirty)
         read, ahead = timed(self.known, entry if event is entry.event else msgspec.structs.replace(entry, event=event), dirty)
+        for clock in self.known.measured:
+            dirty |= self.fold.take(clock)
+        self.known.measured.clear()
         dirty |= self.fold.take(read, ahead)
         for source in self.known.again:
             dirty |= self.fold.corrected(source)

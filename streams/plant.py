@@ -163,6 +163,8 @@ class Plant(Struct, frozen=True, forbid_unknown_fields=True):
     calendar: Calendar | None = None
     """The plant's own; None: the country's."""
     uncertainty: dict[str, int] = {}
+    push_delay: dict[str, int] = {}
+    """Source → within how many ms a message of it surely arrives: where that is declared, arrivals measure its clock from both sides."""
     roster: list[str] = []
     """Sources whose word on a person's roles (rescue, fire) counts."""
 
@@ -177,6 +179,17 @@ def whole(plant: Plant) -> Plant:
     return msgspec.structs.replace(plant, book=plant.book or built_in(plant.pack), calendar=plant.calendar or days_of())
 
 
+class ClockRegister(Struct, frozen=True, forbid_unknown_fields=True):
+    """Where a panel shows its clock. `device`: the name by which others (gas tests, its log) call the panel; its readings are stamped by us."""
+
+    device: str
+    register: int
+    unit_id: int = 1
+    kind: Literal["unix", "ymdhms"] = "unix"
+    """Seconds since 1970 in two words, or year, month, day, hour, minute, second in six."""
+    zone: str = "Asia/Shanghai"
+
+
 class Modbus(Struct, frozen=True, forbid_unknown_fields=True):
     """A Modbus TCP endpoint; `name` is what points.csv calls its source."""
 
@@ -187,6 +200,8 @@ class Modbus(Struct, frozen=True, forbid_unknown_fields=True):
     order: Literal["ABCD", "CDAB", "BADC", "DCBA"] = "ABCD"
     max_words: int = 125
     gap: int = 16
+    clock: ClockRegister | None = None
+    """Where the panel shows its own clock: it is read once a minute and held against ours."""
 
 
 class OpcUa(Struct, frozen=True, forbid_unknown_fields=True):
@@ -296,6 +311,8 @@ def _convert(path: Path, text: str, tree: Any, kind: type[Any]) -> Any:
 
 
 def _type_at(kind: type[Any], where: str) -> type[Any]:
+    if ".clock" in where:
+        return ClockRegister
     table = {"areas": Area, "shops": Shop, "doors": Door, "zones": Zone, "policy": Policy, "modbus": Modbus, "opcua": OpcUa, "http": Http}
     return table.get(re.split(r"[.\[]", where)[0], kind)
 
@@ -307,7 +324,7 @@ def _line_of(text: str, where: str, field: str) -> int:
     heads = [i for i, line in enumerate(lines) if re.match(rf"\s*\[+\s*{re.escape(table)}\s*\]+", line)] if table else []
     start = heads[nth] if nth < len(heads) else -1
     for i in range(start + 1, len(lines)):
-        if re.match(rf"\s*{re.escape(field)}\s*=", lines[i]):
+        if re.search(rf"(?:^|[{{,])\s*{re.escape(field)}\s*=", lines[i]):
             return i + 1
         if start >= 0 and lines[i].lstrip().startswith("["):
             break
@@ -342,6 +359,12 @@ def _check_references(path: Path, places: Path, points: Path, text: str, describ
         for toxic in point.toxics:
             if gas_of(toxic, terms.gases) is None:
                 raise PlantError(places, row, "toxics", f"{toxic} is no gas that is known", _nearest(toxic, sorted({*GAS, *terms.gases})))
+    for i, panel in enumerate(wires.modbus):
+        if panel.clock and panel.clock.device in sources:
+            raise PlantError(path, _line_of(text, f"modbus[{i}]", "clock"), "clock.device", f"{panel.clock.device} is a source, whose readings are stamped here", "Write the name by which gas tests call the panel")
+    for name, ms in plant.push_delay.items():
+        if name not in sources or ms < 0:
+            raise PlantError(path, _line_of(text, "push_delay", name), f"push_delay.{name}", f"{name} = {ms} is no delay of a source", _nearest(name, sorted(sources)) if name not in sources else "Write ms, 0 or more")
     for row, channel in enumerate(plant.channels, 2):
         _known(points, row, "area", [channel.area] if channel.area else [], areas)
         _known(points, row, "source", [channel.source], sources)

@@ -7,11 +7,11 @@ from typing import Any, Final
 from msgspec.structs import replace
 
 from streams import events as e
-from streams.clocks import SLACK, Arrivals, Lead
+from streams.clocks import ENOUGH, SLACK, Arrivals, Lead
 from streams.events import Any_, Entry
 from streams.rules.rule import Known
 from streams.telemetry import Dirty
-from streams.times import DAY, SECOND
+from streams.times import DAY, HOUR, SECOND
 
 OBSERVED: Final = frozenset({
     e.Frame, e.Positions, e.Scan, e.Guard, e.TagSaid, e.Requested, e.GasTest, e.Step, e.Isolation, e.Detection, e.CameraBeat, e.Clip, e.Weather, e.Activity, e.Action,
@@ -43,6 +43,7 @@ def timed(known: Known, entry: Entry, dirty: Dirty) -> tuple[Entry, bool]:
     offset = site.offset(clock, event.at)[0] if clock in site.clocks else 0
     ahead = event.at - offset - entry.seen
     arrivals = _note(known, entry, -ahead, dirty)
+    _compare(known, entry)
     if ahead <= 0:
         _fits(lead, entry, dirty)
         return entry, False
@@ -64,6 +65,27 @@ def _note(known: Known, entry: Entry, delay: int, dirty: Dirty) -> Arrivals:
         if arrivals.note(entry.seen, delay):
             dirty.add(("source", entry.source, "clock"))
     return arrivals
+
+
+def _compare(known: Known, entry: Entry) -> None:
+    """Where it is declared how soon a source's messages arrive, the quickest of an hour says what its clock (each camera's own) shows, from both sides."""
+    plant = known.site.plant
+    most = plant.push_delay.get(entry.source) if plant else None
+    if most is None or entry.lane != "live":
+        return
+    event = entry.event
+    if isinstance(event, e.GasTest | e.Clip | e.Detection):
+        return
+    clock, _ = clock_of(entry)
+    pushed = known.site.pushed.get(clock)
+    if pushed is None:
+        pushed = known.site.pushed[clock] = Arrivals()
+    least, count, hour = pushed.least, pushed.count, pushed.hour
+    pushed.note(entry.seen, entry.seen - event.at)
+    if pushed.hour == hour or count < ENOUGH:
+        return
+    if not -least <= 0 <= most - least or clock in known.site.clocks:
+        known.measured.append(replace(entry, event=e.ClockSaid(at=(hour + 1) * HOUR, u=0, device=clock, offset=most // 2 - least, residual=most - most // 2)))
 
 
 def _fits(lead: Lead | None, entry: Entry, dirty: Dirty) -> None:

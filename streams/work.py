@@ -392,6 +392,8 @@ class Site(Struct):
     leads: dict[str, Lead] = {}
     """source → what it said of times that had not come yet."""
     arrivals: dict[str, Arrivals] = {}
+    pushed: dict[str, Arrivals] = {}
+    """Clock of a source that declares its push delay (a camera's own, else the source's) → how its messages arrive."""
     words: dict[str, list[Said]] = {}
     """source → fields that it does not write in our words, by day."""
     asides: dict[str, list[Said]] = {}

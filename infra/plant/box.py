@@ -14,7 +14,7 @@ import msgspec
 
 from infra.plant.day import make_day
 from infra.plant.devices import Devices
-from infra.plant.reference import SOURCES
+from infra.plant.reference import CLOCKS, SOURCES
 from infra.plant.script import Script, StoryScript, began
 from infra.plant.story import read_story
 from streams.plant import Plant, read_plant
@@ -26,7 +26,7 @@ def run(plant: Path, scale: float, seed: int, door: str, tokens: dict[str, str],
     described = read_plant(plant)
     now = int(time.time()) * 1000
     script: Script = StoryScript(read_story(story, described.plant.site), described.plant, since, began(plant.parent, now)) if story else _day(plant, described.plant, scale, seed, now)
-    devices = Devices(script, described.wires.modbus, described.wires.opcua[0].endpoint, door, {s: tokens[s] for s in SOURCES})
+    devices = Devices(script, described.wires.modbus, described.wires.opcua[0].endpoint, door, {s: tokens[s] for s in SOURCES}, {} if story else CLOCKS)
     with contextlib.suppress(asyncio.CancelledError):
         asyncio.run(_until_stopped(devices))
 

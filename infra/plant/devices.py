@@ -8,7 +8,8 @@ import logging
 import random
 import struct
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 
 import aiohttp
 import msgspec
@@ -49,7 +50,9 @@ class Panel(asyncio.Protocol):
 class Devices:
     """All simulated devices of one plant, acting out a script."""
 
-    def __init__(self, script: Script, panels: list[Modbus], opcua: str, door: str, tokens: dict[str, str]) -> None:
+    def __init__(self, script: Script, panels: list[Modbus], opcua: str, door: str, tokens: dict[str, str], clocks: Mapping[str, int] = MappingProxyType({})) -> None:
+        self.clocks = clocks
+        """source or camera → by how many ms its clock is off."""
         self.script, self.panels, self.opcua, self.door, self.tokens = script, panels, opcua, door, tokens
         self.queues: dict[str, asyncio.Queue[tuple[str, Any_]]] = {name: asyncio.Queue() for name in tokens}
 
@@ -59,7 +62,7 @@ class Devices:
         for panel in self.panels:
             channels = [c for c in self.script.plant.channels if c.source == panel.name]
             host, _, port = panel.address.partition(":")
-            await loop.create_server(lambda channels=channels: Panel(lambda: self._words(channels)), host, int(port))  # type: ignore[misc]
+            await loop.create_server(lambda panel=panel, channels=channels: Panel(lambda: self._words(channels) | self._clock(panel)), host, int(port))  # type: ignore[misc]
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10)) as session:
             pushers = [self._push(session, name) for name in self.tokens]
             await asyncio.gather(self._dcs(), self._tell(), self._positions(), self._cameras(), self._weather(), *pushers)
@@ -72,6 +75,13 @@ class Devices:
             if channel.status_register is not None:
                 words[channel.status_register] = int(value is None)
         return words
+
+    def _clock(self, panel: Modbus) -> dict[int, int]:
+        """Its clock's registers: seconds since 1970."""
+        if panel.clock is None:
+            return {}
+        seconds = int(time.time() + self.clocks.get(panel.name, 0) / 1000)
+        return {panel.clock.register: seconds >> 16, panel.clock.register + 1: seconds & 0xFFFF}
 
     # ---- OPC UA -------------------------------------------------------------------------------------------------
 
@@ -87,8 +97,10 @@ class Devices:
         nodes = {t: await folder.add_variable(ua.NodeId(t, 2), t, 80.0) for t in tags}
         rng = random.Random(self.script.seed)
         async with server:
+            server.iserver.time_task.cancel()
             while True:
-                now = dt.datetime.now(dt.UTC)
+                now = dt.datetime.now(dt.UTC) + dt.timedelta(milliseconds=self.clocks.get("dcs", 0))
+                await server.iserver.current_time_node.write_value(now)
                 for tag in rng.sample(tags, min(len(tags), max(1, len(tags) // 6))):
                     value = ua.DataValue(ua.Variant(80 + rng.gauss(0, 0.6), ua.VariantType.Double), SourceTimestamp=now)
                     await server.write_attribute_value(nodes[tag].nodeid, value)
@@ -138,7 +150,7 @@ class Devices:
             for name in names:
                 recording = self.script.recording(name, now)
                 if recording is not None:
-                    self.say("cameras", CameraBeat(at=now, u=500, camera=name, recording=recording))
+                    self.say("cameras", CameraBeat(at=now + self.clocks.get(name, 0), u=500, camera=name, recording=recording))
             await asyncio.sleep(10)
 
     async def _weather(self) -> None:

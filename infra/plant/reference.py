@@ -16,6 +16,9 @@ AREAS = [("101", "流化床", "fluid bed"), ("102", "洗涤", "scrubbing"), ("10
 GASES = [("methane", "combustible", "%LEL"), ("chloromethane", "combustible", "%LEL"), ("methanol", "combustible", "%LEL"), ("hydrogen", "combustible", "%LEL"),
          ("o2", "oxygen", "%vol"), ("hcl", "toxic", "mg/m3"), ("co", "toxic", "ppm")]  # fmt: skip
 PER_PANEL = 40
+CLOCKS = {"dcs": 240_000, "panel-1": 400, "CAM-003": -100_000}
+"""By how many ms the clocks of the box are off: a DCS that nobody set for long, a good panel, a camera."""
+CLOCK_REGISTER = 900
 SOURCES = ("ptw", "badges", "tags", "cameras", "weather", "hr", "operator")
 
 
@@ -94,12 +97,12 @@ def write_csv(path: Path, rows: list[dict[str, object]]) -> None:
 def _toml(areas: list[dict[str, object]], points: list[dict[str, object]], panels: int, modbus_port: int, opcua_port: int) -> str:
     used = {str(a["shop"]) for a in areas}
     out = ["# The reference plant: organosilicon, 1,286 people. All figures assumed; see docs/operators.md.", 'site = "P1286"', 'zh = "华东有机硅"', 'en = "East China Silicones"',
-           'timezone = "Asia/Shanghai"', 'pack = "GB"', "", "[policy]", 'commands = "dry-run"', ""]  # fmt: skip
+           'timezone = "Asia/Shanghai"', 'pack = "GB"', "", "[push_delay]", "cameras = 2000", "tags = 2000", "weather = 2000", "", "[policy]", 'commands = "dry-run"', ""]  # fmt: skip
     out += [f'[[shops]]\nid = "{i}"\nzh = "{zh}"\nen = "{en}"\n' for i, zh, en in SHOPS if i in used]
     out += ["[[areas]]\n" + "\n".join(f'{k} = "{v}"' if isinstance(v, str) else f"{k} = {v}" for k, v in a.items()) + "\n" for a in areas]
     out += [f'[[doors]]\nid = "D-{p["id"]}"\npoints = ["{p["id"]}"]\n' for p in points]
     out += [f'[[doors]]\nid = "GATE-{a["id"]}"\nareas = ["{a["id"]}"]\n' for a in areas]
-    out += [f'[[modbus]]\nname = "panel-{i + 1}"\naddress = "127.0.0.1:{modbus_port + i}"\n' for i in range(panels)]
+    out += [f'[[modbus]]\nname = "panel-{i + 1}"\naddress = "127.0.0.1:{modbus_port + i}"\nclock = {{ device = "GDS-{i + 1}", register = {CLOCK_REGISTER} }}\n' for i in range(panels)]
     out += [f'[[opcua]]\nname = "dcs"\nendpoint = "opc.tcp://127.0.0.1:{opcua_port}/plant/"\n']
     out += [f'[[http]]\nname = "{s}"\ntoken_env = "PERMITWATCH_TOKEN_{s.upper()}"\n' for s in SOURCES]
     return "\n".join(out) + "\n"

@@ -261,7 +261,7 @@ def scene(told: Told, site: str = SITE) -> Plant:
         msgspec.convert(given["points"], list[Point]) if "points" in given else points,
         msgspec.convert(given["channels"], list[Channel]) if "channels" in given else channels,
         msgspec.convert(given["doors"], list[Door]) if "doors" in given else [Door("DOOR", ["P"]), Door("GATE", [], ["A1"])],
-        msgspec.convert(given.get("zones", []), list[Zone]), roster=msgspec.convert(given.get("roster", []), list[str]),
+        msgspec.convert(given.get("zones", []), list[Zone]), roster=msgspec.convert(given.get("roster", []), list[str]), push_delay=msgspec.convert(given.get("push_delay", {}), dict[str, int]),
     )  # fmt: skip
     return plant
 

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 from streams.atlas import Atlas, atlas_of
 from streams.course import Course, read_course
+from streams.events import Entry
 from streams.outputs import Alert, Check
 from streams.packs import Terms
 from streams.times import Stamp
@@ -102,6 +103,8 @@ class Known:
         """Of each permit's checks those that rest on its course and its signer's place alone."""
         self.alarms: dict[str, Alert] = {}
         """The P1 alerts that stand and asked for a siren or an evacuation: what a gate asks for, never a rule."""
+        self.measured: list[Entry] = []
+        """Clocks that arrivals have just measured, as a device would say it."""
         self.again: list[str] = []
         """Sources whose facts are to be corrected now, since their clock turned out to tell local time."""
         self.placed = 0

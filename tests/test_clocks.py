@@ -1,0 +1,196 @@
+"""Clocks of wires: measured from both sides, said when it is news, on real Modbus TCP and OPC UA."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import time
+from collections.abc import Awaitable, Callable
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from infra.plant.devices import Devices
+from infra.plant.reference import write_plant
+from ingest.clocks import ANEW, Clock, shown
+from ingest.modbus import Endpoint
+from ingest.opcua import Session
+from streams.events import ClockSaid, Frame
+from streams.plant import ClockRegister, Modbus, OpcUa, PlantError, read_plant
+
+T0 = 1_795_000_000_000
+
+
+def readings(offset: int, trips: list[tuple[int, int]], grain: int, start: int = T0, every: int = 20_000) -> tuple[Clock, list[ClockSaid]]:
+    """A clock that is `offset` ms fast, read at some moments; each trip is (there, back) ms."""
+    said: list[ClockSaid] = []
+    clock = Clock("D", said.append)
+    for i, (there, back) in enumerate(trips):
+        asked = start + i * every + (i * 377) % 1000
+        true = asked + there + offset
+        clock.read(true // grain * grain, asked, asked + there + back, grain)
+    return clock, said
+
+
+TRIPS = st.lists(st.tuples(st.integers(0, 400), st.integers(0, 400)), min_size=1, max_size=40)
+
+
+@pytest.mark.seed("T9")
+@given(st.integers(-600_000, 600_000), TRIPS, st.sampled_from([1, 1000]))
+def test_the_true_offset_lies_within_what_is_said(offset, trips, grain):
+    clock, said = readings(offset, trips, grain)
+    assert said
+    for s in said:
+        assert abs(s.offset - offset) <= s.residual + (s.at - T0) // 3_600_000 + 1
+    assert clock.lo - 1 <= offset <= clock.hi + 1
+
+
+@given(st.integers(-600_000, 600_000), TRIPS)
+def test_more_readings_never_know_less(offset, trips):
+    residuals = [(c.hi - c.lo) for n in range(1, len(trips) + 1) for c in [readings(offset, trips[:n], 1000)[0]]]
+    drift = 20_000 / 3_600_000
+    assert all(b <= a + 2 * drift + 1 for a, b in pairwise(residuals))
+
+
+@given(st.integers(-600_000, 600_000), st.integers(5_000, 600_000), st.booleans())
+def test_a_clock_that_is_set_is_told_at_the_next_reading_with_what_it_was_before(offset, step, back):
+    said: list[ClockSaid] = []
+    clock = Clock("D", said.append)
+    for i in range(5):
+        clock.read(T0 + i * 20_000 + offset, T0 + i * 20_000 - 5, T0 + i * 20_000 + 5)
+    new = offset + (-step if back else step)
+    clock.read(T0 + 100_000 + new, T0 + 100_000 - 5, T0 + 100_000 + 5)
+    assert abs(said[-1].offset - new) <= said[-1].residual
+    assert (said[-1].at, said[-2].at) == (T0 + 100_005, T0 + 80_005)
+    assert abs(said[-2].offset - offset) <= said[-2].residual
+
+
+def test_what_stands_is_said_again_so_that_its_error_does_not_grow_and_not_more_often():
+    _, said = readings(3_000, [(2, 2)] * 91, 1)
+    assert len(said) == 1 + 90 * 20_000 // ANEW
+    assert {s.offset for s in said} <= {2_999, 3_000, 3_001}
+
+
+@pytest.mark.parametrize(("kind", "words", "order", "want"), [
+    ("unix", {0: 27_383, 1: 23_424}, "ABCD", (27_383 << 16 | 23_424) * 1000), ("unix", {0: 23_424, 1: 27_383}, "CDAB", (27_383 << 16 | 23_424) * 1000),
+    ("unix", {0: 0, 1: 0}, "ABCD", None), ("unix", {0: 27_383}, "ABCD", None),
+    ("ymdhms", dict(enumerate((2026, 11, 28, 8, 0, 1))), "ABCD", 1_795_824_001_000), ("ymdhms", dict(enumerate((26, 11, 28, 8, 0, 1))), "ABCD", 1_795_824_001_000),
+    ("ymdhms", dict(enumerate((2026, 13, 28, 8, 0, 1))), "ABCD", None), ("ymdhms", dict(enumerate((0, 0, 0, 0, 0, 0))), "ABCD", None),
+])  # fmt: skip
+def test_a_panels_clock_is_read_as_it_is_written_or_not_at_all(kind, words, order, want):
+    assert shown(ClockRegister("GDS", 0, kind=kind), words, order) == want
+
+
+# ---- on the wire ---------------------------------------------------------------------------------------------------------
+
+
+class Acts:
+    """A script of which only the plant is asked."""
+
+    def __init__(self, plant):
+        self.plant, self.seed = plant, 1
+
+    def readings(self, channels, at):
+        return [5.0] * len(channels)
+
+
+async def _during(work: Awaitable[None], done: Callable[[], bool], seconds: float = 25) -> None:
+    task, until = asyncio.ensure_future(work), time.monotonic() + seconds
+    while not done() and time.monotonic() < until and not task.done():
+        await asyncio.sleep(0.1)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert done()
+
+
+def _port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+@pytest.mark.seed("T9")
+@pytest.mark.parametrize("skew", [240_000, -95_000, 0])
+def test_an_opc_ua_servers_clock_is_measured_and_its_frames_are_true_once_corrected(tmp_path, skew):
+    port = _port()
+    plant = read_plant(write_plant(tmp_path, 0.02, 15020, port)).plant
+    channels = [c for c in plant.channels if c.source == "dcs"][:5]
+    devices = Devices(Acts(plant), [], f"opc.tcp://127.0.0.1:{port}/plant/", "", {}, {"dcs": skew})
+    said: list[ClockSaid] = []
+    frames: list[tuple[int, Frame]] = []
+    session = Session(OpcUa("dcs", f"opc.tcp://127.0.0.1:{port}/plant/"), channels, lambda f, offset: frames.append((int(time.time() * 1000), f)), said.append)
+
+    def enough() -> bool:
+        return len([f for _, f in frames if not f.bad]) >= 5
+
+    async def both() -> None:
+        await asyncio.gather(devices._dcs(), session.run())
+
+    asyncio.run(_during(both(), enough))
+    assert said[0].device == "dcs"
+    assert abs(said[-1].offset - skew) <= said[-1].residual
+    assert said[-1].residual <= 1_000
+    for now, frame in frames:
+        if not frame.bad:
+            assert abs(frame.at - said[-1].offset - now) <= frame.u + said[-1].residual + 1_500
+
+
+@pytest.mark.seed("T9")
+@pytest.mark.parametrize("skew", [-42_000, 400])
+def test_a_panels_clock_register_is_measured_beside_its_readings(tmp_path, skew):
+    port = _port()
+    described = read_plant(write_plant(tmp_path, 0.02, port, 14840))
+    wire = described.wires.modbus[0]
+    channels = [c for c in described.plant.channels if c.source == wire.name]
+    devices = Devices(Acts(described.plant), [wire], "", "", {}, {wire.name: skew})
+    said: list[ClockSaid] = []
+    frames: list[Frame] = []
+
+    async def both() -> None:
+        from infra.plant.devices import Panel
+
+        await asyncio.get_running_loop().create_server(lambda: Panel(lambda: devices._words(channels) | devices._clock(wire)), "127.0.0.1", port)
+        await Endpoint(wire, channels, frames.append, said.append).run()
+
+    asyncio.run(_during(both(), lambda: bool(said) and len(frames) >= 3))
+    assert (said[0].device, wire.name) == ("GDS-1", "panel-1")
+    assert abs(said[0].offset - skew) <= said[0].residual <= 1_500
+    assert all(abs(f.at - time.time() * 1000) < 30_000 and not f.bad for f in frames)
+
+
+def test_a_panel_that_shows_no_time_is_said_once_and_its_readings_go_on(tmp_path, caplog):
+    port = _port()
+    described = read_plant(write_plant(tmp_path, 0.02, port, 14840))
+    channels = [c for c in described.plant.channels if c.source == "panel-1"]
+    wire = Modbus("panel-1", f"127.0.0.1:{port}", clock=ClockRegister("GDS-1", 900, kind="ymdhms"))
+    devices = Devices(Acts(described.plant), [wire], "", "", {})
+    said: list[ClockSaid] = []
+    frames: list[Frame] = []
+
+    async def both() -> None:
+        from infra.plant.devices import Panel
+
+        await asyncio.get_running_loop().create_server(lambda: Panel(lambda: devices._words(channels)), "127.0.0.1", port)
+        await Endpoint(wire, channels, frames.append, said.append).run()
+
+    asyncio.run(_during(both(), lambda: len(frames) >= 3))
+    assert said == []
+    assert [r.message for r in caplog.records if "show no time" in r.message] == [f"panel-1 (127.0.0.1:{port}): registers 900+6 of unit 1 show no time; correct [modbus.clock] in plant.toml"]
+
+
+@pytest.mark.parametrize(("change", "field"), [
+    (('device = "GDS-1"', 'device = "dcs"'), "clock.device"), (("cameras = 2000", "camera = 2000"), "push_delay.camera"), (("cameras = 2000", "cameras = -1"), "push_delay.cameras"),
+    (("register = 900", "registr = 900"), "registr"), (("register = 900", 'register = 900, kind = "bcd"'), "kind"),
+])  # fmt: skip
+def test_a_clock_written_wrong_is_said_with_its_line(tmp_path, change, field):
+    file = write_plant(tmp_path, 0.02, 15020, 14840)
+    text = file.read_text(encoding="utf-8")
+    file.write_text(text.replace(*change, 1), encoding="utf-8")
+    with pytest.raises(PlantError) as wrong:
+        read_plant(file)
+    assert wrong.value.field == field
+    assert change[1].split(" =")[0].split(",")[0].strip() in text.replace(*change, 1).splitlines()[wrong.value.line - 1]
+
+
