@@ -82,11 +82,6 @@ def before(a: Stamp, b: Stamp) -> Truth:
     return Truth.UNKNOWN
 
 
-def within(a: Stamp, b: Stamp, limit: int) -> Truth:
-    """Is 0 ≤ b − a ≤ limit? A limit passes at equality."""
-    return before(a, b) & before(b, a.shift(limit))
-
-
 def cases(stamp: Stamp, *cuts: int) -> Iterator[Stamp]:
     """A stamp as the spans between moments at which something changes: what holds in each of them holds of the whole (law of cases)."""
     inside = sorted({cut for cut in cuts if stamp.lo < cut < stamp.hi - bool(stamp.grain)})

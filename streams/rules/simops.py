@@ -16,7 +16,6 @@ from streams.rules.rule import NOTHING, Cause, Finding, Judged, Known, Rule, wak
 
 CAUSES: frozenset[Cause] = frozenset({"permit", "near", "seen"})
 ASKED: frozenset[Cause] = frozenset({"asked"})
-"""Up to this times a hard distance the two are to be coordinated."""
 DISTANCE = {"gas_discharge": "simops_gas", "liquid_discharge": "simops_liquid", "solvent": "simops_solvent", "painting": "simops_solvent", "dust": "simops_dust", "train": "simops_train"}
 
 
