@@ -185,12 +185,19 @@ def _revise(told: Told, at: int, fresh: Alert, joined: bool) -> list[Alert]:
     same = msgspec.structs.replace(fresh, revision=old.revision, raised=old.raised, known=old.known, announce=old.announce)
     if msgspec.structs.replace(same, evidence=old.evidence) == old:  # newer proof of the same is no news
         return []
+    if not stands(old) and _said(same) == _said(old):  # where what is over would be placed today is no news either
+        return []
     worse = fresh.priority < old.priority or OWNERS.index(fresh.owner) > OWNERS.index(old.owner)
     again = not joined and old.state in ("suppressed", "retracted") and fresh.state == "raised"
     announce = fresh.state in ("raised", "acknowledged", "in_progress") and not fresh.late and (worse or again)
     told.was.pop(number(old), None)
     told.alerts[at] = msgspec.structs.replace(same, revision=old.revision + 1, known=fresh.known, announce=announce)
     return [told.alerts[at]]
+
+
+def _said(alert: Alert) -> tuple[object, ...]:
+    """What an alert says: of which interval, how urgent, in which state, in which words."""
+    return alert.start, alert.end, alert.priority, alert.state, alert.text, alert.by, alert.until, alert.hold
 
 
 def _retract(told: Told, at: int, moment: int, because: dict[str, str] | None = None) -> list[Alert]:

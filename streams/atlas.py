@@ -55,7 +55,8 @@ class Atlas:
             if channel.kind == "isolation":
                 self.isolations.setdefault(channel.isolation, []).append(channel.tag)
         for point in plant.points:
-            self.points_of_equipment.setdefault(point.equipment, []).append(point.id)
+            if point.equipment:
+                self.points_of_equipment.setdefault(point.equipment, []).append(point.id)
             for tag in point.fans:
                 self.points_of_tag.setdefault(tag, []).append(point.id)
         for door in plant.doors:

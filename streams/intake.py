@@ -9,6 +9,7 @@ from typing import Final
 import msgspec
 from msgspec.structs import replace
 
+from streams import events as e
 from streams.events import Any_, ClockSaid, Entry, Envelope, Frame, PackSaid, PlantSaid, Positions, Tick, decode_envelope, decode_event
 from streams.plain import CLOSE, DAY, in_reason, mend
 from streams.sound import sound_pack, sound_plant
@@ -23,6 +24,13 @@ EXACT: Final = 1 << 53
 """Whole numbers beyond this are not the same in every system that reads them."""
 UNSUREST: Final = 366 * DAY
 """ms: a clock that may be off by more says nothing."""
+NAMED_BY: Final[dict[type, tuple[str, ...]]] = {
+    e.Scan: ("worker",), e.Guard: ("permit", "worker"), e.TagSaid: ("worker",), e.Requested: ("permit",), e.GasTest: ("permit",), e.Step: ("permit",), e.Isolation: ("isolation",),
+    e.Detection: ("camera",), e.CameraBeat: ("camera",), e.Probe: ("uri",), e.Worker: ("worker",), e.Certificate: ("worker",), e.HrChange: ("worker",), e.Authorisation: ("worker",),
+    e.Record: ("worker",), e.Contractor: ("contractor",), e.Weather: ("station",), e.ClockSaid: ("device",), e.Activity: ("activity",), e.Production: ("order", "equipment"),
+    e.Hazard: ("hazard",), e.DeviceSaid: ("device",), e.EquipmentSaid: ("equipment",), e.Done: ("command",), e.Action: ("alert",),
+}  # fmt: skip
+"""Kind → the fields without which nobody knows of what it speaks: empty, it would speak of everything that names nothing there."""
 EARLIEST: Final = 946_684_800_000
 LATEST: Final = 7_258_118_400_000
 """2000 and 2200: no gateway's clock says less or more."""
@@ -147,6 +155,9 @@ def too_much(event: Any_) -> tuple[str, str] | None:
             return "impossible number", f"{name} = {value} cannot be meant. Write a number within ± 2^53"
         if isinstance(value, list) and len(value) > LONGEST:
             return "too long", f"{name} has {len(value)} entries, at most {LONGEST}. Send several messages"
+    for name in NAMED_BY.get(type(event), ()):
+        if not getattr(event, name).strip():
+            return "unnamed", f"{name} is empty: it says of what the message speaks. Name it, as the schema says"
     if event.u is not None and event.u < 0:
         return "impossible number", f"u = {event.u}: an uncertainty is not negative"
     if event.u is not None and event.u > UNSUREST:

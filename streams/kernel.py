@@ -230,13 +230,12 @@ class Kernel:
         if before < start:
             for permit, _ in worked(self.known, before):
                 site.overdue[permit] = min(before, site.overdue.get(permit, before))
-        again = site.overdue if now // ANEW != before // ANEW else {}
+        again = site.overdue if now // ANEW != before // ANEW or site.telling else {}
         try:
             said = minute(self.known, start, self.standing, self.memory.codes, again)
         except Exception as wrong:
             return self._broken("minute|site", BROKEN, site.site, wrong, now)
-        if again:
-            site.overdue = {}
+        site.telling = bool(again)
         return [said]
 
     def advance(self, to: int) -> list[Output]:

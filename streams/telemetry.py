@@ -278,21 +278,22 @@ class Telemetry:
                 _count(series, at, value)
 
     def _readings(self, ref: str, at: int, event: Frame, plan: Plan, dirty: Dirty, danger: bool = False) -> None:
+        late = bool(plan.cover.last) and at < plan.cover.last[-1]
         for i, (name, said, limit, series, scale) in enumerate(zip(plan.names, event.values, plan.limits, plan.series, plan.scales, strict=True)):
             if series is None or (danger and said is None):
                 continue
             value = said if said is None or abs(said) < HUGE else None
             over = scale is not None and (event.bad.get(name) == "over" or (value is not None and value > scale.full))
             if event.units and self._other_unit(event, name):
-                changed = series.units.add(at, value or 0.0, ref) | self._bad(series, at, ref, plan, i)
+                changed = series.units.add(at, value or 0.0, ref) | self._bad(series, at, ref, plan, i) | late
             elif over and scale and not (value is not None and value > 2 * scale.full and self._flipped(plan, i, at, value, event)):
                 top = max(value or 0.0, scale.full if scale.full < INF else 0.0, limit.high if limit and limit.high is not None else 0.0)
-                changed = limit is not None and self._reading(series, at, top, ref, limit, plan.widths[i], sure=True)
-                self._alarm(name, series, at, top, ref, plan.alarm[i], dirty)
+                changed = limit is not None and self._reading(series, at, top, ref, limit, plan.widths[i], late, sure=True)
+                self._alarm(name, series, at, top, ref, plan.alarm[i], late, dirty)
             elif value is None:
-                changed = self._bad(series, at, ref, plan, i)
+                changed = self._bad(series, at, ref, plan, i) | late
             elif over or (scale is not None and value < scale.least):
-                changed = series.wild.add(at, value, ref) | self._bad(series, at, ref, plan, i)
+                changed = series.wild.add(at, value, ref) | self._bad(series, at, ref, plan, i) | late
             else:
                 if scale is not None and value < 0:
                     series.below.add(at, value, ref)
@@ -300,13 +301,13 @@ class Telemetry:
                     value = 0.0
                 if limit is None:
                     continue
-                changed = self._reading(series, at, value, ref, limit, plan.widths[i])
-                self._alarm(name, series, at, value, ref, plan.alarm[i], dirty)
+                changed = self._reading(series, at, value, ref, limit, plan.widths[i], late)
+                self._alarm(name, series, at, value, ref, plan.alarm[i], late, dirty)
             if changed:
                 self._gas_changed(name, dirty)
 
-    def _alarm(self, name: str, series: Series, at: int, value: float, ref: str, level: float, dirty: Dirty) -> None:
-        if value >= level and series.alarm.add(at, value, ref):
+    def _alarm(self, name: str, series: Series, at: int, value: float, ref: str, level: float, late: bool, dirty: Dirty) -> None:
+        if value >= level and (series.alarm.add(at, value, ref) or late):
             dirty.add(("area", self.known.atlas.channels[name].area, "gas"))
 
     def _flipped(self, plan: Plan, i: int, at: int, value: float, event: Frame) -> bool:
@@ -360,14 +361,14 @@ class Telemetry:
         return said is not None and unit_of(said, channel.gas) != channel.unit and said != channel.unit
 
     @staticmethod
-    def _reading(series: Series, at: int, value: float, ref: str, limit: Limit, width: float, sure: bool = False) -> bool:
-        """`sure`: beyond the instrument's range, so beyond the limit."""
+    def _reading(series: Series, at: int, value: float, ref: str, limit: Limit, width: float, late: bool, sure: bool = False) -> bool:
+        """Is a rule to look again? `late`: a later one was heard before, and what stood may have ended since; `sure`: beyond the instrument's range, so beyond the limit."""
         over = sure or _over(limit, value)
         near = limit.warn is not None and value >= limit.warn
         changed = series.over.add(at, value, ref) if over else False
         if over or (limit.high is not None and value > limit.high - width) or (limit.low is not None and value < limit.low + width):
-            changed = series.band.add(at, value, ref) | changed
-        return (series.near.add(at, value, ref) if near else False) or changed
+            changed = series.band.add(at, value, ref) | changed | late
+        return (series.near.add(at, value, ref) | late if near else False) or changed
 
     def _gas_changed(self, tag: str, dirty: Dirty) -> None:
         dirty.add(("channel", tag, "gas"))

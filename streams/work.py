@@ -379,6 +379,8 @@ class Site(Struct):
     broken: list[Fact] = []
     overdue: dict[str, int] = {}
     """A permit's life → the earliest moment (ms) of which something was heard after its minute had been told."""
+    telling: bool = False
+    """Is there more of it than one minute could tell?"""
     winds: dict[str, Winds] = {}
     visitors: dict[str, list[str]] = {}
     """door of a work point → who scanned there of late."""

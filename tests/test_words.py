@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import typing
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -11,13 +13,15 @@ from hypothesis import strategies as st
 
 from ingest.doors import read_row
 from streams import events as e
+from streams.events import Entry, Tick
 from streams.gases import limit_of
 from streams.gases import test_passes as passes
-from streams.intake import Intake, Refusal
+from streams.intake import NAMED_BY, Intake, Refusal, too_much
 from streams.packs import built_in, terms_of
 from streams.plain import UNTOLD, in_reason, plain
 from streams.plant import Channel, Plant, PlantError, _check_gases
 from streams.strict import KINDS, faults
+from streams.topics import OF_KIND
 from streams.words import BEHAVIOUR, FOREVER, GAS, STEP, TYPE, UNIT, day_of, gas_of, unit_of, word
 
 AT = 1_773_100_800_000
@@ -149,3 +153,38 @@ def test_an_unknown_word_is_never_no_limit():
 
 def test_every_kind_of_event_can_be_held_to_schema_2():
     assert set(KINDS) >= {"frame", "scan", "permit.step", "warning"}
+
+
+@pytest.mark.parametrize(("kind", "field"), [(kind, field) for kind, fields in NAMED_BY.items() for field in fields], ids=lambda x: x if isinstance(x, str) else x.__name__)
+@pytest.mark.parametrize("empty", ["", "  "])
+def test_what_says_not_of_what_it_speaks_is_refused_with_the_field(kind, field, empty):
+    """A contractor without a name once made every permit without a contractor red."""
+    values = {f.name: {"at": 1_800_000_000_000, "u": 0}.get(f.name, _some(f.type)) for f in msgspec.structs.fields(kind) if f.required or f.name in ("at", "u")}
+    event = msgspec.convert(values | {"kind": kind.__struct_config__.tag}, kind)
+    assert too_much(event) is None
+    said = too_much(msgspec.structs.replace(event, **{field: empty}))
+    assert said is not None
+    assert (said[0], said[1].split()[0]) == ("unnamed", field)
+
+
+def _some(kind):
+    """Any value of a field's type."""
+    if typing.get_origin(kind) is typing.Literal:
+        return typing.get_args(kind)[0]
+    return {str: "x", int: 1_800_000_000_000, float: 1.0, bool: True}.get(kind, {} if typing.get_origin(kind) is dict else [])
+
+
+def test_an_older_log_in_which_one_has_no_name_says_nothing_of_those_who_name_none():
+    from infra.plant.story import read_story
+    from infra.plant.tell import timeline
+    from streams.kernel import Kernel
+    from streams.outputs import Alert
+
+    story, said, kernel = read_story(Path(__file__).parent / "scenarios" / "S01_golden_path.toml"), [], Kernel("story")
+    odd = [e.Contractor(at=story.start, u=0, contractor="", papers={"insurance": "void"}), e.EquipmentSaid(at=story.start, u=0, equipment="", running=True)]
+    for n, event in enumerate(odd):
+        said += kernel.step(Entry("story", "old", n + 1, story.start, OF_KIND[str(event.__struct_config__.tag)].name, event))
+    for n, (at, one) in enumerate(timeline(story)):
+        if isinstance(one, Tick | Entry):
+            said += kernel.step(Entry("story", "clock", n, at, "site.events", one) if isinstance(one, Tick) else one)
+    assert [a for a in said if isinstance(a, Alert)] == []

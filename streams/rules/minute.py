@@ -14,12 +14,14 @@ from streams.outputs import Again, Code, Inside, Jobs, Minute
 from streams.rules.limits import family
 from streams.rules.risk import Risk, area_risk, risk
 from streams.rules.rule import Known
-from streams.rules.watched import Watched, watched
+from streams.rules.watched import Row, watched
 from streams.times import HOUR, MINUTE
 from streams.work import Person
 
 KEPT = 48 * HOUR
 """How far back a minute may be told anew: as long as the spans behind it are kept."""
+MOST = 2_000
+"""So many minutes are told anew in one: the rest comes with the next, so that no message grows too large and no second too long."""
 MARGIN = HOUR
 """How long before its start and after its end a life may have been told to be worked."""
 WATCHED = ("work", "gas", "filmed", "guard", "permitted", "all", "nobody")
@@ -36,14 +38,14 @@ class Columns:
             self.of.setdefault(name, []).append(value)
 
 
-def minute(known: Known, start: int, standing: Mapping[str, Mapping[str, int]], codes: Mapping[str, Code], overdue: Mapping[str, int]) -> Minute:
-    """The minute that began at `start` (ms), as it is known now. `standing`: life → alert → priority; `overdue`: life → since when something was heard too late."""
+def minute(known: Known, start: int, standing: Mapping[str, Mapping[str, int]], codes: Mapping[str, Code], overdue: dict[str, int]) -> Minute:
+    """The minute that began at `start` (ms), as it is known now. `standing`: life → alert → priority; `overdue`: life → since when something was heard too late; what of it is told is taken off."""
     jobs, areas = Columns(), dict[str, list[float]]()
     for permit, course in worked(known, start):
         at_work = course.at_work(known.now)
         found = risk(known, course, min(standing.get(permit, {}).values(), default=None), codes) if at_work else None
         area, shop = known.atlas.place(course.point_id)
-        jobs.add(**_job(known, course, found), area=area, shop=shop, **_ledger(watched(known, course, start, start + MINUTE), 0))
+        jobs.add(**_job(known, course, found), area=area, shop=shop, **_ledger(watched(known, course, start, start + MINUTE).row(0)))
         if found:
             areas.setdefault(area, []).append(found.index)
     local = known.local(start)
@@ -71,22 +73,28 @@ def _job(known: Known, course: Course, found: Risk | None) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _ledger(of: Watched, i: int) -> dict[str, Any]:
-    return dict(zip(WATCHED, of.row(i), strict=True)) | {"seen": None}
+def _ledger(of: Row) -> dict[str, Any]:
+    return dict(zip(WATCHED, of, strict=True)) | {"seen": None}
 
 
-def _again(known: Known, until: int, overdue: Mapping[str, int]) -> Columns:
-    """The minutes before `until` of which something was heard later than they were told."""
-    out = Columns()
+def _again(known: Known, until: int, overdue: dict[str, int]) -> Columns:
+    """The minutes before `until` of which something was heard later than they were told, so many at once; what is told is taken off `overdue`."""
+    out, left = Columns(), MOST
     for permit, since in sorted(overdue.items()):
         course = known.course(permit)
         if permit not in known.site.works or course.started is None:
+            del overdue[permit]
             continue
         start = max(since, until - KEPT, course.started.at - MARGIN) // MINUTE * MINUTE
         end = min(until, (course.over_by(until) + MARGIN) // MINUTE * MINUTE)
-        of = watched(known, course, start, max(start, end))
-        for i in range(len(of.work)):
-            out.add(at=start + i * MINUTE, permit=number_of(permit), life=life_of(permit), **_ledger(of, i))
+        upto = min(end, start + left * MINUTE)
+        for i, of in enumerate(watched(known, course, start, upto).rows() if upto > start else ()):
+            out.add(at=start + i * MINUTE, permit=number_of(permit), life=life_of(permit), **_ledger(of))
+        left -= max(0, upto - start) // MINUTE
+        if upto < end:
+            overdue[permit] = upto
+            break
+        del overdue[permit]
     return out
 
 

@@ -28,6 +28,8 @@ def colour(known: Known, contractor: str, at: int) -> tuple[str, list[str]]:
 
 def judge_contractor(known: Known, contractor: str) -> Judged:
     """X-CONTR: a contractor whose code is red has an open permit."""
+    if not contractor:
+        return NOTHING
     works = [c for p in sorted(known.site.works) if (c := known.course(p)).request and c.request and c.request.contractor == contractor]
     found = []
     for course in works:

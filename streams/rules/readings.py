@@ -117,14 +117,25 @@ Beyond = tuple[int, int, str, float, float, str, int]
 
 
 def _cleared(known: Known, tags: Iterable[str], last: int) -> tuple[int | None, int | None]:
-    """(when what was not clear of its limit until `last` was: good readings have lasted since, at once or after a silence; None as long as that is not known, when it may be: a silence's end asks by itself)."""
-    if last + JOIN_OVER >= known.now:
+    """(since when what was not clear of its limit until `last` is clear: good readings have lasted for thirty seconds, at once or after a silence; None as long as they have not, and when to look again)."""
+    now = known.now
+    if last + JOIN_OVER >= now:
         return None, last + JOIN_OVER + SECOND
-    silences = [next((b for a, b in unseen(known.site, tag, last, known.now) if a <= last + JOIN_OVER and (b < known.now or b - a > JOIN_FRAME)), last) for tag in tags]
-    seen = max(silences, default=last)
-    if seen == last or seen + JOIN_OVER < known.now:
-        return seen, None
-    return None, seen + JOIN_OVER + SECOND if seen < known.now else None
+    runs = [_calm(unseen(known.site, tag, last, now), last, now) for tag in tags]
+    silent = max((heard for heard, calm in runs if not calm), default=None)
+    if silent is None:
+        return max((good for good, _ in runs), default=last), None
+    return None, now + max(5 * SECOND, (now - silent) // 2)
+
+
+def _calm(quiet: Iterable[tuple[int, int]], last: int, now: int) -> tuple[int, bool]:
+    """(the beginning of the first thirty seconds of good readings after `last`, True), or (the last reading heard, False): what was kept somewhere may still come."""
+    good = heard = last
+    for silent, until in quiet:
+        if silent - good >= JOIN_OVER:
+            return good, True
+        heard, good = silent, until
+    return (good, True) if good + JOIN_OVER <= now else (heard, False)
 
 
 def _beyond(known: Known, tag: str, start: int, until: int, over: bool) -> Iterator[Beyond]:

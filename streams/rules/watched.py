@@ -15,6 +15,8 @@ from streams.rules.video import recorded
 from streams.times import MINUTE
 
 Time = list[tuple[int, int]]
+Row = tuple[int, int | None, int, int, int, int, int]
+"""(work, gas, filmed, guard, permitted, all, nobody) of a minute, ms."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +32,12 @@ class Watched:
     all: list[int]
     nobody: list[int]
 
-    def row(self, i: int) -> tuple[int, int | None, int, int, int, int, int]:
-        """(work, gas, filmed, guard, permitted, all, nobody) of the i-th minute, ms."""
+    def rows(self) -> Iterator[Row]:
+        """Every minute, in order."""
+        return map(self.row, range(len(self.work)))
+
+    def row(self, i: int) -> Row:
+        """The i-th minute."""
         return self.work[i], self.gas[i] if self.gas is not None else None, self.filmed[i], self.guard[i], self.permitted[i], self.all[i], self.nobody[i]
 
 
