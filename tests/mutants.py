@@ -206,8 +206,8 @@ def figures(names: list[str]) -> Iterator[tuple[str, float, float, str]]:
         order = sorted(every, key=lambda n: (0 if codes.get(n, set()) & taking[name] else 1 if n.startswith("story") else 2, n))
 
         def work(name: str = name, now: float = now, order: list[str] = order) -> str:
-            pack = packs.built_in("gb")
-            pack.limits[name] = now
+            for spelled in ("gb", "GB"):
+                packs.built_in(spelled).limits[name] = now
             packs._ready.clear()
             for check in order:
                 try:
