@@ -27,6 +27,7 @@ class Clock:
         """When it was read last, ms; None: never."""
         self.said: tuple[int, int, int] | None = None
         """(ms, offset, residual) as said last."""
+        self.shown: int | None = None
 
     @property
     def offset(self) -> int | None:
@@ -42,7 +43,10 @@ class Clock:
         return self.last is not None and not self.lo - late - 1_000 <= theirs - now <= self.hi + 1_000
 
     def read(self, theirs: int, asked: int, answered: int, grain: int = 1) -> None:
-        """It showed `theirs` (ms, cut to `grain` ms) between the question and its answer (ms, ours)."""
+        """It showed `theirs` (ms, cut to `grain` ms) between the question and its answer (ms, ours). One that still shows what it showed stands still, or tells no news: it says nothing."""
+        if theirs == self.shown:
+            return
+        self.shown = theirs
         lo, hi = float(theirs - answered), float(theirs + grain - asked)
         if self.last is not None:
             wide = (answered - self.last) * FADES

@@ -24,6 +24,8 @@ SAMPLED = 500
 """How often (ms) the server is asked to sample its clock."""
 CUT = 1000
 """A server may write its clock's node only once a second (ms)."""
+STANDS = 5.0
+"""Seconds after which a clock that shows the same time while data go on stands still: frames are stamped by ours."""
 CLOCK_EVERY = 30.0
 """Seconds after which it is read again to be compared."""
 
@@ -37,7 +39,9 @@ class Session:
         self.fault = ""
         self.clock = Clock(wire.name, say)
         self.beat: int | None = None
-        """What the server's clock showed when it was last heard in this session, ms; None: not yet, or it tells no time."""
+        """What the server's clock showed when it was last heard in this session, ms; None: not yet, it tells no time, or it was set and is to be compared first."""
+        self.moved = 0.0
+        """When it last showed another time."""
         self.look = asyncio.Event()
 
     async def run(self) -> None:
@@ -130,9 +134,7 @@ class Session:
         if not isinstance(event, DataChangeEvent):
             return
         if event.node.nodeid == ua.NodeId(CLOCK) and isinstance(event.value, dt.datetime):
-            self.beat = _ms(event.value)
-            if self.clock.surprising(self.beat, int(time.time() * 1000), self.wire.publish_ms + SAMPLED + CUT):
-                self.look.set()
+            self._beat(_ms(event.value))
         channel = self.channels.get(event.node.nodeid.to_string())
         if channel is None:
             return
@@ -143,9 +145,19 @@ class Session:
         else:
             self.last[channel.tag] = (float(value) * channel.scale + channel.offset, "")
 
+    def _beat(self, shown: int) -> None:
+        """The server's clock as it was heard; where it is not what its offset lets expect, frames are stamped by ours until it was compared."""
+        strange = self.clock.surprising(shown, int(time.time() * 1000), self.wire.publish_ms + SAMPLED + CUT)
+        if strange:
+            self.look.set()
+        if shown != self.beat:
+            self.moved = time.monotonic()
+        self.beat = None if strange else shown
+
     def _frame(self) -> None:
         now, tags = int(time.time() * 1000), list(self.last)
-        at = self.beat if self.beat is not None else self.clock.ours(now)
+        stands = time.monotonic() - self.moved > STANDS
+        at = self.clock.ours(now) if self.beat is None or stands else self.beat
         for start in range(0, len(tags), 500):
             names = tags[start : start + 500]
             values = [self.last[t][0] for t in names]

@@ -11,10 +11,11 @@ from msgspec import Struct
 
 from streams.events import Action
 from streams.life import LONGEST_SHELF, OPEN_STATES, OWNERS, Life, live
+from streams.limits import LIMITS
 from streams.lives import life_of, number_of
 from streams.matching import Match, Numbered, key_of, match
 from streams.outputs import Alert, Command
-from streams.packs import Setting
+from streams.packs import Pack, Setting
 from streams.rules import BOOK
 from streams.rules.rule import RESPOND, Finding, Known, Rule, wake_at
 from streams.texts import both, sentence
@@ -249,7 +250,7 @@ def _alert(known: Known, rule: Rule, subject: str, finding: Finding, n: int, mom
         subject=subject, incident=f"{site.site}:{finding.incident or finding.permit or finding.point or subject}",
         permit=number_of(finding.permit), life=life_of(finding.permit), point=finding.point, area=area or finding.area, start=finding.start, end=finding.end, raised=raised, known=moment,
         deadline=life.deadline or raised + RESPOND[priority], aq=rule.aq if finding.aq is None else finding.aq, clause=rule.clause, edition=rule.edition,
-        confidence=rule.confidence, pack=f"{known.terms_at(finding.start).pack.label} {BOOK}", text=_text(rule, finding, setting), advice=both(f"{rule.code}.advice"),
+        confidence=rule.confidence, pack=f"{_judged_by(known, rule, finding).label} {BOOK}", text=_text(rule, finding, setting), advice=both(f"{rule.code}.advice"),
         numbers=finding.numbers | ({"shop": shop} if shop else {}), evidence=sorted(set(finding.evidence)), by=life.by, owner=life.owner,
         announce=life.state in ("raised", "cleared") and not late, late=late, hold=finding.hold, until=life.until, members=finding.members,
     )  # fmt: skip
@@ -265,6 +266,14 @@ def _life(known: Known, finding: Finding, done: list[Any], raised: int, ended: b
     concerned = _concerned(known, finding) if done else NOBODY
     life = live(done, raised, ended, priority, concerned, finding.hold, known.now)
     return replace(life, owner="crew", wake=None) if late else life
+
+
+def _judged_by(known: Known, rule: Rule, finding: Finding) -> Pack:
+    """The pack whose figures a finding rests on: of the permit's approval, of now, or of the moment that it is about."""
+    when = {LIMITS[name].when for name in rule.takes}
+    if "permit" in when and finding.permit in known.site.works:
+        return known.terms_of(known.course(finding.permit)).pack
+    return known.terms_now().pack if when == {"now"} else known.terms_at(finding.start).pack
 
 
 def _text(rule: Rule, finding: Finding, setting: Setting) -> dict[str, str]:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import Struct
 
@@ -18,6 +17,10 @@ FADES: Final = SECOND
 """By how much an hour an offset that was not measured again grows doubtful, at least."""
 ENOUGH: Final = 20
 """Events of a source in an hour from which their smallest delay bounds its clock."""
+TWICE: Final = HOUR
+"""How far back (ms) an earlier measurement may have shown the same time."""
+DRIFTS: Final = 1 / 1000
+"""A clock that moves faster than that between two measurements did not drift, it was set."""
 FIVE: Final = 5
 NEAR: Final = 2 * MINUTE
 LONG: Final = 10 * MINUTE
@@ -26,17 +29,36 @@ MOST: Final = 20
 SLACK: Final = 2 * SECOND
 
 
-def measured(said: list[Fact], at: int) -> tuple[int, int] | None:
-    """(offset, its error) ms of a clock at a moment: between two measurements on the line, after the last and up to a day before the first held, the error growing; None where it is not known."""
-    if not said:
+def measured(said: list[Fact], at: int, seen: int | None = None) -> tuple[int, int] | None:
+    """(offset, its error) ms of a clock when it showed `at`: between two measurements on the line, after the last and up to a day before the first held, the error growing; None where it is not known.
+
+    Measurements bear our time. A clock that was set back shows some times twice: what arrived (`seen`) before the later of them is of the earlier, else the
+    error holds both.
+    """
+    found: list[tuple[int, int]] = []
+    for i in range(len(said) - 1, -1, -1):
+        if found and said[i].event.at < at - found[0][0] - TWICE:
+            break
+        here = _shown_after(said, i, at)
+        if here is not None and (seen is None or at - here[0] <= seen + said[i].event.residual + SLACK):  # type: ignore[union-attr]
+            found.append(here)
+    if found:
+        offset, error = found[0]
+        return offset, max(error, *(abs(offset - o) + u for o, u in found)) if len(found) > 1 else error
+    ahead = said[0].event.at + said[0].event.offset - at if said else 0  # type: ignore[union-attr]
+    return _held(said, 0, ahead) if said and 0 <= ahead <= BEFORE else None
+
+
+def _shown_after(said: list[Fact], i: int, at: int) -> tuple[int, int] | None:
+    """(offset, error) if the clock can have shown `at` between the i-th measurement and the next."""
+    first: Any = said[i].event
+    true = at - first.offset
+    if i == len(said) - 1:
+        return _held(said, i, true - first.at) if true >= first.at else None
+    second: Any = said[i + 1].event
+    if not first.at + first.offset <= at < max(second.at + second.offset, first.at + first.offset + 1, second.at + first.offset):
         return None
-    i = bisect_left(said, at, key=lambda f: f.event.at)
-    if i == len(said):
-        return _held(said, len(said) - 1, at - said[-1].event.at)
-    if i == 0:
-        ahead = said[0].event.at - at
-        return _held(said, 0, ahead) if ahead <= BEFORE else None
-    return _between(said[i - 1], said[i], at)
+    return _between(said[i], said[i + 1], min(max(true, first.at), second.at))
 
 
 def _between(first: Fact, second: Fact, at: int) -> tuple[int, int]:
@@ -52,6 +74,7 @@ def _held(said: list[Fact], i: int, ms: int) -> tuple[int, int]:
     drift = 0.0
     if 0 <= j < len(said) and said[j].event.at != event.at:
         drift = abs(event.offset - said[j].event.offset) / abs(event.at - said[j].event.at)  # type: ignore[union-attr]
+        drift = drift if drift <= DRIFTS else 0.0
     return event.offset, event.residual + int(ms * max(FADES / HOUR, drift))  # type: ignore[union-attr]
 
 

@@ -200,11 +200,11 @@ def read_course(site: Site, work: Work) -> Course:
     point = atlas_of(site.plant).point(point_id)
     point_id = point.id if point else point_id
     turns = _turns(site, work)
-    valid_to = _valid_to(site, request)
+    valid_to = _valid_to(site, work, request)
     done = _walk(turns, valid_to)
     declared, gone = done.started, done.gone
     cancelled = gone[0].at if gone else None
-    stamp, ref = _start(site, request, declared[0] if declared else None, declared[1] if declared else "", cancelled)
+    stamp, ref = _start(site, request, valid_to, declared[0] if declared else None, declared[1] if declared else "", cancelled)
     issued, perhaps = _approval(site, work, stamp)
     approval = site.stamp(issued) if issued else None
     begun = [m.at for m in (approval, stamp) if m]
@@ -223,11 +223,12 @@ def read_course(site: Site, work: Work) -> Course:
     )  # fmt: skip
 
 
-def _valid_to(site: Site, request: Requested | None) -> int | None:
+def _valid_to(site: Site, work: Work, request: Requested | None) -> int | None:
+    """The end of validity; where it was not told, the longest of its type by the pack in force at the approval (before it: at the request)."""
     if request is None or request.valid_to != UNTOLD:
         return request.valid_to if request else None
     longest = VALID.get(request.type)
-    return request.valid_from + (site.terms(request.at).permit.ms[longest] if longest else 8 * HOUR)
+    return request.valid_from + (site.terms(issued.event.at if (issued := work.last("issued")) else request.at).permit.ms[longest] if longest else 8 * HOUR)
 
 
 def _turns(site: Site, work: Work) -> list[tuple[str, Stamp, str]]:
@@ -311,10 +312,10 @@ def _approval(site: Site, work: Work, started: Stamp | None) -> tuple[Fact | Non
     return chosen, tuple(site.stamp(f) for f in (said[sure], *open_) if f is not chosen)
 
 
-def _start(site: Site, request: Requested | None, declared: Stamp | None, ref: str, gone: int | None) -> tuple[Stamp | None, str]:
+def _start(site: Site, request: Requested | None, valid_to: int | None, declared: Stamp | None, ref: str, gone: int | None) -> tuple[Stamp | None, str]:
     """Ts: the permit system's start or, if surely earlier, the work that a camera saw, or the first entry into a confined space, before it was called off."""
     best, proof = declared, ref
-    for seen, evidence in _seen(site, request):
+    for seen, evidence in _seen(site, request, valid_to or 0):
         if gone is not None and seen.at >= gone:
             continue
         if best is None or (before(best, seen) is Truth.FALSE):
@@ -322,12 +323,12 @@ def _start(site: Site, request: Requested | None, declared: Stamp | None, ref: s
     return best, proof
 
 
-def _seen(site: Site, request: Requested | None) -> Iterator[tuple[Stamp, str]]:
+def _seen(site: Site, request: Requested | None, until: int) -> Iterator[tuple[Stamp, str]]:
     """Sure sights of the permit's own kind of work, and entries into its confined space."""
     if request is None:
         return
     point = atlas_of(site.plant).point(request.point)
-    place, until = point.id if point else request.point, _valid_to(site, request) or 0
+    place = point.id if point else request.point
     for camera, sightings in sorted(site.sightings.get(place, {}).items()) if request.type in HOT else ():
         for first, _, evidence in sightings.sure():
             offset, error = site.offset(camera, first)

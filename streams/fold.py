@@ -296,7 +296,7 @@ class Fold:
     def _detection(self, entry: Entry, event: e.Detection, dirty: Dirty) -> None:
         site = self.known.site
         site.camera(event.camera).heard.add(event.at, 0.0, entry.ref)
-        if event.phase == "end" or event.confidence < self.known.terms_at(event.at)["detection_sure"]:
+        if event.phase == "end" or event.confidence < self.known.terms_at(self.known.site.true(event.camera, event.at))["detection_sure"]:
             return
         points = [event.point] if event.point else self.known.atlas.points_of_camera.get(event.camera, [])
         for name in points:
@@ -554,6 +554,11 @@ class Fold:
         dirty.update(("hazard", name, "site") for name in site.hazards)
         dirty.update(("device", name, "clock") for name in site.clocks)
         dirty.add(("site", site.site, "roster"))
+        plant = site.plant
+        for subject, names in (("zone", plant.zones if plant else ()), ("area", plant.areas if plant else ()), ("point", plant.points if plant else ())):
+            dirty.update((subject, one.id, "pack") for one in names)  # type: ignore[attr-defined, misc]
+        for subject, known in (("worker", {*site.people, *site.analysts, *site.signed}), ("source", {*site.comers, *site.leads, *site.words}), ("contractor", site.contractors), ("site", {site.site})):
+            dirty.update((subject, name, "pack") for name in known)  # type: ignore[attr-defined, misc]
 
     # ---- lateness and repeats -----------------------------------------------------------------------------------
 

@@ -87,6 +87,9 @@ def _facts(site: Site, horizon: int) -> None:
     site.activities = {k: v for k, v in site.activities.items() if not (isinstance(v[-1].event, Activity) and v[-1].event.phase == "end" and v[-1].event.at < horizon)}
     site.actions = {k: kept for k, v in site.actions.items() if (kept := [f for f in v if f.event.at >= horizon])}
     site.done = {k: v for k, v in site.done.items() if v[-1].event.at >= horizon}
+    for clocks in site.clocks.values():
+        while len(clocks) > 2 and clocks[1].event.at < horizon:
+            del clocks[0]
     for devices in (site.devices, site.equipment, site.contractors):
         for facts in devices.values():
             del facts[:-8]

@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Struct
 
 from streams.alerts import Told, commands, ended, number, open_alerts, settle, stands, withdrawn
-from streams.events import Action, Entry, Requested, SourceSaid, Step, Tick
+from streams.events import Action, ClockSaid, Entry, Requested, SourceSaid, Step, Tick
 from streams.fold import Fold
 from streams.forget import forget
 from streams.lives import life_of, number_of, subject_of
@@ -110,8 +110,8 @@ class Kernel:
         if isinstance(entry.event, SourceSaid) and entry.event.name == "ingest" and site.now:
             self._heard(entry.event, dirty)
         moment = max(site.now, entry.seen)
-        self._read(entry, moment, dirty)
-        self._late(entry.event.at, dirty)
+        read = self._read(entry, moment, dirty)
+        self._late(self._since(read), dirty)
         if isinstance(entry.event, Action):
             return self._acted(entry.event.alert, moment)
         out = self._judge_all(dirty, moment) if dirty else []
@@ -119,7 +119,7 @@ class Kernel:
             self._look_again(site.latest(entry.event.permit), max(site.now, min(entry.event.at, entry.seen)) + SECOND)
         return out
 
-    def _read(self, entry: Entry, moment: int, dirty: Dirty) -> None:
+    def _read(self, entry: Entry, moment: int, dirty: Dirty) -> Entry:
         """An entry in our words and by true time, folded."""
         event, odd = plain(entry.event)
         fields = [*entry.odd, *odd]
@@ -133,6 +133,17 @@ class Kernel:
         for source in self.known.again:
             dirty |= self.fold.corrected(source)
         self.known.again.clear()
+        return read
+
+    def _since(self, entry: Entry) -> int:
+        """From which moment on an entry may change what is known: its own true time; of a clock that was compared, since it was compared before."""
+        site, event = self.memory.site, entry.event
+        if not isinstance(event, ClockSaid):
+            return min(event.at, site.true(entry.source, event.at))
+        before = [f.event for f in site.clocks.get(event.device, ()) if isinstance(f.event, ClockSaid) and f.event.at < event.at]
+        if before and abs(before[-1].offset - event.offset) <= before[-1].residual + event.residual:
+            return event.at
+        return before[-1].at if before else event.at - DAY
 
     def _late(self, at: int, dirty: Dirty) -> None:
         """Of minutes that were told before this was heard, those lives are told anew that it concerns."""
@@ -522,6 +533,8 @@ class Kernel:
         self.known.fixed.pop(permit, None)
         self.memory.verdicts.pop(permit, None)
         self.standing.pop(permit, None)
+        site.worked.pop(permit, None)
+        site.overdue.pop(permit, None)
         over: list[Alert] = []
         for i in (*PERMIT_RULES, VERDICT):
             self.memory.armed.pop(self._key(i, permit), None)

@@ -190,7 +190,7 @@ class ClockRegister(Struct, frozen=True, forbid_unknown_fields=True):
     zone: str = "Asia/Shanghai"
 
 
-class Modbus(Struct, frozen=True, forbid_unknown_fields=True):
+class Modbus(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """A Modbus TCP endpoint; `name` is what points.csv calls its source."""
 
     name: str

@@ -167,13 +167,13 @@ class Telemetry:
         if not names:
             return
         key = (entry.source, len(names), names[0])
-        plan, terms = self.plans.get(key), self.known.terms_at(event.at)
+        at = self.known.site.true(entry.source, event.at)
+        plan, terms = self.plans.get(key), self.known.terms_at(at)
         if plan is None or plan.terms is not terms or plan.names != names:
             plan = self.plans[key] = Plan(self.known, entry.source, names, terms)
         if ahead:
             self._dangers(entry, event, plan, dirty)
             return
-        at = self.known.site.true(entry.source, event.at)
         filled = plan.cover.add(at)
         if entry.lane == "live":
             plan.live.add(at)

@@ -41,9 +41,11 @@ def timed(known: Known, entry: Entry, dirty: Dirty) -> tuple[Entry, bool]:
         event = entry.event
     clock, camera = clock_of(entry)
     offset = site.offset(clock, event.at)[0] if clock in site.clocks else 0
+    _compare(known, entry)
+    if offset and type(event) in (e.Positions, e.Weather):
+        entry = replace(entry, event=replace(event, at=event.at - offset))
     ahead = event.at - offset - entry.seen
     arrivals = _note(known, entry, -ahead, dirty)
-    _compare(known, entry)
     if ahead <= 0:
         _fits(lead, entry, dirty)
         return entry, False
@@ -84,8 +86,10 @@ def _compare(known: Known, entry: Entry) -> None:
     pushed.note(entry.seen, entry.seen - event.at)
     if pushed.hour == hour or count < ENOUGH:
         return
-    if not -least <= 0 <= most - least or clock in known.site.clocks:
-        known.measured.append(replace(entry, event=e.ClockSaid(at=(hour + 1) * HOUR, u=0, device=clock, offset=most // 2 - least, residual=most - most // 2)))
+    lo, hi = -least, most - least
+    offset, error = known.site.offset(clock, entry.seen)
+    if lo > offset + error or hi < offset - error:
+        known.measured.append(replace(entry, event=e.ClockSaid(at=(hour + 1) * HOUR, u=0, device=clock, offset=0 if lo <= 0 <= hi else most // 2 - least, residual=max(abs(lo), hi) if lo <= 0 <= hi else most - most // 2)))
 
 
 def _fits(lead: Lead | None, entry: Entry, dirty: Dirty) -> None:
@@ -105,6 +109,7 @@ def _from_the_future(known: Known, entry: Entry, ahead: int, arrivals: Arrivals,
         if zone is not None and lead.sample(entry.seen, ahead, entry.ref, int(zone.total_seconds() * 1000), type(event) in STREAMED):
             dirty.add(("source", entry.source, "clock"))
             known.again.append(entry.source)
+            known.site.pushed.pop(entry.source, None)
     since = max(arrivals.before or entry.seen - DAY, entry.seen - DAY)
     if type(event) in (e.Frame, e.CameraBeat, e.Positions):
         since = max(since, entry.seen - SECOND)
@@ -132,6 +137,7 @@ def _shifted(known: Known, entry: Entry, lead: Lead, dirty: Dirty) -> Entry:
     ahead = entry.event.at - entry.seen
     if entry.lane == "live" and abs(ahead) < abs(ahead - lead.shift):
         lead.shift = 0
+        known.site.pushed.pop(entry.source, None)
         dirty.add(("source", entry.source, "clock"))
         return entry
     return replace(entry, event=shifted(entry.event, lead.shift, lead.u))

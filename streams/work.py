@@ -379,6 +379,8 @@ class Site(Struct):
     broken: list[Fact] = []
     overdue: dict[str, int] = {}
     """A permit's life → the earliest moment (ms) of which something was heard after its minute had been told."""
+    worked: dict[str, tuple[int, int]] = {}
+    """A permit's life → the first and the last minute (ms) that were told as worked."""
     telling: bool = False
     """Is there more of it than one minute could tell?"""
     winds: dict[str, Winds] = {}
@@ -440,10 +442,10 @@ class Site(Struct):
             known = self.cameras[name] = new_camera()
         return known
 
-    def offset(self, device: str, at: int) -> tuple[int, int]:
-        """(offset, error) ms of a device's clock at a moment of its own time; (0, 0) where it was never compared."""
+    def offset(self, device: str, at: int, seen: int | None = None) -> tuple[int, int]:
+        """(offset, error) ms of a device's clock at a moment of its own time, which was heard of at `seen`; (0, 0) where it was never compared."""
         said = self.clocks.get(device)
-        return (measured(said, at) or (0, 0)) if said else (0, 0)
+        return (measured(said, at, seen) or (0, 0)) if said else (0, 0)
 
     def true(self, device: str, at: int) -> int:
         """A moment of a device's clock by true time, as far as is known."""
@@ -453,7 +455,7 @@ class Site(Struct):
         """When a fact was true by true time: its stamp, corrected by what is known of its clock. A gas test's is its instrument's, where that was compared."""
         event = fact.event
         clock = device or (event.device if isinstance(event, GasTest) and event.device in self.clocks else fact.source)
-        offset, error = self.offset(clock, event.at)
+        offset, error = self.offset(clock, event.at, fact.seen)
         u = self.doubt(fact.source, event)
         return Stamp(event.at - offset, max(u + error, self.bound(fact)), event.grain, fact.source, fact.seq)
 

@@ -452,12 +452,11 @@ HELD = {
     ("certificates", "24 * HOUR"): "a site that has just begun was not there to warn",
     ("decided", "15 * SECOND"): "until an answer given half blind is judged again",
     ("gates", "10 * SECOND"): "our own sight", ("quality", "10 * SECOND"): "our own sight", ("quality", "10 * 60 * SECOND"): "a row of late facts is one",
-    ("gates", "30 * SECOND"): "how long a reading speaks of now", ("verdict", "30 * SECOND"): "how long a reading speaks of now", ("risk", "30 * SECOND"): "how long a reading speaks of now",
-    ("risk", "15 * MINUTE"): "how long a mean wind speaks of now",
+    ("gates", "30 * SECOND"): "how long a reading speaks of now", ("risk", "6 * HOUR"): "how long the last word of a wind station stands",
     ("permit", "12 * HOUR"): "how long work at a point is told of the permit that ended",
     ("level", "60 * DAY"): "no permit is valid for longer", ("level", "24 * HOUR"): "how far ahead the next boundary is looked for",
-    ("minute", "48 * HOUR"): "as long as spans are kept",
-    ("readings", "10 * SECOND"): "how often a growing incident is told anew",
+    ("minute", "48 * HOUR"): "as long as spans are kept", ("minute", "15 * MINUTE"): "how long a fix says where somebody is",
+    ("readings", "10 * SECOND"): "how often a growing incident is told anew", ("readings", "2 * MINUTE"): "how far is looked at first", ("readings", "10 * MINUTE"): "a channel read more rarely has no pace of its own",
     ("hazards", "24 * HOUR"): "a day, for a sentence",
 }
 """Lengths of time that are ours (of memory, of our own sight, of a sentence), not a plant's; what a plant may want to change stands in `streams.limits`."""

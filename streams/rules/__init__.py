@@ -35,5 +35,5 @@ RULES: Final[tuple[Rule, ...]] = (
     *weather.RULES, *process.RULES, *position.RULES, *sight.RULES, *evidence.RULES, *people.RULES, *hazards.RULES, *instruments.RULES, *quality.RULES, *decided.RULES,
 )  # fmt: skip
 BY_CAUSE: Final[dict[tuple[Subject, Cause], tuple[int, ...]]] = {
-    (subject, cause): tuple(i for i, r in enumerate(RULES) if r.subject == subject and cause in r.watches) for subject in SUBJECTS for cause in CAUSES
+    (subject, cause): tuple(i for i, r in enumerate(RULES) if r.subject == subject and (cause in r.watches or cause == "pack")) for subject in SUBJECTS for cause in CAUSES
 }

@@ -22,6 +22,8 @@ KEPT = 48 * HOUR
 """How far back a minute may be told anew: as long as the spans behind it are kept."""
 MOST = 2_000
 """So many minutes are told anew in one: the rest comes with the next, so that no message grows too large and no second too long."""
+FIX = 15 * MINUTE
+"""How long a fix says where somebody is."""
 MARGIN = HOUR
 """How long before its start and after its end a life may have been told to be worked."""
 WATCHED = ("work", "gas", "filmed", "guard", "permitted", "all", "nobody")
@@ -45,7 +47,10 @@ def minute(known: Known, start: int, standing: Mapping[str, Mapping[str, int]], 
         at_work = course.at_work(known.now)
         found = risk(known, course, min(standing.get(permit, {}).values(), default=None), codes) if at_work else None
         area, shop = known.atlas.place(course.point_id)
-        jobs.add(**_job(known, course, found), area=area, shop=shop, **_ledger(watched(known, course, start, start + MINUTE).row(0)))
+        of = watched(known, course, start, start + MINUTE).row(0)
+        if of[0]:
+            known.site.worked[permit] = (known.site.worked.get(permit, (start, start))[0], start)
+        jobs.add(**_job(known, course, found), area=area, shop=shop, **_ledger(of))
         if found:
             areas.setdefault(area, []).append(found.index)
     local = known.local(start)
@@ -81,28 +86,42 @@ def _again(known: Known, until: int, overdue: dict[str, int]) -> Columns:
     """The minutes before `until` of which something was heard later than they were told, so many at once; what is told is taken off `overdue`."""
     out, left = Columns(), MOST
     for permit, since in sorted(overdue.items()):
-        course = known.course(permit)
-        if permit not in known.site.works or course.started is None:
-            del overdue[permit]
-            continue
-        start = max(since, until - KEPT, course.started.at - MARGIN) // MINUTE * MINUTE
-        end = min(until, (course.over_by(until) + MARGIN) // MINUTE * MINUTE)
+        start, end = _range(known, permit, since, until)
         upto = min(end, start + left * MINUTE)
-        for i, of in enumerate(watched(known, course, start, upto).rows() if upto > start else ()):
+        for i, of in enumerate(_rows(known, permit, start, upto) if upto > start else ()):
             out.add(at=start + i * MINUTE, permit=number_of(permit), life=life_of(permit), **_ledger(of))
         left -= max(0, upto - start) // MINUTE
         if upto < end:
             overdue[permit] = upto
             break
         del overdue[permit]
+        if permit not in known.site.works:
+            known.site.worked.pop(permit, None)
     return out
+
+
+def _range(known: Known, permit: str, since: int, until: int) -> tuple[int, int]:
+    """(from, to) of the minutes that may have been told otherwise: from what was heard, or the start, to the end of work, and all that was told as worked."""
+    course, told = known.course(permit), known.site.worked.get(permit)
+    if permit not in known.site.works or course.started is None:
+        return (max(told[0], until - KEPT), min(until, told[1] + MINUTE)) if told else (until, until)
+    start = max(since, min(course.started.at - MARGIN, told[0] if told else until), until - KEPT) // MINUTE * MINUTE
+    over = course.over_by(until) + MARGIN
+    return start, min(until, max(over, told[1] + MINUTE if told else over) // MINUTE * MINUTE)
+
+
+def _rows(known: Known, permit: str, start: int, end: int) -> Iterator[Row]:
+    """A life's minutes; of one that, as it is known now, never was, nothing was worked."""
+    if permit in known.site.works:
+        return watched(known, known.course(permit), start, end).rows()
+    return iter([(0, None, 0, 0, 0, 0, 0)] * ((end - start) // MINUTE))
 
 
 # ---- who is inside -------------------------------------------------------------------------------------------------------
 
 
 def _inside(known: Known) -> Columns:
-    """Everybody whom a reader let in and none let out, at the place that he entered last; a later fix says in which area he is."""
+    """Everybody whom a reader let in and none let out, at the place that he entered last; a fix that is later and fresh says in which area he is."""
     out = Columns()
     for worker, person in sorted(known.site.people.items()):
         if (place := _place(known, person)) is not None:
@@ -114,22 +133,21 @@ def _place(known: Known, person: Person) -> tuple[str, str, str, int] | None:
     """(area, work point, what says so, when)"""
     entered = _entered(known, person)
     fix = person.places[-1] if person.places else None
-    if fix and fix[0] > (entered[3] if entered else max((f.event.at for f in person.scans), default=0)):
+    if fix and known.now - fix[0] <= FIX and fix[0] > (entered[3] if entered else max((known.site.stamp(f).at for f in person.scans), default=0)):
         area = next((a.id for a in known.atlas.plant.areas if a.x <= fix[1] < a.x + a.w and a.y <= fix[2] < a.y + a.h), "")
-        return area, entered[1] if entered and entered[0] == area else "", "tag", fix[0]
+        if area:
+            return area, entered[1] if entered and entered[0] == area else "", "tag", fix[0]
     return entered
 
 
 def _entered(known: Known, person: Person) -> tuple[str, str, str, int] | None:
     """By doors: the last that let him in and did not let him out again; out of a space one is still in its area if one came in by its door."""
     open_: dict[str, tuple[str, str, str, int]] = {}
-    for scan in (f.event for f in person.scans):
-        if not isinstance(scan, Scan):
-            continue
+    for at, scan in sorted(((known.site.stamp(f).at, f.event) for f in person.scans if isinstance(f.event, Scan)), key=lambda one: one[0]):
         for name, area, point in _behind(known, scan.door):
             open_.pop(name, None)
             if scan.direction == "in":
-                open_[name] = area, point, "door", scan.at
+                open_[name] = area, point, "door", at
     return next(reversed(open_.values()), None)
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from itertools import pairwise
 
 from streams.course import Course
 from streams.events import DeviceSaid
@@ -12,11 +13,14 @@ from streams.rules.access import inside_at
 from streams.rules.gas import GB, PERMIT, SUSPEND, passed
 from streams.rules.limits import CONFINED
 from streams.rules.rule import NOTHING, Cause, Finding, Judged, Known, Rule, both_of, merge, minutes, wake_at
+from streams.spans import Spans
 from streams.times import MINUTE, SECOND
 from streams.trend import HALF, reaches
 from streams.work import JOIN_FRAME, JOIN_OVER, Series, Site
 
 GASES = frozenset({"combustible", "oxygen", "toxic"})
+SLOWEST = 10 * MINUTE
+"""A channel that is read more rarely than that is silent in between."""
 STORM = 10 * SECOND
 """An incident that grows is told anew at most so often."""
 OFF_DUTY = frozenset({"bump", "service", "calibration"})
@@ -62,6 +66,23 @@ def _beside(silent: list[tuple[int, int]], bad: list[tuple[int, int]]) -> list[t
         else:
             out.append((a, b, is_bad))
     return [(a, b) for a, b, _ in out if b > a]
+
+
+def heard(site: Site, tag: str) -> int:
+    """When a channel was last heard of (ms), 0 if never."""
+    series = site.series.get(tag)
+    return max((site.frames[g].last[-1] for g in (series.groups if series else ()) if site.frames[g]), default=0)
+
+
+def still(site: Site, tag: str, spans: Spans, now: int) -> bool:
+    """Was the last word of a channel (or one of the last thirty seconds) of this kind? As long as nothing better is heard, it stands."""
+    return bool(spans) and spans.last[-1] >= min(now - JOIN_OVER, heard(site, tag))
+
+
+def holds(site: Site, tag: str, now: int) -> bool:
+    """Does what a process channel, a fan or an isolation is watched for hold, as far as was last heard?"""
+    series = site.series.get(tag)
+    return series is not None and any(end is None or (end == last and last >= heard(site, tag)) for _, end, last, _, _ in series.held.intervals(now))
 
 
 def gas_tags(known: Known, course: Course) -> list[str]:
@@ -116,26 +137,44 @@ Beyond = tuple[int, int, str, float, float, str, int]
 """(from, last reading beyond, tag, first value, extreme, evidence, last reading that is not clear of the limit)"""
 
 
-def _cleared(known: Known, tags: Iterable[str], last: int) -> tuple[int | None, int | None]:
-    """(since when what was not clear of its limit until `last` is clear: good readings have lasted for thirty seconds, at once or after a silence; None as long as they have not, and when to look again)."""
-    now = known.now
+def _cleared(known: Known, lasts: Mapping[str, int]) -> tuple[int | None, int | None]:
+    """(since when channels are clear of their limits, each of which was not until its moment in `lasts`: good readings of every one have lasted for thirty seconds, at once or after a silence; None as long as they have not, and when to look again)."""
+    runs = [_calm(known, tag, last, known.now) for tag, last in lasts.items()]
+    looks = [look for _, look in runs if look is not None]
+    return (None, min(looks)) if looks else (max((good for good, _ in runs), default=None), None)
+
+
+def _calm(known: Known, tag: str, last: int, now: int) -> tuple[int, int | None]:
+    """(the beginning of the first thirty seconds of good readings after `last`, None), or (the last reading, when there may be some): what was kept somewhere may still come."""
     if last + JOIN_OVER >= now:
-        return None, last + JOIN_OVER + SECOND
-    runs = [_calm(unseen(known.site, tag, last, now), last, now) for tag in tags]
-    silent = max((heard for heard, calm in runs if not calm), default=None)
-    if silent is None:
-        return max((good for good, _ in runs), default=last), None
-    return None, now + max(5 * SECOND, (now - silent) // 2)
+        return last, last + JOIN_OVER + SECOND
+    usual, reach = _usual_pause(known.site, tag), 2 * MINUTE
+    while True:
+        end = min(now, last + reach)
+        good = heard = last
+        for silent, until in unseen(known.site, tag, last, end):
+            if silent - good >= JOIN_OVER:
+                return good, None
+            heard, resumed = silent, until < end
+            if until - silent > usual or (silent == last and until - silent > JOIN_FRAME) or not resumed:
+                good = until
+        if end - good >= JOIN_OVER and good < end:
+            return good, None
+        if end == now:
+            break
+        reach *= 4
+    fresh = now - heard <= usual
+    return heard, max(good + JOIN_OVER + SECOND if good < now else heard + JOIN_OVER + SECOND, now + 5 * SECOND) if fresh or good < now else now + max(5 * SECOND, (now - heard) // 2)
 
 
-def _calm(quiet: Iterable[tuple[int, int]], last: int, now: int) -> tuple[int, bool]:
-    """(the beginning of the first thirty seconds of good readings after `last`, True), or (the last reading heard, False): what was kept somewhere may still come."""
-    good = heard = last
-    for silent, until in quiet:
-        if silent - good >= JOIN_OVER:
-            return good, True
-        heard, good = silent, until
-    return (good, True) if good + JOIN_OVER <= now else (heard, False)
+def _usual_pause(site: Site, tag: str) -> int:
+    """How long a channel pauses between two readings without being silent (ms): that of frames; of a channel that is read more rarely, a little more than its own."""
+    series, pause = site.series.get(tag), JOIN_FRAME
+    for frames in (site.frames[group] for group in (series.groups if series else ())):
+        single = list(zip(frames.first[-5:], frames.last[-5:], strict=True))
+        if len(single) >= 3 and all(a == b for a, b in single[:-1]):
+            pause = max([pause, *(b[0] - a[1] + (b[0] - a[1]) // 5 for a, b in pairwise(single) if b[0] - a[1] <= SLOWEST)])
+    return pause
 
 
 def _beyond(known: Known, tag: str, start: int, until: int, over: bool) -> Iterator[Beyond]:
@@ -154,14 +193,34 @@ def _exceeded(known: Known, course: Course, start: int, until: int, over: bool) 
     tags = [t for t in gas_tags(known, course) if limit_of(known.atlas.channels[t], known.terms_at(start)) is not None]
     spans = [s for tag in tags for s in _beyond(known, tag, start, until, over)]
     found, wakes = [], []
-    for a, b in merge([(s[0], s[6]) for s in spans], JOIN_OVER):
-        mine = [s for s in spans if a <= s[0] <= b]
+    for mine in _alarms(known, spans):
+        a, b = min(s[0] for s in mine), max(s[6] for s in mine)
         first, last = min(mine, key=lambda s: (s[0], s[2])), max(s[1] for s in mine)
-        cleared, look = _cleared(known, [s[2] for s in mine if s[6] == b], b)
+        cleared, look = _cleared(known, _lasts(mine))
         wakes.append(look)
         end = last if cleared == b or (cleared is None and course.finished) else cleared
         found.append(_limit_finding(known, course, first, a, end, over, spans))
     return found, wake_at(*wakes) if not course.finished else None
+
+
+def _lasts(mine: list[Beyond]) -> dict[str, int]:
+    """Channel → when it was last not clear of its limit."""
+    out: dict[str, int] = {}
+    for s in mine:
+        out[s[2]] = max(s[6], out.get(s[2], 0))
+    return out
+
+
+def _alarms(known: Known, spans: list[Beyond]) -> list[list[Beyond]]:
+    """Spans beyond a limit, by alarm: the next is of the same alarm as long as not every channel of it was clear in between."""
+    out: list[list[Beyond]] = []
+    for s in sorted(spans, key=lambda s: (s[0], s[2])):
+        last = max((x[6] for x in out[-1]), default=0) if out else 0
+        if out and (s[0] <= last + JOIN_OVER or any(_calm(known, tag, at, s[0])[1] is not None for tag, at in _lasts(out[-1]).items())):
+            out[-1].append(s)
+        else:
+            out.append([s])
+    return out
 
 
 def _limit_finding(known: Known, course: Course, first: Beyond, a: int, end: int | None, over: bool, spans: list[Beyond]) -> Finding:
@@ -297,6 +356,8 @@ def _oxygen(known: Known, course: Course, tag: str) -> list[Finding]:
             dwell, limit = terms.ms[f"{name}_dwell"], terms[name]
             if last - start < dwell or start >= until:
                 continue
+            if end == last and last >= heard(known.site, tag):
+                end = None  # silence ends nothing: it was low when it was last heard
             numbers = {"permit": course.permit, "tag": tag, "gas": "o2", "value": f"{top:g}", "unit": known.atlas.channels[tag].unit, "limit": f"{limit:g}", "since": known.clock(start), "dwell": minutes(dwell)}
             out.append(Finding(start + dwell, (ref,), end if end is not None or known.now < until else until, priority, numbers, course.permit, course.point_id, name.removeprefix("oxygen_"), hold=testing(known, tag, start, last)))
     return out
@@ -345,10 +406,12 @@ def judge_area(known: Known, area: str) -> Judged:
         if series and series.alarm:
             spans = series.alarm
             raw += [(a, b, tag, head, ref) for a, b, head, ref in zip(spans.first, spans.last, spans.head, spans.ref, strict=True)]
-    found, wakes = [], []
-    for a, b in merge([(s[0], s[1]) for s in raw], JOIN_OVER):
-        mine = sorted(s for s in raw if a <= s[0] <= b)
-        over = b + JOIN_OVER < known.now
+    found, wakes = [], list[int | None]()
+    for alarm in _alarms(known, [(a, b, tag, head, head, ref, b) for a, b, tag, head, ref in raw]):
+        mine = sorted((s[0], s[1], s[2], s[3], s[5]) for s in alarm)
+        a, b = mine[0][0], max(s[1] for s in mine)
+        cleared, look = _cleared(known, _lasts(alarm))
+        over = cleared is not None
         told = b if over else a + (known.now - a) // STORM * STORM
         counted = [s for s in mine if s[0] <= told] or mine[:1]
         tags = sorted({s[2] for s in counted})
@@ -356,7 +419,7 @@ def judge_area(known: Known, area: str) -> Judged:
         numbers = {"area": area, "tag": mine[0][2], "value": f"{mine[0][3]:g}", "count": len(tags), "limit": f"{known.terms_at(a)['fixed_alarm']:g}", "since": known.clock(a)}
         found.append(Finding(a, tuple(s[4] for s in counted), b if over else None, numbers=numbers, area=area, requests=(("siren.on", area),), hold=hold, members=len(tags), variant="area",
                              incident=area))  # fmt: skip
-        wakes.append(None if over else min(told + STORM, known.now + 30 * SECOND) if len(counted) < len(mine) else known.now + STORM)
+        wakes.append(None if over else min(told + STORM, known.now + 30 * SECOND) if len(counted) < len(mine) else min(look or known.now + STORM, known.now + MINUTE))
     return Judged(tuple(found), wake_at(*wakes))
 
 

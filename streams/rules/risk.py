@@ -9,19 +9,18 @@ from streams.course import Course
 from streams.outputs import Code
 from streams.rules.limits import CONFINED, LIFTING, SPECIAL
 from streams.rules.people import state
-from streams.rules.readings import gas_tags
+from streams.rules.readings import gas_tags, holds, still
 from streams.rules.rule import Known
 from streams.rules.verdict import barriers
 from streams.rules.weather import stands, stops
-from streams.times import MINUTE, SECOND
+from streams.times import HOUR
 
 HEAVY = {SPECIAL: 8, "24": 8, "02": 5, CONFINED: 5}
 """Type → weight: special hot work and height Ⅳ; hot work of the first class and confined spaces; others 2."""
 LIGHT = 2
 MOST = 100
-GAS = 30 * SECOND
-WIND = 15 * MINUTE
-"""How long a reading and a mean wind speak of now."""
+WIND = 6 * HOUR
+"""How long the last word of a wind station stands where it says no more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,18 +62,18 @@ def _factors(known: Known, course: Course, worst: int | None, codes: Mapping[str
 
 
 def _gas(known: Known, course: Course) -> float:
-    series = [s for tag in gas_tags(known, course) if (s := known.site.series.get(tag))]
-    since = known.now - GAS
-    if any(s.over and s.over.last[-1] >= since for s in series):
+    site, now = known.site, known.now
+    told = [(tag, s) for tag in gas_tags(known, course) if (s := site.series.get(tag))]
+    if any(still(site, tag, s.over, now) for tag, s in told):
         return 3.0
-    return 1.5 if any(s.near and s.near.last[-1] >= since for s in series) else 0.0
+    return 1.5 if any(still(site, tag, s.near, now) for tag, s in told) else 0.0
 
 
 def _deviates(known: Known, course: Course) -> bool:
     """Does a process channel of the point's unit deviate from its set point, long enough for an alert or not yet?"""
     unit = course.point.unit if course.point else ""
     tags = [tag for tag, channel in known.atlas.channels.items() if channel.kind == "process" and channel.process_unit == unit] if unit else []
-    return any(end is None for tag in tags if (s := known.site.series.get(tag)) for _, end, *_ in s.held.intervals(known.now))
+    return any(holds(known.site, tag, known.now) for tag in tags)
 
 
 def _windy(known: Known, course: Course) -> bool:

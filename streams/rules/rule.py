@@ -18,7 +18,7 @@ from streams.times import Stamp
 from streams.work import Site, Work
 
 Subject = Literal["permit", "point", "channel", "series", "device", "worker", "site", "zone", "area", "contractor", "hazard", "source"]
-Cause = Literal["permit", "seen", "gas", "guard", "video", "clock", "roster", "scan", "holes", "dark", "near", "weather", "process", "position", "evidence", "site", "device", "life", "late", "post", "prepared", "tested", "asked", "words"]
+Cause = Literal["permit", "seen", "gas", "guard", "video", "clock", "roster", "scan", "holes", "dark", "near", "weather", "process", "position", "evidence", "site", "device", "life", "late", "post", "prepared", "tested", "asked", "words", "pack"]
 SUBJECTS: Final = get_args(Subject)
 CAUSES: Final = get_args(Cause)
 

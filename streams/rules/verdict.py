@@ -14,7 +14,7 @@ from streams.rules.gas import fresh, record_gaps, retested, slept, tested_today
 from streams.rules.guardian import absences, current, present
 from streams.rules.limits import CONFINED, RETEST
 from streams.rules.permit import allowed, approved_first
-from streams.rules.readings import gas_tags, stream_gaps, unseen
+from streams.rules.readings import gas_tags, still, stream_gaps, unseen
 from streams.rules.rule import Known, minutes
 from streams.rules.video import asks_full, cameras, covers
 from streams.texts import both
@@ -160,8 +160,7 @@ def _filming(known: Known, course: Course) -> str:
 
 def _gas(known: Known, course: Course) -> str:
     tags, now, fresh = gas_tags(known, course), known.now, live_for(known)
-    series = [known.site.series[t] for t in tags if t in known.site.series]
-    if any(s.over and s.over.last[-1] >= now - 30 * SECOND for s in series):
+    if any(still(known.site, t, known.site.series[t].over, now) for t in tags if t in known.site.series):
         return "bad"
     silent = [t for t in tags if any(b >= now and b - a >= fresh for a, b in unseen(known.site, t, max(0, now - fresh), now))]
     held = all(limit_of(known.atlas.channels[t], known.terms_at(now)) is not None for t in tags)
@@ -224,8 +223,8 @@ def _fading(known: Known, course: Course) -> Iterator[int]:
             yield now + 10 * SECOND
     for tag in gas_tags(known, course):
         series = known.site.series.get(tag)
-        if series and series.over and series.over.last[-1] >= now - 30 * SECOND:
-            yield min(series.over.last[-1] + 30 * SECOND + 1, now + 10 * SECOND)
+        if series and still(known.site, tag, series.over, now):
+            yield now + 10 * SECOND
         yield from (a + fresh for a, b in unseen(known.site, tag, max(0, now - fresh), now)[-1:] if b >= now)
         if series and series.groups:
             yield now + fresh
