@@ -26,6 +26,8 @@ CUT = 1000
 """A server may write its clock's node only once a second (ms)."""
 STANDS = 5.0
 """Seconds after which a clock that shows the same time while data go on stands still: frames are stamped by ours."""
+HELD = 3.0
+"""Seconds for which no frame is sent after the server's clock was set, so that none is stamped by one clock and corrected by the other; comparing takes less."""
 CLOCK_EVERY = 30.0
 """Seconds after which it is read again to be compared."""
 
@@ -42,6 +44,8 @@ class Session:
         """What the server's clock showed when it was last heard in this session, ms; None: not yet, it tells no time, or it was set and is to be compared first."""
         self.moved = 0.0
         """When it last showed another time."""
+        self.strange = 0.0
+        """Since when it shows what its offset did not let expect."""
         self.look = asyncio.Event()
 
     async def run(self) -> None:
@@ -56,7 +60,7 @@ class Session:
             except Exception as wrong:  # a session may end in any way; the next one begins
                 self._report(f"{type(wrong).__name__}: {wrong}" if str(wrong) else f"silent for {self.wire.silence:g} s")
             pause = 0.5 if time.monotonic() - began > 30 else min(10.0, pause * 2)
-            self.last, self.beat = dict.fromkeys(self.last, (None, "no session")), None
+            self.last, self.beat, self.strange = dict.fromkeys(self.last, (None, "no session")), None, 0.0
             for _ in range(max(1, int(pause))):
                 self._frame()
                 await asyncio.sleep(min(1.0, pause))
@@ -150,11 +154,16 @@ class Session:
         strange = self.clock.surprising(shown, int(time.time() * 1000), self.wire.publish_ms + SAMPLED + CUT)
         if strange:
             self.look.set()
+            self.strange = self.strange or time.monotonic()
+        else:
+            self.strange = 0.0
         if shown != self.beat:
             self.moved = time.monotonic()
         self.beat = None if strange else shown
 
     def _frame(self) -> None:
+        if self.strange and time.monotonic() - self.strange < HELD:
+            return
         now, tags = int(time.time() * 1000), list(self.last)
         stands = time.monotonic() - self.moved > STANDS
         at = self.clock.ours(now) if self.beat is None or stands else self.beat

@@ -137,6 +137,75 @@ def test_an_opc_ua_servers_clock_is_measured_and_its_frames_are_true_once_correc
             assert abs(frame.at - said[-1].offset - now) <= frame.u + said[-1].residual + 1_500
 
 
+class Hands:
+    """Time as a test moves it, for `ingest.opcua`."""
+
+    def __init__(self):
+        self.now = T0 / 1000
+        self.framed: list[float] = []
+
+    def time(self):
+        return self.now
+
+    monotonic = time
+
+
+def _session(monkeypatch) -> tuple[Session, Hands, list[Frame], list[ClockSaid]]:
+    hands, frames, said = Hands(), [], []
+    monkeypatch.setattr("ingest.opcua.time", hands)
+    session = Session(OpcUa("dcs", "opc.tcp://x"), [], lambda f, offset: (hands.framed.append(hands.now), frames.append(f))[1], said.append)
+    session.last = {"T": (1.0, "")}
+    return session, hands, frames, said
+
+
+def _second(session: Session, hands: Hands, shown: int | None) -> None:
+    hands.now += 1
+    if shown is not None:
+        session._beat(shown)
+    session._frame()
+
+
+def test_a_servers_clock_that_stands_while_its_data_go_on_hides_nothing(monkeypatch):
+    """Its frames were once stamped by the time at which it stopped, for hours, and an alarm came late and untold."""
+    session, hands, frames, said = _session(monkeypatch)
+    session.clock.read(T0 + 300, T0 - 5, T0 + 5, 1000)
+    for n in range(200):
+        _second(session, hands, T0 + min(n + 1, 60) * 1000 + 300)
+        if n % 30 == 29:
+            session.clock.read(T0 + min(n + 1, 60) * 1000 + 300, int(hands.now * 1000) - 5, int(hands.now * 1000) + 5, 1000)
+    late = [int(now * 1000) - f.at for now, f in zip(hands.framed, frames, strict=True)]
+    assert max(map(abs, late)) <= 6_500
+    assert sum(abs(ms) > 1_500 for ms in late) <= 5
+    assert len(late) >= 195
+    assert all(abs(s.offset) <= 1_000 for s in said)
+
+
+@pytest.mark.parametrize("step", [240_000, -240_000])
+def test_no_frame_is_stamped_by_one_clock_and_corrected_by_another(monkeypatch, step):
+    session, hands, frames, said = _session(monkeypatch)
+    session.clock.read(T0, T0 - 5, T0 + 5, 1000)
+    for n in range(30):
+        set_to = step if n >= 10 else 0
+        _second(session, hands, int(hands.now * 1000) + 1000 + set_to)
+        if session.look.is_set():
+            now = int(hands.now * 1000)
+            session.look.clear()
+            session.clock.read(now + set_to, now + 5, now + 10, 1000)
+    assert len(said) == 2
+    assert all(f.at < T0 + 11_500 or f.at > T0 + step + 9_000 if step > 0 else True for f in frames)
+    assert len(frames) >= 28
+    assert abs(said[-1].offset - step) <= said[-1].residual + 1
+
+
+def test_a_clock_that_is_never_compared_again_holds_frames_back_for_three_seconds_only(monkeypatch):
+    session, hands, frames, _ = _session(monkeypatch)
+    session.clock.read(T0, T0 - 5, T0 + 5, 1000)
+    for _ in range(20):
+        _second(session, hands, int(hands.now * 1000) + 500_000)
+    assert 16 <= len(frames) <= 18
+    assert all(abs(f.at - T0) <= 25_000 for f in frames)
+
+
 @pytest.mark.seed("T9")
 @pytest.mark.parametrize("skew", [-42_000, 400])
 def test_a_panels_clock_register_is_measured_beside_its_readings(tmp_path, skew):
