@@ -15,6 +15,8 @@ REACH: Final = 60.0
 """Metres beyond which no distance rule looks."""
 
 
+WIDE: Final = 4096
+"""Cells of the grid that one zone may fill: two kilometres square."""
 BESIDE: Final = 30.0
 """Metres within which one release is seen by two channels."""
 
@@ -43,7 +45,9 @@ class Atlas:
         self._near: dict[str, list[str]] = {}
         self._beside: dict[str, list[str]] = {}
         self.zones: dict[str, Zone] = {z.id: z for z in plant.zones}
-        self._grid: dict[tuple[int, int], tuple[Zone, ...]] = _grid(plant.zones)
+        self._grid: dict[tuple[int, int], tuple[Zone, ...]] = _grid([z for z in plant.zones if _cells(z) <= WIDE])
+        self._wide = tuple(z for z in plant.zones if not _cells(z) <= WIDE)
+        """Zones that are too large for the grid: asked of every place."""
         self.calendar = plant.calendar or built_in()
         self.points_of_equipment: dict[str, list[str]] = {}
         self.tags_of_area: dict[str, list[str]] = {}
@@ -100,7 +104,8 @@ class Atlas:
 
     def zones_at(self, x: float, y: float) -> tuple[Zone, ...]:
         """The zones of the cell in which a place lies; whether it lies inside, the caller asks."""
-        return self._grid.get((int(x) >> 5, int(y) >> 5), ())
+        found = self._grid.get((int(x) >> 5, int(y) >> 5), ())
+        return (*found, *self._wide) if self._wide else found
 
     def place(self, point: str) -> tuple[str, str]:
         """(area, shop) of a work point, empty where it is not described."""
@@ -111,6 +116,11 @@ class Atlas:
 
 def _concerns(a: Point, b: Point) -> bool:
     return math.hypot(a.x - b.x, a.y - b.y) <= REACH or bool((a.line and a.line == b.line) or (a.space and a.space == b.space) or (a.equipment and a.equipment == b.equipment))
+
+
+def _cells(z: Zone) -> float:
+    """How many cells of 32 m it may touch."""
+    return (abs(z.w) / 32 + 2) * (abs(z.h) / 32 + 2)
 
 
 def _grid(zones: list[Zone]) -> dict[tuple[int, int], tuple[Zone, ...]]:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from datetime import date
+from typing import Final
 from zoneinfo import ZoneInfo
 
 from streams.limits import LIMITS
 from streams.packs import Pack
 from streams.plant import Plant, plant_terms
+
+FARTHEST: Final = 1e6
+"""Metres from a plant's origin beyond which nothing of it lies."""
 
 
 def sound_pack(pack: Pack) -> None:
@@ -28,6 +33,11 @@ def sound_plant(plant: Plant) -> None:
     for span in (*plant.calendar.holidays, *plant.calendar.worked) if plant.calendar else ():
         if not 0 <= (date.fromisoformat(span.last) - date.fromisoformat(span.first)).days <= 400:
             raise ValueError(f"calendar: {span.first} to {span.last} is no holiday")
+    placed = [(f"point {p.id}", (p.x, p.y, p.z)) for p in plant.points] + [(f"area {a.id}", (a.x, a.y, max(abs(a.w), abs(a.h)))) for a in plant.areas]
+    placed += [(f"zone {z.id}", (z.x, z.y, max(abs(z.w), abs(z.h)))) for z in plant.zones]
+    for what, numbers in placed:
+        if not all(math.isfinite(n) and abs(n) <= FARTHEST for n in numbers):
+            raise ValueError(f"{what} lies at {numbers}: metres within {FARTHEST / 1000:,.0f} km")
     tags = {c.tag for c in plant.channels}
     strange = [t for p in plant.points for t in (*p.detectors, *p.fans) if t not in tags]
     if strange:

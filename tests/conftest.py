@@ -24,7 +24,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """With two workers what needs the running system stays with one, and a module's tests stay together."""
     for item in items:
         module = item.path.stem
-        if any(item.get_closest_marker(name) for name in ("broker", "engine", "browser")):
+        if "system" in getattr(item, "fixturenames", ()) or any(item.get_closest_marker(name) for name in ("broker", "engine", "browser", "chaos")):
             item.add_marker(pytest.mark.xdist_group("system"))
         elif module not in APART:
             item.add_marker(pytest.mark.xdist_group(module))

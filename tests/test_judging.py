@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import msgspec
@@ -249,3 +250,20 @@ def _judged(entries: list[Entry], end: int) -> list[Output]:
     for entry in entries:
         out += [*kernel.advance(entry.seen), *kernel.step(entry)]
     return [*out, *kernel.advance(end)]
+
+
+@pytest.mark.parametrize("size", [1e18, 1e9, float("nan"), float("inf"), -1e12])
+def test_a_zone_of_absurd_size_is_refused_and_one_in_an_old_log_ends_nothing(size):
+    """A zone as wide as a continent once filled the memory of whoever looked at the plant."""
+    from streams.atlas import Atlas
+    from streams.plant import Zone
+    from streams.sound import sound_plant
+
+    plant = next(entry.event.plant for entry in _entries() if isinstance(entry.event, e.PlantSaid))
+    odd = msgspec.structs.replace(plant, zones=[Zone("Z", "z", "z", 0, 0, size, 50)])
+    with pytest.raises(ValueError, match="zone Z lies at"):
+        sound_plant(odd)
+    began = time.process_time()
+    atlas = Atlas(odd)
+    assert time.process_time() - began < 1
+    assert [z.id for z in atlas.zones_at(10, 10)] == ["Z"]
