@@ -33,8 +33,8 @@ def sound_plant(plant: Plant) -> None:
     for span in (*plant.calendar.holidays, *plant.calendar.worked) if plant.calendar else ():
         if not 0 <= (date.fromisoformat(span.last) - date.fromisoformat(span.first)).days <= 400:
             raise ValueError(f"calendar: {span.first} to {span.last} is no holiday")
-    placed = [(f"point {p.id}", (p.x, p.y, p.z)) for p in plant.points] + [(f"area {a.id}", (a.x, a.y, max(abs(a.w), abs(a.h)))) for a in plant.areas]
-    placed += [(f"zone {z.id}", (z.x, z.y, max(abs(z.w), abs(z.h)))) for z in plant.zones]
+    placed: list[tuple[str, tuple[float, ...]]] = [(f"point {p.id}", (p.x, p.y, p.z)) for p in plant.points]
+    placed += [(f"area {a.id}", (a.x, a.y, a.w, a.h)) for a in plant.areas] + [(f"zone {z.id}", (z.x, z.y, z.w, z.h)) for z in plant.zones]
     for what, numbers in placed:
         if not all(math.isfinite(n) and abs(n) <= FARTHEST for n in numbers):
             raise ValueError(f"{what} lies at {numbers}: metres within {FARTHEST / 1000:,.0f} km")
