@@ -16,20 +16,6 @@ SCENARIOS = Path(__file__).parent / "scenarios"
 JARS = Path(__file__).parent.parent / "var" / "jars"
 
 
-APART = frozenset({"test_stories", "test_minutes", "test_words", "test_trend", "test_matching"})
-"""Modules whose tests share nothing that is dear to make: they may run wherever there is room."""
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With two workers what needs the running system stays with one, and a module's tests stay together."""
-    for item in items:
-        module = item.path.stem
-        if "system" in getattr(item, "fixturenames", ()) or any(item.get_closest_marker(name) for name in ("broker", "engine", "browser", "chaos")):
-            item.add_marker(pytest.mark.xdist_group("system"))
-        elif module not in APART:
-            item.add_marker(pytest.mark.xdist_group(module))
-
-
 @pytest.fixture(scope="session")
 def scenarios() -> list[Path]:
     return sorted(SCENARIOS.glob("*.toml"))
