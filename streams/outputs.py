@@ -120,7 +120,22 @@ class Code(Struct, frozen=True):
     reasons: list[str]
 
 
-class Jobs(Struct, frozen=True):
+class Ledger(Struct, frozen=True):
+    """What of the work of lives and minutes was watched, in ms; a list a column, a row a life and minute."""
+
+    permit: list[str] = []
+    life: list[int] = []
+    work: list[int] = []
+    gas: list[int | None] = []
+    filmed: list[int] = []
+    seen: list[int | None] = []
+    guard: list[int] = []
+    permitted: list[int] = []
+    all: list[int] = []
+    nobody: list[int] = []
+
+
+class Jobs(Ledger, frozen=True):
     """The jobs of a minute: a list a column, a row a job at which people worked in it. Lengths of time in ms.
 
     `barriers`, `weight`, `factors`, `risk`: as they stood at its end (`domain.md` 4.5, *Risk of an area*); a job that rested then has
@@ -129,8 +144,6 @@ class Jobs(Struct, frozen=True):
     under a permit in force; by all that is asked; by none of gas, video and guardian.
     """
 
-    permit: list[str] = []
-    life: list[int] = []
     type: list[str] = []
     family: list[str] = []
     trades: list[list[str]] = []
@@ -143,30 +156,12 @@ class Jobs(Struct, frozen=True):
     factors: list[dict[str, float]] = []
     """What raises the risk and by how much; the largest counts."""
     risk: list[float] = []
-    work: list[int] = []
-    gas: list[int | None] = []
-    filmed: list[int] = []
-    seen: list[int | None] = []
-    guard: list[int] = []
-    permitted: list[int] = []
-    all: list[int] = []
-    nobody: list[int] = []
 
 
-class Again(Struct, frozen=True):
+class Again(Ledger, frozen=True):
     """Minutes of which a fact was heard later than they were told: what was worked and watched in each, anew. A list a column."""
 
     at: list[int] = []
-    permit: list[str] = []
-    life: list[int] = []
-    work: list[int] = []
-    gas: list[int | None] = []
-    filmed: list[int] = []
-    seen: list[int | None] = []
-    guard: list[int] = []
-    permitted: list[int] = []
-    all: list[int] = []
-    nobody: list[int] = []
 
 
 class Inside(Struct, frozen=True):
