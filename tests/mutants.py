@@ -9,9 +9,9 @@ from __future__ import annotations
 import argparse
 import ast
 import contextlib
+import hashlib
 import json
 import os
-import random
 import re
 import select
 import shutil
@@ -44,8 +44,8 @@ LONGEST = 900
 """Seconds that all checks together may take of one mutant."""
 STUCK = 5.0
 """How many times as long as without a mutant a check may take, and seconds more: after that it counts as found, because it no longer ends."""
-HELD = BUILT / "held.jsonl"
-"""What found each mutant, as far as was tried: a run that was stopped goes on from here."""
+HELD = BUILT.with_suffix(".jsonl")
+"""What found each mutant, as far as was tried: a run that was stopped goes on from here, and the next tries first what found it last."""
 EXCUSED = HOME / "tests" / "mutants.toml"
 EXAMPLES = """\
 examples:
@@ -297,12 +297,10 @@ def changed(text: list[str], was: ast.FunctionDef | ast.AsyncFunctionDef, now: a
 
 
 def sample(mutants: list[Mutant], seed: int, share: float = 1.0) -> list[Mutant]:
-    """So many of each stratum (or a share of them); of the rules, in turn from each module."""
-    rng, by = random.Random(seed), defaultdict[str, list[Mutant]](list)
-    for m in mutants:
+    """So many of each stratum (or a share of them); of the rules, in turn from each module. By hash, so that a change of the code draws few others."""
+    by = defaultdict[str, list[Mutant]](list)
+    for m in sorted(mutants, key=lambda m: hashlib.sha256(f"{seed} {m.name}".encode()).digest()):
         by[m.stratum].append(m)
-    for some in by.values():
-        rng.shuffle(some)
     out = [m for stratum, count in STRATA.items() for m in by.get(stratum, [])[: round(count * share)]]
     modules, n, most = sorted(s for s in by if s.startswith("rules/")), 0, round(STRATA["rules"] * share)
     while n < most and any(by[s] for s in modules):
@@ -336,8 +334,8 @@ def spoken() -> dict[str, set[str]]:
     return out
 
 
-def held(mutants: list[Mutant], cover: dict[str, tuple[float, dict[str, set[int]]]], workers: int) -> Iterator[tuple[Mutant, str]]:
-    """Each mutant and what found it, as they come."""
+def held(mutants: list[Mutant], cover: dict[str, tuple[float, dict[str, set[int]]]], before: dict[str, str], workers: int) -> Iterator[tuple[Mutant, str]]:
+    """Each mutant and what found it, as they come. `before`: what found it last."""
     speaks = spoken()
 
     def order(m: Mutant) -> list[tuple[str, float]]:
@@ -346,7 +344,7 @@ def held(mutants: list[Mutant], cover: dict[str, tuple[float, dict[str, set[int]
         wanted = m.lines if any(m.lines & cover[name][1].get(m.file, set()) for name in cover) else m.body
 
         def rank(name: str) -> tuple[int, float]:
-            return (0 if name == about or name in PURE else 3 if name.startswith(("module", "oracle")) else 1 if module in speaks.get(name, ()) else 2), cover[name][0]
+            return (-1 if before.get(m.name, "").startswith(name) else 0 if name == about or name in PURE else 3 if name.startswith(("module", "oracle")) else 1 if module in speaks.get(name, ()) else 2), cover[name][0]
 
         return [(name, cover[name][0]) for name in sorted((n for n in cover if wanted & cover[n][1].get(m.file, set())), key=rank)]
 
@@ -357,6 +355,7 @@ def held(mutants: list[Mutant], cover: dict[str, tuple[float, dict[str, set[int]
         assert child.stdin and child.stdout
         out = []
         for m, covering in share:
+            began = time.monotonic()
             if covering:
                 child.stdin.write(json.dumps([m.name, covering]) + "\n")
                 child.stdin.flush()
@@ -364,7 +363,7 @@ def held(mutants: list[Mutant], cover: dict[str, tuple[float, dict[str, set[int]
             out.append((m, found))
             with HELD.open("a", encoding="utf-8") as kept:
                 kept.write(json.dumps([m.name, found]) + "\n")
-            print(f"  {m.name}: {found or 'survived'}{'' if covering else ' (no test calls it)'}", file=sys.stderr, flush=True)
+            print(f"  {time.monotonic() - began:.0f} s {m.name}: {found or 'survived'}{'' if covering else ' (no test calls it)'}", file=sys.stderr, flush=True)
         child.stdin.close()
         child.wait()
         return out
@@ -452,8 +451,9 @@ def main() -> int:
     cover = {name: (seconds, {f: set(lines) for f, lines in hit.items()}) for name, (seconds, hit) in json.loads(looked_up.read_text(encoding="utf-8")).items()}
     before = dict(json.loads(line) for line in HELD.read_text(encoding="utf-8").splitlines()) if HELD.exists() else {}
     drawn = sample(COUNTED, a.seed, a.share)
-    found = [(m, before[m.name]) for m in drawn if before.get(m.name)]
-    found += held([m for m in drawn if not before.get(m.name)], cover, a.workers)
+    trusted = before if a.again else {}
+    found = [(m, trusted[m.name]) for m in drawn if trusted.get(m.name)]
+    found += held([m for m in drawn if not trusted.get(m.name)], cover, before, a.workers)
     page = report(found, a.seed, (time.monotonic() - began) / 60)
     print(page)
     if a.write:

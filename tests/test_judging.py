@@ -148,7 +148,8 @@ def test_a_snapshot_of_another_version_is_set_aside():
         restore(kernel.snapshot())
 
 
-def test_many_permits_at_one_point_cost_no_more_than_n_log_n():
+@pytest.mark.parametrize("types", [("02",), ("02", "21", "61", "10", "50", "70", "30", "40")], ids=["hot", "every-family"])
+def test_many_permits_at_one_point_cost_no_more_than_n_log_n(types):
     """One finding a permit, the nearest partner and the count; four times as many permits cost hardly more than four times as much."""
     import time
 
@@ -160,12 +161,12 @@ def test_many_permits_at_one_point_cost_no_more_than_n_log_n():
         kernel.step(plant)
         began = time.process_time()
         for i in range(n):
-            ask = e.Requested(at=at + i * 1000, u=0, permit=f"P{i}", type="02", point="P", valid_from=at, valid_to=at + 8 * 3_600_000, workers=[f"W{i}"], guardians=[f"G{i}"])
+            ask = e.Requested(at=at + i * 1000, u=0, permit=f"P{i}", type=types[i % len(types)], point="P", valid_from=at, valid_to=at + 8 * 3_600_000, workers=[f"W{i}"], guardians=[f"G{i}"])
             kernel.step(Entry("story", "ptw", 3 * i + 1, at + i * 1000, "permit.events", ask))
             kernel.step(Entry("story", "ptw", 3 * i + 2, at + i * 1000, "permit.events", e.Step(at=at + i * 1000, u=0, permit=f"P{i}", step="issued", by="A")))
             kernel.step(Entry("story", "ptw", 3 * i + 3, at + i * 1000, "permit.events", e.Step(at=at + i * 1000, u=0, permit=f"P{i}", step="started")))
         costs.append(time.process_time() - began)
-    assert costs[1] < 12 * costs[0], costs
+    assert costs[1] < 10 * costs[0], costs
 
 
 def test_the_story_itself_is_as_ever():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from typing import Any
 
 from streams.course import Course
 from streams.rules.gas import AQ, GB
@@ -76,7 +75,7 @@ def judge_rubber(known: Known, worker: str) -> Judged:
     most, window = int(terms["rubber_count"]), terms.ms["rubber_window"]
     if len(signed) < most:
         return NOTHING
-    found: list[Finding] = []
+    bursts: list[tuple[int, int]] = []
     first, named, jobs = 0, [_job(known, p) for _, p, _ in signed], Counter[str]()
     for i, (at, _, _) in enumerate(signed):
         jobs[named[i]] += 1
@@ -85,20 +84,17 @@ def judge_rubber(known: Known, worker: str) -> Judged:
             if not jobs[named[first]]:
                 del jobs[named[first]]
             first += 1
-        if len(jobs) < most:
-            continue
-        burst = signed[first : i + 1]
-        numbers: dict[str, Any] = {"worker": worker, "count": len(burst), "span": minutes(at - burst[0][0]), "since": known.clock(burst[0][0])}
-        last = found[-1] if found and (found[-1].end or 0) >= burst[0][0] else None
-        start = last.start if last else burst[most - 1][0]
-        refs = (*last.evidence, signed[i][2])[:40] if last else tuple(r for _, _, r in burst)
-        numbers["since"] = last.numbers["since"] if last else numbers["since"]
-        numbers["count"] = last.numbers["count"] + 1 if last else len(burst)
-        numbers["span"] = minutes(at - last.numbers["first"]) if last else numbers["span"]
-        numbers["first"] = last.numbers["first"] if last else burst[0][0]
-        fresh = Finding(start, refs, at, numbers=numbers)
-        found = [*found[:-1], fresh] if last else [*found, fresh]
-    return Judged(tuple(found))
+        if len(jobs) >= most:
+            goes_on = bool(bursts) and signed[bursts[-1][1]][0] >= signed[first][0]
+            bursts[-1:] = [(bursts[-1][0], i)] if goes_on else [*bursts[-1:], (first, i)]
+    return Judged(tuple(_burst(known, worker, signed[a : b + 1], most) for a, b in bursts))
+
+
+def _burst(known: Known, worker: str, signed: list[tuple[int, str, str]], most: int) -> Finding:
+    """A run of approvals; it counts from the one that was one too many."""
+    first, last = signed[0][0], signed[-1][0]
+    numbers = {"worker": worker, "count": len(signed), "span": minutes(last - first), "since": known.clock(first), "first": first}
+    return Finding(signed[most - 1][0], tuple(ref for _, _, ref in signed[:40]), last, numbers=numbers)
 
 
 def _job(known: Known, permit: str) -> str:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
+
+import msgspec
 
 from streams.course import Course
 from streams.events import Activity, Production
@@ -19,8 +21,7 @@ ASKED: frozenset[Cause] = frozenset({"asked"})
 DISTANCE = {"gas_discharge": "simops_gas", "liquid_discharge": "simops_liquid", "solvent": "simops_solvent", "painting": "simops_solvent", "dust": "simops_dust", "train": "simops_train"}
 
 
-@dataclass(frozen=True, slots=True)
-class Conflict:
+class Conflict(msgspec.Struct, frozen=True, gc=False):
     """Two things that do not go together, from when to when (None: still)."""
 
     kind: str
@@ -31,6 +32,15 @@ class Conflict:
     start: int
     end: int | None
     ref: str
+
+
+class Meeting(NamedTuple):
+    """How two works do not go together, whenever they meet: the same for all permits of one type at one place."""
+
+    kind: str
+    hard: bool
+    distance: float
+    limit: float
 
 
 def conflicts(known: Known, permit: str) -> list[Conflict]:
@@ -46,14 +56,16 @@ def _conflicts(known: Known, permit: str) -> list[Conflict]:
     span = course.span
     if course.point is None or span is None:
         return []
-    out = list(_activities(known, course, course.point, span))
+    out, start, meetings = list(_activities(known, course, course.point, span)), span[0], dict[tuple[object, ...], list[Meeting]]()
     for theirs in _neighbours(known, course, MET.get(course.family), same=course.family != "hot"):
         when = theirs.span
-        if when is None or (when[0], theirs.permit) > (span[0], permit) or (when[1] is not None and when[1] <= span[0]):
+        if when is None or (when[0], theirs.permit) > (start, permit) or (when[1] is not None and when[1] <= start) or theirs.request is None:
             continue
-        both = (max(span[0], when[0]), _earlier(span[1], when[1]))
-        if both[1] is None or both[1] > both[0]:
-            out += _permits(known, course, theirs, both)
+        alike = (id(theirs.point), theirs.type, theirs.request.layers, _timed_apart(course, theirs))
+        if alike not in meetings:
+            meetings[alike] = list(_meetings(known, course, theirs, start))
+        end = span[1] if when[1] is None else when[1] if span[1] is None else min(span[1], when[1])
+        out += [Conflict(m.kind, m.hard, theirs.permit, m.distance, m.limit, start, end, theirs.request_ref) for m in meetings[alike] if end is None or end > start]
     return out
 
 
@@ -96,55 +108,60 @@ def _activities(known: Known, course: Course, point: Point, span: tuple[int, int
             if point.dike and first.dike == point.dike:
                 yield Conflict(first.what, True, name, 0.0, 0.0, start, end, facts[0].ref)
             continue
-        yield from _distant(known, DISTANCE[first.what], first.what, name, math.dist((first.x, first.y, first.z), (point.x, point.y, point.z)), 2 * first.acc, start, end, facts[0].ref)
+        distance = math.dist((first.x, first.y, first.z), (point.x, point.y, point.z))
+        yield from (Conflict(m.kind, m.hard, name, m.distance, m.limit, start, end, facts[0].ref) for m in _distant(known, DISTANCE[first.what], first.what, distance, 2 * first.acc, start))
 
 
 def _hot_inside(known: Known, point: Point) -> bool:
     return any(c.type in HOT and c.at_work(known.now) for p in known.atlas.near(point.id) if known.atlas.points[p].space == point.space for c in known.at(p))
 
 
-def _distant(known: Known, limit_name: str, kind: str, other: str, distance: float, error: float, start: int, end: int | None, ref: str) -> Iterator[Conflict]:
+def _distant(known: Known, limit_name: str, kind: str, distance: float, error: float, start: int) -> Iterator[Meeting]:
     """Hard if surely within the limit, soft if it may be, or is nearly."""
     limit = known.terms_at(start)[limit_name]
     if distance + error < limit:
-        yield Conflict(kind, True, other, distance, limit, start, end, ref)
+        yield Meeting(kind, True, distance, limit)
     elif distance - error < limit * known.terms_at(start)["simops_soft"]:
-        yield Conflict(kind, False, other, distance, limit, start, end, ref)
+        yield Meeting(kind, False, distance, limit)
 
 
-def _permits(known: Known, a: Course, b: Course, both: tuple[int, int | None]) -> Iterator[Conflict]:
+def _timed_apart(a: Course, b: Course) -> bool:
+    """Temporary power and the work that it is linked to, valid until different moments."""
+    return POWER in (a.type, b.type) and a.request is not None and b.request is not None and b.permit in a.request.linked and a.request.valid_to != b.request.valid_to
+
+
+def _meetings(known: Known, a: Course, b: Course, start: int) -> Iterator[Meeting]:
     """The matrix of `domain.md` 3.7 between two permits."""
-    assert a.point is not None and a.request is not None
-    if b.point is None or b.request is None:
+    if a.point is None or b.point is None:
         return
-    distance, (start, end), terms = _apart(a.point, b.point), both, known.terms_at(both[0])
+    distance, terms = _apart(a.point, b.point), known.terms_at(start)
     kinds = {a.type, b.type}
     if kinds & HOT and BLINDING in kinds:
-        yield from _distant(known, "simops_blind", "blinding", b.permit, distance, 0.0, start, end, b.request_ref)
+        yield from _distant(known, "simops_blind", "blinding", distance, 0.0, start)
     if kinds == {BLINDING} and a.point.line and a.point.line == b.point.line:
-        yield Conflict("line", True, b.permit, distance, 0.0, start, end, b.request_ref)
+        yield Meeting("line", True, distance, 0.0)
     if a.type in HOT and b.type in HOT and a.point_id != b.point_id and distance < terms["simops_hot"]:
-        yield Conflict("hot", False, b.permit, distance, terms["simops_hot"], start, end, b.request_ref)
+        yield Meeting("hot", False, distance, terms["simops_hot"])
     if kinds & HEIGHT and math.hypot(a.point.x - b.point.x, a.point.y - b.point.y) <= terms["fall_line"] and a.point_id != b.point_id:
-        yield from _above(known, a, b, start, end)
+        yield from _above(known, a, b, start)
     if kinds & LIFTING and not kinds <= LIFTING:
         boom = a if a.type in LIFTING else b
         if boom.point and distance <= boom.point.radius:
-            yield Conflict("boom", True, b.permit, distance, boom.point.radius, start, end, b.request_ref)
-    if POWER in kinds and b.permit in a.request.linked and a.request.valid_to != b.request.valid_to:
-        yield Conflict("duration", False, b.permit, distance, 0.0, start, end, b.request_ref)
+            yield Meeting("boom", True, distance, boom.point.radius)
+    if _timed_apart(a, b):
+        yield Meeting("duration", False, distance, 0.0)
 
 
-def _above(known: Known, a: Course, b: Course, start: int, end: int | None) -> Iterator[Conflict]:
+def _above(known: Known, a: Course, b: Course, start: int) -> Iterator[Meeting]:
     """Work at height above other work: beyond 24 m one layer is not enough, below that one is needed."""
     upper, lower = (a, b) if a.point and b.point and a.point.z >= b.point.z else (b, a)
     if upper.type not in HEIGHT or upper.point is None or lower.point is None or upper.request is None:
         return
     drop, layers, far = upper.point.z - lower.point.z, upper.request.layers, known.terms_at(start)["double_layer"]
     if drop > far and layers < 2:
-        yield Conflict("above", True, b.permit, drop, far, start, end, b.request_ref)
+        yield Meeting("above", True, drop, far)
     elif drop > 0 and layers < 1:
-        yield Conflict("above", False, b.permit, drop, far, start, end, b.request_ref)
+        yield Meeting("above", False, drop, far)
 
 
 def _apart(a: Point, b: Point) -> float:
