@@ -93,7 +93,7 @@ LIFE: Final[tuple[dict[str, Any], ...]] = (
     *({"kind": "permit.step", "step": s, "by": "A1"} for s in ("jsa", "isolated", "measures", "briefed")),
     {"kind": "permit.gas_test", "results": [{"gas": "methane", "value": 0.05, "unit": "%vol"}, {"gas": "o2", "value": 20.8, "unit": "%vol"}], "device": "GD1", "analyst": "W3"},
     {"kind": "permit.step", "step": "issued", "by": "A1", "x": 1.0, "y": 1.0, "z": 0.0, "acc": 2.0}, {"kind": "guard", "worker": "G1", "action": "sign_in"},
-    *({"kind": "permit.step", "step": s, "by": "W1"} for s in ("started", "suspended", "resumed", "changed", "finished", "accepted")),
+    *({"kind": "permit.step", "step": s, "by": "W1"} for s in ("started", "tools_in", "suspended", "resumed", "changed", "tools_out", "finished", "accepted")),
 )  # fmt: skip
 
 

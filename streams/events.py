@@ -152,7 +152,7 @@ class GasTest(Event, frozen=True, kw_only=True, tag="permit.gas_test"):
 
 STEPS = (
     "jsa", "isolated", "briefed", "measures", "approved", "rejected", "issued", "checked", "started",
-    "suspended", "resumed", "changed", "extended", "finished", "accepted", "cancelled",
+    "suspended", "resumed", "changed", "extended", "finished", "accepted", "cancelled", "tools_in", "tools_out",
 )  # fmt: skip
 
 
@@ -162,13 +162,15 @@ class Step(Event, frozen=True, kw_only=True, tag="permit.step"):
     permit: str
     step: Literal[
         "jsa", "isolated", "briefed", "measures", "approved", "rejected", "issued", "checked", "started",
-        "suspended", "resumed", "changed", "extended", "finished", "accepted", "cancelled", "unknown",
+        "suspended", "resumed", "changed", "extended", "finished", "accepted", "cancelled", "tools_in", "tools_out", "unknown",
     ]  # fmt: skip
     by: str = ""
     node: str = ""
     note: str = ""
     what: Literal["", "content", "scope", "place", "time", "measures", "people"] = ""
     """What a change changed."""
+    tools: list[str] = []
+    """What was taken in, or brought out again (`tools_in`, `tools_out`); brought out without names: everything."""
     x: float | None = None
     y: float | None = None
     z: float | None = None

@@ -113,6 +113,8 @@ class Door(Struct, frozen=True, forbid_unknown_fields=True):
     id: str
     points: list[str] = []
     areas: list[str] = []
+    shelter: bool = False
+    """The door of a shelter: whoever comes is let in, whatever is known of him, of the weather or of us."""
 
 
 class Zone(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):

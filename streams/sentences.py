@@ -142,6 +142,7 @@ SENTENCES: Final[dict[str, tuple[str, str]]] = {
     "X-BADGE-NOPERMIT": ("{worker} 于 {at} 在 {door} 进入,没有其名的作业票。", "{worker} came in at {door} at {at}; no permit names them there."),
     "X-BADGE-NOPERMIT.advice": ("请其离开或补办手续。", "Ask them to leave or to get a permit."),
     "X-SIGNOUT": ("作业票 {permit} 于 {closed} 关闭,{worker} 自 {since} 进入后未签退。", "Permit {permit} was closed at {closed}; {worker}, inside since {since}, has not signed out."),
+    "X-SIGNOUT.tools": ("作业票 {permit} 于 {closed} 关闭,登记带入的工具尚有 {count} 件未带出:{tools}。", "Permit {permit} was closed at {closed}; {count} of the tools taken in are not out again: {tools}."),
     "X-SIGNOUT.advice": ("立即清点人数,现场搜寻。", "Count heads now; search the place."),
     "X-OVERSTAY": ("作业票 {permit} 有效期至 {valid_to},{worker} 超过 {length} 仍在内。", "Permit {permit} ended at {valid_to}; {worker} is still inside {length} later."),
     "X-OVERSTAY.advice": ("请其离开。", "Get them out."),
@@ -279,7 +280,7 @@ REASONS: Final[dict[str, tuple[str, str]]] = {
     "GAS-NONE": ("没有合格的气体分析。", "No gas analysis that passed."), "GAS-STALE": ("气体分析已超时。", "The gas analysis is too old."), "GAS-INTERRUPT": ("中断后未复测。", "Not tested again after the interruption."),
     "GAS-DAILY": ("当日未分析。", "Not tested today."), "X-DCS-OPEN": ("所依赖的隔离未就位。", "An isolation on which the work rests is not in place."), "EVACUATE": ("该处正在报警撤离。", "An alarm stands there: stay out."),
     "X-GAS-LIM": ("气体超限。", "The gas is beyond its limit."), "X-GAS-GAP": ("气体状态未知。", "The gas is not known."), "X-WX": ("气象预警期间禁止。", "An official warning stands."), "X-SIMOPS-H": ("与相邻作业冲突。", "It conflicts with a neighbour."),
-    "X-SIGNOUT": ("仍有人在内。", "Somebody is still inside."), "X-WATCH": ("监火时间未到。", "The fire watch is not over."), "X-EVID-3P1R": ("三拍一录不全。", "Photos or the voice record are missing."),
+    "X-SIGNOUT": ("仍有人在内。", "Somebody is still inside."), "TOOLS-INSIDE": ("登记带入的工具未全部带出。", "Tools that were taken in are not out again."), "X-WATCH": ("监火时间未到。", "The fire watch is not over."), "X-EVID-3P1R": ("三拍一录不全。", "Photos or the voice record are missing."),
     "X-EVID-5D": ("五维证据不全。", "The five-dimension evidence is not complete."), "EVID-MISSING": ("规定的证据未上传。", "Evidence that is asked for is missing."), "SYS-LAG": ("系统当时失明。", "We could not see at that moment."),
     "SYS-DECIDER-AWAY": ("判定服务没有应答。", "The decision service does not answer."), "SITE-NOT-HERE": ("该厂不在此处判定。", "This site is judged elsewhere."), "X-RESCUE": ("救援或消防人员,放行并记录。", "Rescue or fire: passes, and is recorded."),
 }  # fmt: skip

@@ -83,6 +83,7 @@ STEP: Final[dict[str, tuple[str, ...]]] = {
     "rejected": ("驳回", "退回", "拒绝", "reject"), "issued": ("签发", "批准", "已签发", "issue"), "checked": ("验票",), "started": ("开工", "开始作业", "作业中", "start"),
     "suspended": ("暂停", "中断", "suspend", "paused"), "resumed": ("恢复", "复工", "resume"), "changed": ("变更", "change"), "extended": ("延期",), "finished": ("完工", "作业结束", "finish", "done"),
     "accepted": ("验收", "已验收", "关闭", "closed", "accept"), "cancelled": ("撤销", "作废", "取消", "canceled", "cancel", "void"),
+    "tools_in": ("工具带入", "工器具带入", "工具登记"), "tools_out": ("工具带出", "工器具带出", "工具清点", "工完料净"),
 }  # fmt: skip
 STATUS: Final[dict[str, tuple[str, ...]]] = {
     "valid": ("有效", "正常", "active"), "revoked": ("注销", "吊销", "作废", "void"), "re-examination": ("补考中", "补考"), "review overdue": ("逾期未复审", "未复审", "overdue"),

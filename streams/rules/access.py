@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from datetime import date
 
 from streams.course import Course
-from streams.events import Certificate, Scan
+from streams.events import Certificate, Scan, Step
 from streams.rules.certificates import last_day
 from streams.rules.limits import CONFINED
 from streams.rules.permit import valid_until
@@ -125,8 +126,33 @@ def inside_at(known: Known, course: Course, at: int) -> Iterator[tuple[str, Fact
             yield worker, earlier[-1][0], next((s.at for _, s in scans if s.at > at and s.direction == "out"), None)
 
 
+def tools_inside(known: Known, course: Course, at: int) -> tuple[str, ...]:
+    """The tools that the register has inside at a moment, each as often as it is there; one without a name is "?"."""
+    work, there = known.work(course.permit), Counter[str]()
+    said = sorted((*work.all("tools_in"), *work.all("tools_out")), key=lambda f: (f.event.at, f.source, f.seq))
+    for step in (f.event for f in said if isinstance(f.event, Step) and f.event.at <= at):
+        if step.step == "tools_in":
+            there.update(step.tools or ["?"])
+        elif step.tools:
+            there = there - Counter(step.tools)
+        else:
+            there.clear()
+    return tuple(sorted(there.elements()))
+
+
+def _tools_left(known: Known, course: Course, closed: int) -> Iterator[Finding]:
+    """Tools that were inside when the permit was closed, until the register has them all out."""
+    if not (left := tools_inside(known, course, closed)):
+        return
+    later = sorted(f.event.at for f in known.work(course.permit).all("tools_out") if f.event.at > closed)
+    out = next((at for at in later if not tools_inside(known, course, at)), None)
+    named, refs = ", ".join(f"{name} ×{n}" if n > 1 else name for name, n in Counter(left).items()), known.refs(course.permit, "tools_in", "accepted")
+    numbers = {"permit": course.permit, "worker": "", "tools": named, "count": len(left), "closed": known.clock(closed)}
+    yield Finding(closed, refs, out, 2 if course.type == CONFINED else 3, numbers, course.permit, course.point_id, variant="tools", requests=(("permit.block", course.permit),))
+
+
 def judge_signed_out(known: Known, permit: str) -> Judged:
-    """X-SIGNOUT: the permit was closed and somebody has not scanned out; P1 in a confined space."""
+    """X-SIGNOUT: the permit was closed and somebody has not scanned out (P1 in a confined space), or tools are inside (P2 there)."""
     course = known.course(permit)
     if course.accepted is None or course.request is None:
         return NOTHING
@@ -135,7 +161,7 @@ def judge_signed_out(known: Known, permit: str) -> Judged:
         numbers = {"permit": permit, "worker": worker, "since": known.clock(fact.event.at), "closed": known.clock(closed)}
         found.append(Finding(closed, (fact.ref, *known.refs(permit, "accepted")), out, 1 if course.type == CONFINED else 3, numbers, permit, course.point_id,
                              requests=(("roll_call", course.point_id), ("permit.block", permit))))  # fmt: skip
-    return Judged(tuple(found))
+    return Judged((*found, *_tools_left(known, course, closed)))
 
 
 def judge_overstay(known: Known, permit: str) -> Judged:

@@ -13,7 +13,7 @@ from streams import events as e
 from streams.course import Course, Pause
 from streams.gases import limit_of
 from streams.lives import number_of
-from streams.rules.access import LATELY, expired, in_time, inside_at
+from streams.rules.access import LATELY, expired, in_time, inside_at, tools_inside
 from streams.rules.certificates import best, ends_at, held, last_day, left_at
 from streams.rules.evidence import five_dimensions, three_and_one
 from streams.rules.gas import fresh, retested, slept, tested, tested_today
@@ -39,7 +39,7 @@ ORDER: Final = (
     "PERMIT-UNKNOWN", "X-BADGE-NOPERMIT", "NOT-APPROVED", "X-BADGE-BEFORE", "X-BADGE-AFTER", "CLOCK-UNSURE", "SUSPENDED", "LOCKED", "NOT-SUSPENDED", "GUARDIAN-INSIDE", "GUARD-NONE",
     "X-FORBID", "X-LEVEL", "UPG-HOL", "UPG-REST", "UPG-NIGHT", "UPG-EVENT", "BLIND-ONE", "X-DUP", "JSA-NONE", "MEAS-NONE", "BRIEF-NONE", "LINK-MISS", "X-BIND",
     "GAS-NONE", "GAS-STALE", "GAS-INTERRUPT", "GAS-DAILY", "X-DCS-OPEN", "EVACUATE", "X-GAS-LIM", "X-GAS-GAP", "X-WX", "X-SIMOPS-H",
-    "X-SIGNOUT", "X-WATCH", "X-EVID-3P1R", "X-EVID-5D", "EVID-MISSING", "SYS-LAG",
+    "X-SIGNOUT", "TOOLS-INSIDE", "X-WATCH", "X-EVID-3P1R", "X-EVID-5D", "EVID-MISSING", "SYS-LAG",
 )  # fmt: skip
 """Reasons in order of cause."""
 CAUSED: Final = {"GAS-STALE": ("GAS-NONE",), "X-GAS-GAP": ("X-GAS-LIM",), "X-GAS-LIM": (), "CERT-MISM": ("CERT-NONE",), "X-CERT-SHORT": ("CERT-EXP",), "CODE-RED": ("X-LEAVER", "ACCOUNT-OFF", "CERT-EXP", "CERT-NONE"), "EVACUATE": ()}
@@ -62,7 +62,7 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """allow, deny or pending; the codes of the reasons in order of cause; `mode`: full, or what could not be looked at; who is meant, where names matter."""
+    """allow, deny or pending; the codes of the reasons in order of cause; `mode`: full, or what could not be looked at; who (and which tools) is meant, where names matter."""
 
     answer: Says
     reasons: tuple[str, ...] = ()
@@ -71,8 +71,10 @@ class Answer:
 
 
 def decide(known: Known, q: Question, sighted: bool = False) -> Answer:
-    """The answer at a gate. Leaving is always allowed; what is not known is pending, never allow. `sighted`: as if we had not been blind then."""
-    said = Answer("allow") if q.gate == "leave" else _entry(known, q) if q.gate == "entry" else _of_permit(known, q)
+    """The answer at a gate. Leaving, and going into a shelter, is always allowed; what is not known is pending, never allow. `sighted`: as if we had not been blind then."""
+    if q.gate == "leave" or (q.gate == "entry" and (door := known.atlas.doors.get(q.door)) and door.shelter):
+        return Answer("allow")
+    said = _entry(known, q) if q.gate == "entry" else _of_permit(known, q)
     return said if sighted else _mode(known, q, said)
 
 
@@ -85,7 +87,8 @@ def _of_permit(known: Known, q: Question) -> Answer:
     asked: dict[str, Callable[[Known, Course, Stamp], Iterable[Reason]]] = {"issue": _issue, "start": _start, "resume": _resume, "close": _close}
     course = known.course(permit)
     said = _answer(asked[q.gate](known, course, q.at))
-    names = tuple(w for w, _, _ in inside_at(known, course, q.at.at)) if "X-SIGNOUT" in said.reasons else ()
+    people = (w for w, _, _ in inside_at(known, course, q.at.at)) if "X-SIGNOUT" in said.reasons else ()
+    names = (*people, *(tools_inside(known, course, q.at.at) if "TOOLS-INSIDE" in said.reasons else ()))
     return Answer(said.answer, said.reasons, said.mode, names)
 
 
@@ -108,7 +111,7 @@ def _mode(known: Known, q: Question, said: Answer) -> Answer:
     """In which mode it was answered: where we ourselves were blind at that moment, no *allow* is given on what we could not see."""
     site = known.site
     if site.blind.hi and site.blind.hi[-1] >= max(site.now, q.at.at) - 10 * SECOND:
-        answer: Says = "pending" if said.answer == "allow" and q.gate not in ("leave",) else said.answer
+        answer: Says = "pending" if said.answer == "allow" else said.answer
         return Answer(answer, ordered((*said.reasons, *(("SYS-LAG",) if answer != said.answer else ()))), "blind", said.names)
     return said
 
@@ -464,11 +467,13 @@ def as_asked(known: Known, request: e.Requested) -> Course:
 
 
 def _close(known: Known, course: Course, at: Stamp) -> Iterator[Reason]:
-    """Nobody inside (a signed roll call answers it), evidence there, watched for as long as the pack asks."""
+    """Nobody inside (a signed roll call answers it), tools out, evidence there, watched for as long as the pack asks."""
     called = any(isinstance(f.event, e.Done) and ":roll_call:" in command and f.event.outcome == "done" and f.event.by for command, facts in known.site.done.items() for f in facts
                  if command.endswith(f":{course.point_id}") and course.started is not None and f.event.at >= course.started.at)  # fmt: skip
     if not called and any(True for _ in inside_at(known, course, at.at)):
         yield "X-SIGNOUT", Truth.UNKNOWN
+    if tools_inside(known, course, at.at):
+        yield "TOOLS-INSIDE", Truth.UNKNOWN
     if course.type in HOT and course.finished is not None and at.at < course.finished.at + known.terms_of(course).ms["post_watch"]:
         yield "X-WATCH", Truth.UNKNOWN
     closed = _as_closed(course, at)

@@ -119,7 +119,7 @@ def _finding(known: Known, course: Course, upgrade: Upgrade) -> Finding:
 
 
 def computed_level(known: Known, course: Course) -> str | None:
-    """The level that the place asks (GB 30871-2022 5.1.1–5.1.4): 01 running units in a fire area and dikes, 02 other fire areas and racks, 03 elsewhere."""
+    """The level that the place asks (GB 30871-2022 5.1.1–5.1.4): 01 running units in a fire area and dikes, 02 other fire areas and racks, 03 elsewhere. Where nobody has said whether the equipment runs it is the lower of the two that may be asked."""
     point, request = course.point, course.request
     if point is None or request is None:
         return None
@@ -127,7 +127,7 @@ def computed_level(known: Known, course: Course) -> str | None:
         return "01"
     if point.zone == "fire":
         running = _runs(known, point.equipment, request.at)
-        return None if running is None and point.equipment else ("01" if running else "02")
+        return "01" if running else "02"
     if point.rack:
         return "02"
     return "03" if point.zone == "safe" else None
