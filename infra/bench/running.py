@@ -113,9 +113,9 @@ async def _paced(table: Table, outbox: Outbox, plant: Plant, system: System, idl
     table.add("CPU per reading at that load, beyond rest", [1e6 * sum(used[n] - cpu[n] - idle[n] * seconds for n in NAMES) / sent], "µs", "≤ 5")
 
 
-def _percentiles(table: Table, what: str, waits: list[float], goal: str) -> None:
+def _percentiles(table: Table, what: str, waits: list[float], goal: str, of: str = "alerts") -> None:
     if waits:
-        table.add(f"{what} ({len(waits)} alerts)", waits, "ms", goal)
+        table.add(f"{what} ({len(waits):,} {of})", waits, "ms", goal)
         table.add(f"{what}, p95", [waits[int(len(waits) * 0.95)]], "ms", "")
         table.add(f"{what}, p99", [waits[min(len(waits) - 1, int(len(waits) * 0.99))]], "ms", goal)
 
@@ -231,9 +231,7 @@ def _decisions(table: Table, system: System, each: int = 400) -> None:
         with urllib.request.urlopen(request, timeout=3) as answer:
             answer.read()
         waits.append(1000 * (time.perf_counter() - began))
-    waits.sort()
-    table.add(f"an answer at a gate, GET /decide at ingest's door ({len(waits):,} of five gates)", waits, "ms", "p99 ≤ 20")
-    table.add("an answer at a gate, p99", [waits[int(len(waits) * 0.99)]], "ms", "≤ 20")
+    _percentiles(table, "an answer at a gate, GET /decide at ingest's door", sorted(waits), "p99 ≤ 20", "of five gates")
 
 
 def _now() -> int:
