@@ -43,7 +43,7 @@ LEFT_OUT = "not month and not random_day and not order and not every_rule_module
 LONGEST = 900
 """Seconds that all checks together may take of one mutant."""
 STUCK = 5.0
-"""How many times as long as without a mutant a check may take, and seconds more: after that it counts as found, because it no longer ends."""
+"""How many times as long as without a mutant a check may take of the processor, and seconds more: after that it counts as found, because it no longer ends."""
 HELD = BUILT.with_suffix(".jsonl")
 """What found each mutant, as far as was tried: a run that was stopped goes on from here, and the next tries first what found it last."""
 EXCUSED = HOME / "tests" / "mutants.toml"
@@ -147,9 +147,9 @@ def found_by(mutant: str, covering: list[tuple[str, float]]) -> str:
 
     def work() -> str:
         os.environ["MUTANT_UNDER_TEST"] = mutant
-        signal.signal(signal.SIGALRM, stop)
+        signal.signal(signal.SIGPROF, stop)
         for name, seconds in covering:
-            signal.setitimer(signal.ITIMER_REAL, STUCK + STUCK * seconds, 1)
+            signal.setitimer(signal.ITIMER_PROF, STUCK + STUCK * seconds, 1)
             try:
                 if not mine[name]():
                     return name

@@ -46,6 +46,14 @@ def _plain(name: str) -> Telling:
     return _fold(_entries(name))[1]
 
 
+@pytest.fixture(scope="module", autouse=True)
+def let_go():
+    """What the laws have told, some gigabytes, is not kept for the tests that follow."""
+    yield
+    _entries.cache_clear()
+    _plain.cache_clear()
+
+
 def _standing(telling: Telling) -> set[tuple[str, int, int | None, int, str]]:
     last = [max(r, key=lambda a: a.revision) for r in telling.alerts.values()]
     return {(a.id, a.start, a.end, a.priority, a.text["en"]) for a in last if a.state != "retracted" and not a.code.startswith(("DQ-SEQ", "SYS"))}
