@@ -18,6 +18,7 @@ from infra.kafka.node import answers
 
 
 @pytest.mark.chaos
+@pytest.mark.every
 @pytest.mark.broker
 @pytest.mark.engine
 @pytest.mark.seed("S73")
