@@ -75,6 +75,8 @@ def record_of(fact: Fact, at: Stamp, calibrated: bool, terms: Terms, enriched: b
     judged = [(r, test_passes(r.gas, r.value, r.unit, terms, enriched)) for r in event.results]
     over = next((r for r, passes in judged if passes is False), None)
     named = [(gas_of(r.gas, terms.gases) or r.gas, passes) for r, passes in judged]
+    if fact.ahead and (over is not None or event.passed is False):
+        at = Stamp(at.hi)  # a danger is believed at once
     good = {"combustible" if is_combustible(gas, terms) else gas for gas, passes in named if passes}
     return Record(at, fact.ref, event, calibrated, over, frozenset(good), terms.ms["analysis_span"])
 

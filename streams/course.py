@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from streams.analyses import Analysis, Record, analyses, record_of, required
 from streams.atlas import atlas_of
 from streams.events import DeviceSaid, GasTest, Guard, Requested, Step
-from streams.lives import name_of, ordered
+from streams.lives import name_of, number_of, ordered
 from streams.plain import UNTOLD
 from streams.plant import Point
 from streams.rules.limits import CONFINED, HOT, NEEDS_GAS, POWER, SPECIAL, VALID, family
@@ -75,6 +75,10 @@ class Course:
     posts: list[Post] = field(default_factory=list)
     halted: Stamp | None = None
     """When it was sent back or called off."""
+    held: Stamp | None = None
+    """Since when it is suspended and has not begun."""
+    forced: Stray | None = None
+    """Its start, where it began while it was suspended."""
     perhaps: tuple[Stamp, ...] = ()
     """Other approvals that may be the last before the start, as far as the clocks can say."""
     family: str = ""
@@ -159,11 +163,15 @@ class Course:
             return "accepted"
         if self.finished:
             return "finished"
-        if self.declared_start and self.pauses and self.pauses[-1].until is None:
+        if self.held or (self.started and self.pauses and self.pauses[-1].until is None):
             return "suspended"
         if self.declared_start:
             return "active"
         return "issued" if self.issued else "requested"
+
+    def put_down(self, at: int) -> int | None:
+        """When work that no life allows, begun at a moment, was over: the first step after it that ends work."""
+        return min((m.at for m in (self.finished, self.accepted, self.halted) if m is not None and m.at > at), default=None)
 
     def over_by(self, now: int) -> int:
         """The end of work as far as it is known: Te, the end of the permit, or now."""
@@ -201,10 +209,12 @@ def read_course(site: Site, work: Work) -> Course:
     point_id = point.id if point else point_id
     turns = _turns(site, work)
     valid_to = _valid_to(site, work, request)
+    if (approved := _approved(work, asked)) is not None and valid_to is not None:
+        valid_to = min(valid_to, _valid_to(site, work, approved) or valid_to)
     done = _walk(turns, valid_to)
     declared, gone = done.started, done.gone
     cancelled = gone[0].at if gone else None
-    stamp, ref = _start(site, request, valid_to, declared[0] if declared else None, declared[1] if declared else "", cancelled)
+    stamp, ref = _start(site, number_of(work.permit), request, valid_to, declared[0] if declared else None, declared[1] if declared else "", cancelled)
     issued, perhaps = _approval(site, work, stamp)
     approval = site.stamp(issued) if issued else None
     begun = [m.at for m in (approval, stamp) if m]
@@ -218,7 +228,7 @@ def read_course(site: Site, work: Work) -> Course:
         issued=approval, issued_ref=issued.ref if issued else "", approval=issued.event if issued and isinstance(issued.event, Step) else None,
         declared_start=declared[0] if declared else None, started=stamp, started_ref=ref,
         finished=done.finished, accepted=done.accepted, ended=gone is not None, halted=gone[0] if gone else None, perhaps=perhaps, gone_as=gone[1] if gone else "",
-        tests=records, analyses=analyses(records, required(type_, point)), pauses=done.pauses, strays=done.strays, posts=_posts(site, request, work),
+        tests=records, analyses=analyses(records, required(type_, point)), pauses=[p for p in done.pauses if stamp and (p.until is None or p.until.at > stamp.at)], held=_held(done.pauses, stamp), forced=done.forced, strays=done.strays, posts=_posts(site, request, work),
         needs_gas=type_ in NEEDS_GAS or (type_ == POWER and point is not None and point.zone == "fire"), validity=valid_to,
     )  # fmt: skip
 
@@ -229,6 +239,15 @@ def _valid_to(site: Site, work: Work, request: Requested | None) -> int | None:
         return request.valid_to if request else None
     longest = VALID.get(request.type)
     return request.valid_from + (site.terms(issued.event.at if (issued := work.last("issued")) else request.at).permit.ms[longest] if longest else 8 * HOUR)
+
+
+def _approved(work: Work, asked: Fact | None) -> Requested | None:
+    """The request as it stood at the last approval, where it was said anew after that: nobody has approved that it lasts longer (GB 30871-2022 4.16)."""
+    issued = work.last("issued")
+    if asked is None or issued is None or asked.event.at <= issued.event.at:
+        return None
+    before = [f.event for f in work.all("permit.requested") if f.event.at <= issued.event.at]
+    return before[-1] if before and isinstance(before[-1], Requested) else None
 
 
 def _turns(site: Site, work: Work) -> list[tuple[str, Stamp, str]]:
@@ -261,12 +280,13 @@ class _Done:
     gone: tuple[Stamp, str] | None = None
     pauses: list[Pause] = field(default_factory=list)
     strays: list[Stray] = field(default_factory=list)
+    forced: Stray | None = None
 
     def take(self, step: str, at: Stamp, ref: str, valid_to: int | None) -> None:
         match step:
             case "started" | "resumed":
                 self._start(step, at, ref, valid_to)
-            case "suspended" if self.started and not self._paused:
+            case "suspended" if not self._paused:
                 self.pauses.append(Pause(at, None, ref))
             case "finished":
                 self.finished, self.finish_ref = at, ref
@@ -281,15 +301,22 @@ class _Done:
 
     def _start(self, step: str, at: Stamp, ref: str, valid_to: int | None) -> None:
         if self.gone or self.accepted or (self.finished and valid_to is not None and at.at > valid_to):
-            if step == "started":
-                self.strays.append(Stray(at, ref, self.gone[1] if self.gone else "accepted" if self.accepted else "finished"))
-        elif self.finished and self.started:
-            self.pauses.append(Pause(self.finished, at, ref, finish=True))
+            self.strays.append(Stray(at, ref, self.gone[1] if self.gone else "accepted" if self.accepted else "finished"))
+            return
+        if self.finished and self.started:
+            since = self.pauses.pop().since if self._paused else self.finished
+            self.pauses.append(Pause(since, at, ref, finish=True))
             self.finished = None
         elif self._paused:
             self.pauses[-1] = Pause(self.pauses[-1].since, at, self.pauses[-1].ref)
-        elif self.started is None and step == "started":
+            self.forced = Stray(at, ref, "suspended") if step == "started" and self.started is None else self.forced
+        if self.started is None and step == "started":
             self.started = at, ref
+
+
+def _held(pauses: list[Pause], started: Stamp | None) -> Stamp | None:
+    """The suspension that stands although nothing has begun."""
+    return pauses[-1].since if started is None and pauses and pauses[-1].until is None else None
 
 
 def _walk(turns: list[tuple[str, Stamp, str]], valid_to: int | None) -> _Done:
@@ -312,10 +339,10 @@ def _approval(site: Site, work: Work, started: Stamp | None) -> tuple[Fact | Non
     return chosen, tuple(site.stamp(f) for f in (said[sure], *open_) if f is not chosen)
 
 
-def _start(site: Site, request: Requested | None, valid_to: int | None, declared: Stamp | None, ref: str, gone: int | None) -> tuple[Stamp | None, str]:
+def _start(site: Site, number: str, request: Requested | None, valid_to: int | None, declared: Stamp | None, ref: str, gone: int | None) -> tuple[Stamp | None, str]:
     """Ts: the permit system's start or, if surely earlier, the work that a camera saw, or the first entry into a confined space, before it was called off."""
     best, proof = declared, ref
-    for seen, evidence in _seen(site, request, valid_to or 0):
+    for seen, evidence in _seen(site, request, valid_to or 0, number):
         if gone is not None and seen.at >= gone:
             continue
         if best is None or (before(best, seen) is Truth.FALSE):
@@ -323,8 +350,8 @@ def _start(site: Site, request: Requested | None, valid_to: int | None, declared
     return best, proof
 
 
-def _seen(site: Site, request: Requested | None, until: int) -> Iterator[tuple[Stamp, str]]:
-    """Sure sights of the permit's own kind of work, and entries into its confined space."""
+def _seen(site: Site, request: Requested | None, until: int, number: str) -> Iterator[tuple[Stamp, str]]:
+    """Sure sights of the permit's own kind of work, unless another permit there is at it, and entries into its confined space, unless they belong to another that ends before."""
     if request is None:
         return
     point = atlas_of(site.plant).point(request.point)
@@ -333,16 +360,42 @@ def _seen(site: Site, request: Requested | None, until: int) -> Iterator[tuple[S
         for first, _, evidence in sightings.sure():
             offset, error = site.offset(camera, first)
             at = Stamp(first - offset, error + sightings.u)
-            if request.valid_from - HOUR <= at.at <= until:
+            if request.valid_from - HOUR <= at.at <= until and not _at_it(site, place, number, at.at):
                 yield at, evidence
                 break
     if request.type == CONFINED and site.plant:
         doors = atlas_of(site.plant).doors_of_point.get(place, set())
         for worker in request.workers:
             for scan in site.people[worker].scans if worker in site.people else ():
-                if scan.event.door in doors and scan.event.direction == "in" and scan.event.at >= request.valid_from - HOUR:  # type: ignore[union-attr]
-                    yield site.stamp(scan), scan.ref
+                if scan.event.door not in doors or scan.event.direction != "in" or (at := site.stamp(scan)).at < request.valid_from - HOUR:  # type: ignore[union-attr]
+                    continue
+                if at.at >= request.valid_from or not _comes_for(site, place, worker, number, at.at):
+                    yield at, scan.ref
                     break
+
+
+def _others(site: Site, place: str, number: str, types: frozenset[str]) -> Iterator[tuple[Work, Requested]]:
+    """The works of other permits of some types at a place, and what they ask for."""
+    for other in site.at_point.get(place, ()):
+        asked = work.last("permit.requested") if (work := site.works.get(other)) else None
+        if work and asked and isinstance(asked.event, Requested) and asked.event.type in types and number_of(other) != number:
+            yield work, asked.event
+
+
+def _at_it(site: Site, place: str, number: str, at: int) -> bool:
+    """Is another hot work permit there going on at a moment, as its own steps say? Then what is seen is its work."""
+    for work, _ in _others(site, place, number, HOT):
+        begun = work.first("started")
+        if begun and (since := site.stamp(begun).at) <= at:
+            ends = [m for name in ("finished", "accepted", "cancelled") for f in work.all(name) if (m := site.stamp(f).at) > since]
+            if not ends or at < min(ends):
+                return True
+    return False
+
+
+def _comes_for(site: Site, place: str, worker: str, number: str, at: int) -> bool:
+    """Does somebody who comes before this permit is valid come for another confined space permit there, approved and in force?"""
+    return any(worker in asked.workers and work.first("issued") is not None and asked.valid_from <= at <= asked.valid_to for work, asked in _others(site, place, number, frozenset({CONFINED})))
 
 
 def _records(site: Site, work: Work, point: Point | None) -> list[Record]:

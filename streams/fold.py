@@ -11,10 +11,10 @@ import msgspec
 from streams import events as e
 from streams.course import Course
 from streams.events import Any_, Entry, Requested
-from streams.lives import OVER, TURNING, begun, name_of, number_of, parted, subject_of, with_what_was_said
+from streams.lives import OVER, TOOLS, TURNING, begun, name_of, number_of, parted, subject_of, with_what_was_said
 from streams.packs import Pack
 from streams.plant import plant_terms
-from streams.rules.limits import CONFINED, family
+from streams.rules.limits import CONFINED, HOT, family
 from streams.rules.rule import Cause, Known
 from streams.sound import sound_pack, sound_plant
 from streams.spans import Spans
@@ -67,9 +67,9 @@ class Fold:
         elif kind is e.Detection:
             self._detection(entry, event, dirty)  # type: ignore[arg-type]
         elif kind is e.Clip:
-            self._clip(fact_of(entry), event, dirty)  # type: ignore[arg-type]
+            self._clip(fact_of(entry, ahead), event, dirty)  # type: ignore[arg-type]
         elif take := self.single.get(kind):
-            take(fact_of(entry), event, dirty)
+            take(fact_of(entry, ahead), event, dirty)
         if kind in CAREFUL and entry.lane == "live":
             self._lateness(entry, event, dirty)
         return dirty
@@ -119,6 +119,8 @@ class Fold:
             dirty.add(("worker", event.by, "scan"))
         for life in self._settled(number, ticket, name, fact, dirty):
             self._said(subject_of(number, life), name, fact, event, dirty)
+        if name in TOOLS:
+            dirty.update(("permit", subject, "permit") for life in range(1, ticket.lives + 1) if (subject := subject_of(number, life)) in site.works)
 
     def _settled(self, number: str, ticket: Ticket, name: str, fact: Fact, dirty: Dirty) -> list[int]:
         """The lives in which a fact counts; where it makes, moves or ends one, all are read anew."""
@@ -206,6 +208,17 @@ class Fold:
             dirty.update(("permit", other, cause) for linked in course.request.linked if (other := site.latest(linked)) in site.works for cause in ("near", "asked"))
             if course.request.contractor:
                 dirty.add(("contractor", course.request.contractor, "permit"))
+            self._kin_changed(course, dirty)
+
+    def _kin_changed(self, course: Course, dirty: Dirty) -> None:
+        """What cameras and doors show at a place belongs to the permit there that is at work: another permit's start or end may make it this one's."""
+        site, atlas = self.known.site, self.known.atlas
+        shown = course.type in HOT and course.point_id in site.sightings
+        shown |= course.type == CONFINED and any(site.visitors.get(door) for door in atlas.doors_of_point.get(course.point_id, ()))
+        for other in site.at_point.get(course.point_id, ()) if shown else ():
+            if other != course.permit and (known := site.works.get(other)) and known.facts:
+                self.known.courses.pop(other, None)
+                dirty.add(("permit", other, "permit"))
 
     def _concerned(self, course: Course, causes: tuple[Cause, ...]) -> Iterator[str]:
         """The permits nearby that may be judged differently because of this one: of two that conflict the later one says so; a duplicate is told of the later request."""
@@ -218,7 +231,8 @@ class Fold:
                     theirs = self.known.course(other)
                     later = theirs.span is not None and begun is not None and (theirs.span[0], other) > (begun, course.permit)
                     asked = "asked" in causes and theirs.request is not None and course.request is not None and theirs.request.at >= course.request.at
-                    if other != course.permit and (later or asked):
+                    painted = course.type in HOT and theirs.type == CONFINED and theirs.point is not None and course.point is not None and theirs.point.space == course.point.space != ""
+                    if other != course.permit and (later or asked or painted):
                         yield other
 
     def _over_before(self, permit: str, since: int) -> bool:
@@ -449,11 +463,15 @@ class Fold:
             self.known.courses.pop(permit, None)
         dirty.update(("permit", permit, "clock") for permit in permits)
         dirty.update(("point", point, "clock") for point in points or ())
+        dirty.update(("worker", worker, "scan") for worker, person in site.people.items() if any(f.source == event.device for f in person.scans))
 
     def _rests_on(self, permit: str, device: str) -> bool:
-        """Does a permit's course or its gas rest on a device's clock? The entries of a confined space on the doors'."""
+        """Does a permit's course, its gas, its tools or who is inside rest on a device's clock? The entries of a confined space on the doors'."""
         site, course, work = self.known.site, self.known.course(permit), self.known.work(permit)
         if course.type == CONFINED or (course.point and device in course.point.detectors):
+            return True
+        doors, ticket = self.known.atlas.doors_of_point.get(course.point_id, ()), site.tickets.get(number_of(permit))
+        if any(f.source == device for door in doors for worker in site.visitors.get(door, ()) for f in site.person(worker).scans) or any(f.source == device for f in (ticket.facts if ticket else ())):
             return True
         return any(f.source == device or getattr(f.event, "device", "") == device for facts in (*work.facts.values(), work.clips, *(site.isolations[i] for i in site.relied.get(number_of(permit), ()))) for f in facts)
 

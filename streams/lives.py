@@ -16,10 +16,10 @@ BEGINS: Final = frozenset({"permit.requested", "issued"})
 OVER: Final = frozenset({"rejected", "cancelled", "finished", "accepted"})
 TURNING: Final = OVER | BEGINS | {"started", "suspended", "resumed"}
 """Words after which another life may begin, or that must come in a possible order."""
-CARRIED: Final = ("permit.requested", "jsa", "isolated", "briefed", "measures", "permit.gas_test", "guard", "tools_in", "tools_out")
+CARRIED: Final = ("permit.requested", "jsa", "isolated", "briefed", "measures", "permit.gas_test", "guard")
 """What was said goes with a permit into its next life unless that says it anew; approvals do not."""
-MOUNTING: Final = frozenset({"permit.gas_test", "guard", "tools_in", "tools_out"})
-"""Of these everything counts, what was said in the life before as well."""
+TOOLS: Final = frozenset({"tools_in", "tools_out"})
+"""The register of a number's tools: of no life, since what was left inside is inside."""
 DANGER: Final = {"permit.requested": 0, "finished": 1, "accepted": 2, "suspended": 2, "issued": 3, "resumed": 4, "started": 5, "cancelled": 6, "rejected": 7}
 """Of two steps of one instant from two clocks the later one in this list holds: work goes on over finished, rejected over issued."""
 AFTER: Final = {"resumed": "suspended", "finished": "started", "suspended": "started", "accepted": "finished", "started": "issued"}
@@ -138,7 +138,7 @@ def with_what_was_said(own: list[Fact], before: dict[str, list[Fact]]) -> tuple[
         mine.setdefault(name_of(fact), []).append(fact)
     carried: set[str] = set()
     for name in CARRIED:
-        if before.get(name) and (name in MOUNTING or name not in mine):
+        if before.get(name) and (name in ("permit.gas_test", "guard") or name not in mine):
             mine[name] = sorted([*before[name], *mine.get(name, ())], key=lambda f: f.order)
             carried |= {f.ref for f in before[name]}
     return mine, carried

@@ -41,6 +41,7 @@ SENTENCES: Final[dict[str, tuple[str, str]]] = {
     "X-T3": ("作业票 {permit} 于 {start} 已开工,尚未批准。", "Permit {permit}: work began at {start} and is not approved yet."),
     "X-T3.late": ("作业票 {permit} 于 {start} 开工,{issued} 才批准:未批先做。", "Permit {permit}: work began at {start}, approval came only at {issued}."),
     "X-T3.rejected": ("作业票 {permit} 已被退回,{start} 仍开工。", "Permit {permit} was sent back, and work began at {start} all the same."),
+    "X-T3.suspended": ("作业票 {permit} 已暂停,{start} 仍开工。", "Permit {permit} was suspended, and work began at {start} all the same."),
     "X-T3.pause": ("作业票 {permit} 自 {since} 起暂停,{camera} 自 {start} 仍看到作业。", "Permit {permit} has been suspended since {since}; {camera} has seen work since {start} all the same."),
     "X-T3.finished": ("作业票 {permit} 于 {since} 完工,{camera} 自 {start} 在重新开工前看到作业。", "Permit {permit} finished at {since}; {camera} saw work from {start}, before it was started again."),
     "X-T3.advice": ("立即停止作业,查明原因。", "Stop the work and find out why."),

@@ -198,8 +198,10 @@ class Telemetry:
 
     def _dangers(self, entry: Entry, event: Frame, plan: Plan, dirty: Dirty) -> None:
         """A frame from the future counts for danger only, at its arrival; for everything else its channels are silent until the clock is corrected."""
-        if not plan.quiet(event.values):
-            kept = msgspec.structs.replace(event, values=[v if v is not None and (m := plan.limits[i]) and _over(m, v) else None for i, v in enumerate(event.values)], units={}, bad={})
+        flagged = {tag: said for tag, said in event.bad.items() if said == "over"}
+        if flagged or not plan.quiet(event.values):
+            values = [v if event.names[i] in flagged or (v is not None and (m := plan.limits[i]) and _over(m, v)) else None for i, v in enumerate(event.values)]
+            kept = msgspec.structs.replace(event, values=values, units={}, bad=flagged)
             self._readings(entry.ref, entry.seen, kept, plan, dirty, danger=True)
 
     def _bind(self, plan: Plan) -> None:
@@ -280,7 +282,7 @@ class Telemetry:
     def _readings(self, ref: str, at: int, event: Frame, plan: Plan, dirty: Dirty, danger: bool = False) -> None:
         late = bool(plan.cover.last) and at < plan.cover.last[-1]
         for i, (name, said, limit, series, scale) in enumerate(zip(plan.names, event.values, plan.limits, plan.series, plan.scales, strict=True)):
-            if series is None or (danger and said is None):
+            if series is None or (danger and said is None and name not in event.bad):
                 continue
             value = said if said is None or abs(said) < HUGE else None
             over = scale is not None and (event.bad.get(name) == "over" or (value is not None and value > scale.full))

@@ -39,6 +39,8 @@ class Fact(Struct, frozen=True):
     seq: int
     seen: int
     event: Any_
+    ahead: bool = False
+    """It came from the future: it was at some moment of the interval that it has now, and nobody knows at which."""
 
     @property
     def order(self) -> tuple[int, str, int]:
@@ -485,6 +487,6 @@ def relied_on(site: Site, permit: str) -> set[str]:
     return {*(request.isolations if request else ()), *(name for n in numbers for name in site.relied.get(n, ()))}
 
 
-def fact_of(entry: Entry) -> Fact:
-    return Fact(entry.ref, entry.source, entry.seq, entry.seen, entry.event)
+def fact_of(entry: Entry, ahead: bool = False) -> Fact:
+    return Fact(entry.ref, entry.source, entry.seq, entry.seen, entry.event, ahead)
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
+from dataclasses import dataclass
 from datetime import date
 
 from streams.course import Course
 from streams.events import Certificate, Scan, Step
+from streams.lives import TOOLS, number_of
 from streams.rules.certificates import last_day
 from streams.rules.limits import CONFINED
 from streams.rules.permit import valid_until
@@ -60,7 +62,8 @@ def _entries(known: Known, worker: str) -> list[tuple[Fact, Scan]]:
 
 def _left(known: Known, worker: str, at: int) -> int | None:
     """When somebody who came in scanned out again."""
-    return next((f.event.at for f in known.site.people[worker].scans if isinstance(f.event, Scan) and f.event.direction == "out" and f.event.at > at), None)
+    outs = (went(known, f) for f in known.site.people[worker].scans if isinstance(f.event, Scan) and f.event.direction == "out")
+    return min((out for out in outs if out > at), default=None)
 
 
 def judge_certificate(known: Known, worker: str) -> Judged:
@@ -114,39 +117,78 @@ def judge_no_permit(known: Known, worker: str) -> Judged:
     return Judged(tuple(found))
 
 
+@dataclass(frozen=True, slots=True)
+class Stay:
+    """A time inside, by true time: by which scans somebody came in, from when, until when (None: he is there still)."""
+
+    entries: tuple[Fact, ...]
+    since: int
+    until: int | None
+
+
+def came(known: Known, fact: Fact) -> int:
+    """When somebody or something came in: what is from the future is believed at once."""
+    at = known.site.stamp(fact)
+    return at.lo if fact.ahead else at.at
+
+
+def went(known: Known, fact: Fact) -> int:
+    """When somebody or something was out: what is from the future is only then believed when all of it is past."""
+    at = known.site.stamp(fact)
+    return at.hi if fact.ahead else at.at
+
+
+def stays(known: Known, worker: str, doors: Container[str], since: int = 0) -> Iterator[Stay]:
+    """The times that somebody was behind doors, by their scans from `since` on."""
+    person = known.site.people.get(worker)
+    passes = sorted(((known.site.stamp(f).at, f.source, f.seq, f) for f in person.scans if isinstance(f.event, Scan) and f.event.door in doors), key=lambda p: p[:3]) if person else []
+    entries: list[Fact] = []
+    for at, _, _, fact in passes:
+        if at < since or not isinstance(fact.event, Scan):
+            continue
+        if fact.event.direction == "in":
+            entries.append(fact)
+        elif entries:
+            yield Stay(tuple(entries), (first := came(known, entries[0])), max(first, went(known, fact)))
+            entries = []
+    if entries:
+        yield Stay(tuple(entries), came(known, entries[0]), None)
+
+
 def inside_at(known: Known, course: Course, at: int) -> Iterator[tuple[str, Fact, int | None]]:
-    """(worker, the scan that let him in, when he came out or None) for everybody who was inside a permit's work point at a moment, by its doors."""
+    """(worker, the last scan that let him in, when he came out or None) for everybody who was inside a permit's work point at a moment, by its doors."""
     doors = known.atlas.doors_of_point.get(course.point_id, set())
     since = course.window()[0] - HOUR if course.request else 0
     for worker in sorted(course.people | {w for d in doors for w in known.site.visitors.get(d, ())}):
-        person = known.site.people.get(worker)
-        scans = [(f, f.event) for f in person.scans if isinstance(f.event, Scan) and f.event.door in doors and f.event.at >= since] if person else []
-        earlier = [(f, s) for f, s in scans if s.at <= at]
-        if earlier and earlier[-1][1].direction == "in":
-            yield worker, earlier[-1][0], next((s.at for _, s in scans if s.at > at and s.direction == "out"), None)
+        for stay in stays(known, worker, doors, since):
+            if stay.since <= at and (stay.until is None or stay.until > at):
+                yield worker, [f for f in stay.entries if came(known, f) <= at][-1], stay.until
 
 
-def tools_inside(known: Known, course: Course, at: int) -> tuple[str, ...]:
-    """The tools that the register has inside at a moment, each as often as it is there; one without a name is "?"."""
-    work, there = known.work(course.permit), Counter[str]()
-    said = sorted((*work.all("tools_in"), *work.all("tools_out")), key=lambda f: (f.event.at, f.source, f.seq))
-    for step in (f.event for f in said if isinstance(f.event, Step) and f.event.at <= at):
+def tools_inside(known: Known, permit: str, at: int) -> tuple[str, ...]:
+    """The tools that the register of a permit's number has inside at a moment, each as often as it is there; one without a name is "?"."""
+    ticket, there = known.site.tickets.get(number_of(permit)), Counter[str]()
+    said = [(came(known, f) if f.event.step == "tools_in" else went(known, f), f.source, f.seq, f.event) for f in (ticket.facts if ticket else ()) if isinstance(f.event, Step) and f.event.step in TOOLS]
+    for moment, _, _, step in sorted(said, key=lambda one: one[:3]):
+        if moment > at:
+            break
+        names = [" ".join(name.split()).casefold() for name in step.tools]
         if step.step == "tools_in":
-            there.update(step.tools or ["?"])
-        elif step.tools:
-            there = there - Counter(step.tools)
+            there.update(names or ["?"])
         else:
-            there.clear()
+            there = there - Counter(names) if names else Counter()
     return tuple(sorted(there.elements()))
 
 
 def _tools_left(known: Known, course: Course, closed: int) -> Iterator[Finding]:
     """Tools that were inside when the permit was closed, until the register has them all out."""
-    if not (left := tools_inside(known, course, closed)):
+    if not (left := tools_inside(known, course.permit, closed)):
         return
-    later = sorted(f.event.at for f in known.work(course.permit).all("tools_out") if f.event.at > closed)
-    out = next((at for at in later if not tools_inside(known, course, at)), None)
-    named, refs = ", ".join(f"{name} ×{n}" if n > 1 else name for name, n in Counter(left).items()), known.refs(course.permit, "tools_in", "accepted")
+    facts = known.site.tickets[number_of(course.permit)].facts
+    later = sorted(at for f in facts if isinstance(f.event, Step) and f.event.step == "tools_out" and (at := went(known, f)) > closed)
+    out = next((at for at in later if not tools_inside(known, course.permit, at)), None)
+    named = ", ".join(f"{name} ×{n}" if n > 1 else name for name, n in Counter(left).items())
+    refs = (*(f.ref for f in facts if isinstance(f.event, Step) and f.event.step == "tools_in"), *known.refs(course.permit, "accepted"))
     numbers = {"permit": course.permit, "worker": "", "tools": named, "count": len(left), "closed": known.clock(closed)}
     yield Finding(closed, refs, out, 2 if course.type == CONFINED else 3, numbers, course.permit, course.point_id, variant="tools", requests=(("permit.block", course.permit),))
 
@@ -158,7 +200,7 @@ def judge_signed_out(known: Known, permit: str) -> Judged:
         return NOTHING
     closed, found = course.accepted.at, []
     for worker, fact, out in inside_at(known, course, closed):
-        numbers = {"permit": permit, "worker": worker, "since": known.clock(fact.event.at), "closed": known.clock(closed)}
+        numbers = {"permit": permit, "worker": worker, "since": known.clock(came(known, fact)), "closed": known.clock(closed)}
         found.append(Finding(closed, (fact.ref, *known.refs(permit, "accepted")), out, 1 if course.type == CONFINED else 3, numbers, permit, course.point_id,
                              requests=(("roll_call", course.point_id), ("permit.block", permit))))  # fmt: skip
     return Judged((*found, *_tools_left(known, course, closed)))

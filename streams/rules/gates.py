@@ -88,7 +88,7 @@ def _of_permit(known: Known, q: Question) -> Answer:
     course = known.course(permit)
     said = _answer(asked[q.gate](known, course, q.at))
     people = (w for w, _, _ in inside_at(known, course, q.at.at)) if "X-SIGNOUT" in said.reasons else ()
-    names = (*people, *(tools_inside(known, course, q.at.at) if "TOOLS-INSIDE" in said.reasons else ()))
+    names = (*people, *(tools_inside(known, course.permit, q.at.at) if "TOOLS-INSIDE" in said.reasons else ()))
     return Answer(said.answer, said.reasons, said.mode, names)
 
 
@@ -472,7 +472,7 @@ def _close(known: Known, course: Course, at: Stamp) -> Iterator[Reason]:
                  if command.endswith(f":{course.point_id}") and course.started is not None and f.event.at >= course.started.at)  # fmt: skip
     if not called and any(True for _ in inside_at(known, course, at.at)):
         yield "X-SIGNOUT", Truth.UNKNOWN
-    if tools_inside(known, course, at.at):
+    if tools_inside(known, course.permit, at.at):
         yield "TOOLS-INSIDE", Truth.UNKNOWN
     if course.type in HOT and course.finished is not None and at.at < course.finished.at + known.terms_of(course).ms["post_watch"]:
         yield "X-WATCH", Truth.UNKNOWN

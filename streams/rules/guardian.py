@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 
 from streams.course import Course, Post
-from streams.events import Scan
+from streams.rules.access import came, stays
 from streams.rules.gas import GB, SUSPEND
 from streams.rules.limits import CONFINED, HOT
 from streams.rules.rule import NOTHING, Cause, Finding, Judged, Known, Rule, among, both_of, merge, minutes, wake_at, without
@@ -133,27 +133,16 @@ def gone_in(known: Known, course: Course) -> Iterator[tuple[int, int, int, str]]
 
 
 def _stays_in(known: Known, worker: str, doors: set[str], track: Track | None) -> Iterator[tuple[int, int]]:
-    person = known.site.people.get(worker)
-    since: int | None = None
-    for fact in person.scans if person else ():
-        said = fact.event
-        if not isinstance(said, Scan) or said.door not in doors:
-            continue
-        if said.direction == "in" and since is None:
-            since = said.at
-        elif said.direction == "out" and since is not None:
-            yield since, said.at
-            since = None
-    if since is not None:
-        seen = track.outside.next(since) if track else None
-        yield since, seen if seen is not None else known.now
+    for stay in stays(known, worker, doors):
+        seen = track.outside.next(stay.since) if track and stay.until is None else None
+        yield stay.since, seen if seen is not None else known.now if stay.until is None else stay.until
 
 
 def _evidence(known: Known, course: Course, worker: str, since: int) -> tuple[str, ...]:
     track = _tracks(known, course).get(worker)
     if track is None:
         person = known.site.people.get(worker)
-        return (*(f.ref for f in (person.scans if person else ()) if f.event.at == since), course.request_ref)
+        return (*(f.ref for f in (person.scans if person else ()) if came(known, f) == since), course.request_ref)
     spans = track.outside
     ref = next((r for a, b, r in zip(spans.first, spans.last, spans.ref, strict=True) if a <= since <= b), "")
     return tuple(r for r in (ref, course.request_ref) if r)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 from streams.course import Course
-from streams.events import Step
+from streams.events import Requested, Step
 from streams.rules.gas import GB, SUSPEND, passed, tested
 from streams.rules.limits import HOT, TYPES, VALID
 from streams.rules.rule import NOTHING, Cause, Finding, Judged, Known, Rule, minutes
@@ -72,10 +73,13 @@ def _early(known: Known, course: Course) -> Iterator[Finding]:
 
 
 def _sent_back(known: Known, course: Course) -> Iterator[Finding]:
+    if course.forced is not None:
+        numbers = {"permit": course.permit, "start": known.clock(course.forced.at.at)}
+        yield Finding(course.forced.at.at, (course.forced.ref, course.request_ref), work_over(course), numbers=numbers, permit=course.permit, point=course.point_id, variant="suspended", requests=((SUSPEND, course.permit),))
     for stray in course.strays:
         if stray.after == "rejected":
             numbers = {"permit": course.permit, "start": known.clock(stray.at.at), "issued": "—"}
-            yield Finding(stray.at.at, (stray.ref, course.request_ref), _put_down(course, stray.at.at), numbers=numbers, permit=course.permit, point=course.point_id, variant="rejected", aq="60", requests=((SUSPEND, course.permit),))
+            yield Finding(stray.at.at, (stray.ref, course.request_ref), course.put_down(stray.at.at), numbers=numbers, permit=course.permit, point=course.point_id, variant="rejected", aq="60", requests=((SUSPEND, course.permit),))
 
 
 def _in_pauses(known: Known, course: Course) -> Iterator[Finding]:
@@ -216,12 +220,7 @@ def _unasked(known: Known, course: Course) -> Judged:
 def _stray(known: Known, course: Course, at: int, ref: str) -> Finding:
     numbers = {"permit": course.permit, "point": course.point_id, "since": known.clock(at)}
     requests = (("siren.on", course.point_id), (SUSPEND, course.permit))
-    return Finding(at, (ref, course.request_ref), _put_down(course, at), numbers=numbers, permit=course.permit, point=course.point_id, variant="over", requests=requests)
-
-
-def _put_down(course: Course, at: int) -> int | None:
-    """When work that no life allows was over: the first step after it that ends work."""
-    return min((m.at for m in (course.finished, course.accepted, course.halted) if m is not None and m.at > at), default=None)
+    return Finding(at, (ref, course.request_ref), course.put_down(at), numbers=numbers, permit=course.permit, point=course.point_id, variant="over", requests=requests)
 
 
 def _seen_after(known: Known, course: Course, end: int) -> Iterator[Finding]:
@@ -244,23 +243,42 @@ def _goes_on(course: Course, at: int) -> bool:
 def judge_change(known: Known, permit: str) -> Judged:
     """X-CHG: content, scope or place changed asks for a new permit; any other change for approvals newer than itself before work goes on."""
     course, work = known.course(permit), known.work(permit)
-    found = []
-    for fact in work.all("changed"):
-        change = fact.event
-        if not isinstance(change, Step):
-            continue
-        at = known.site.stamp(fact).at
-        again = next((f.event.at for f in work.all("issued") if f.event.at > at), None)
-        if course.pauses and any(p.since.at <= at and p.until and again is not None and at < again <= p.until.at for p in course.pauses):
-            continue  # changed while suspended and approved anew before it was resumed
-        new = change.what in ("content", "scope", "place")
-        start = at if new else max(at, course.started.at) if course.started and not (course.finished and course.finished.at <= at) else None
+    found, approvals = [], sorted(known.site.stamp(f).at for f in work.all("issued"))
+    for at, what, note, ref in sorted((*_changes(known, permit), *_revisions(known, permit, approvals))):
+        again = next((m for m in approvals if m > at), None)
+        if again is not None and (course.started is None or again <= course.started.at or any(p.since.at <= at and p.until and again <= p.until.at for p in course.pauses)):
+            continue  # changed before it began, or while suspended, and approved anew before it went on
+        new = what in ("content", "scope", "place")
+        start = at if new or what == "time" else max(at, course.started.at) if course.started and not (course.finished and course.finished.at <= at) else None
         end = work_over(course) if new else min((m for m in (again, work_over(course)) if m is not None), default=None)
         if start is not None and (end is None or end > start):
-            numbers = {"permit": permit, "what": change.what or "—", "at": known.clock(at), "note": change.note or "—"}
-            found.append(Finding(start, (fact.ref, course.request_ref), end, numbers=numbers, permit=permit, point=course.point_id,
-                                 variant="new" if new else "", requests=((SUSPEND, permit),)))  # fmt: skip
+            numbers = {"permit": permit, "what": what or "—", "at": known.clock(at), "note": note or "—"}
+            found.append(Finding(start, (ref, course.request_ref), end, numbers=numbers, permit=permit, point=course.point_id, variant="new" if new else "", requests=((SUSPEND, permit),)))
     return Judged(tuple(found))
+
+
+Change = tuple[int, str, str, str]
+"""(when, what, note, evidence)"""
+
+
+def _changes(known: Known, permit: str) -> Iterator[Change]:
+    """The changes that the permit system told as such."""
+    return ((known.site.stamp(f).at, f.event.what, f.event.note, f.ref) for f in known.work(permit).all("changed") if isinstance(f.event, Step))
+
+
+def _revisions(known: Known, permit: str, approvals: list[int]) -> Iterator[Change]:
+    """What a request that was said again after an approval says otherwise: another type or place of work, a longer validity."""
+    work = known.work(permit)
+    said = [(known.site.stamp(f).at, f.event, f.ref) for f in work.all("permit.requested") if isinstance(f.event, Requested) and f.ref not in work.carried]
+    for (_, was, _), (at, now, ref) in pairwise(said):
+        if not any(m <= at for m in approvals):
+            continue
+        if was.type != now.type:
+            yield at, "scope", f"{was.type} → {now.type}", ref
+        if was.point != now.point:
+            yield at, "place", f"{was.point} → {now.point}", ref
+        if now.valid_to > was.valid_to > 0 or 0 < now.valid_from < was.valid_from:
+            yield at, "time", f"{known.clock(was.valid_from)}–{known.clock(was.valid_to)} → {known.clock(now.valid_from)}–{known.clock(now.valid_to)}", ref
 
 
 def judge_reassess(known: Known, permit: str) -> Judged:
@@ -270,7 +288,7 @@ def judge_reassess(known: Known, permit: str) -> Judged:
     for fact in work.all("changed"):
         if isinstance(fact.event, Step) and fact.event.what == "place":
             at = known.site.stamp(fact).at
-            again = next((f.event.at for f in work.all("jsa") if f.event.at >= at), None)
+            again = min((m for f in work.all("jsa") if (m := known.site.stamp(f).at) >= at), default=None)
             end = min((m for m in (again, course.over_at) if m is not None), default=None)
             if end is None or end > at:
                 found.append(Finding(at, (fact.ref,), end, numbers={"permit": permit, "at": known.clock(at)}, permit=permit, point=course.point_id))

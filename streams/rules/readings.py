@@ -14,7 +14,7 @@ from streams.rules.gas import GB, PERMIT, SUSPEND, passed
 from streams.rules.limits import CONFINED
 from streams.rules.rule import NOTHING, Cause, Finding, Judged, Known, Rule, both_of, merge, minutes, wake_at
 from streams.spans import Spans
-from streams.times import MINUTE, SECOND
+from streams.times import DAY, MINUTE, SECOND
 from streams.trend import HALF, reaches
 from streams.work import JOIN_FRAME, JOIN_OVER, Series, Site
 
@@ -261,6 +261,9 @@ def judge_limit(known: Known, permit: str) -> Judged:
     if course.started is not None and (course.issued is not None or course.declared_start is not None):
         during, look = _exceeded(known, course, course.started.at, course.over_by(1 << 62), over=True)
         wake = wake_at(wake, look)
+    for stray in course.strays:
+        more, look = _exceeded(known, course, stray.at.at, course.put_down(stray.at.at) or stray.at.at + DAY, over=True)
+        during, wake = [*during, *more], wake_at(wake, look)
     return Judged(tuple(_joined([*waiting, *during, *_written(known, course)])), wake)
 
 
@@ -310,7 +313,7 @@ def _written(known: Known, course: Course) -> list[Finding]:
     out: list[Finding] = []
     for record in course.tests:
         at = record.at.at
-        if record.over is None or not record.calibrated or record.ref in known.work(course.permit).carried:
+        if record.over is None or record.ref in known.work(course.permit).carried:
             continue
         inside = course.type == CONFINED and any(True for _ in inside_at(known, course, at))
         if not (inside or any(a <= at <= b for a, b in working)) or (out and (out[-1].end is None or out[-1].end > at)):

@@ -100,8 +100,11 @@ def _activities(known: Known, course: Course, point: Point, span: tuple[int, int
         start, end = max(span[0], first.at), _earlier(span[1], ended)
         if end is not None and end <= start:
             continue
-        if course.type == CONFINED and first.what == "painting" and point.space and first.space == point.space and _hot_inside(known, point):
-            yield Conflict("space", True, name, 0.0, 0.0, start, end, facts[0].ref)
+        if course.type == CONFINED and first.what == "painting" and point.space and first.space == point.space:
+            for lo, hi in _hot_inside(known, point):
+                both = max(start, lo), _earlier(end, hi)
+                if both[1] is None or both[1] > both[0]:
+                    yield Conflict("space", True, name, 0.0, 0.0, *both, facts[0].ref)
         if course.type not in HOT:
             continue
         if first.what in ("water_draw", "sampling"):
@@ -112,8 +115,11 @@ def _activities(known: Known, course: Course, point: Point, span: tuple[int, int
         yield from (Conflict(m.kind, m.hard, name, m.distance, m.limit, start, end, facts[0].ref) for m in _distant(known, DISTANCE[first.what], first.what, distance, 2 * first.acc, start))
 
 
-def _hot_inside(known: Known, point: Point) -> bool:
-    return any(c.type in HOT and c.at_work(known.now) for p in known.atlas.near(point.id) if known.atlas.points[p].space == point.space for c in known.at(p))
+def _hot_inside(known: Known, point: Point) -> Iterator[tuple[int, int | None]]:
+    """From when to when (None: still) hot work was done in a space."""
+    for place in known.atlas.near(point.id):
+        if known.atlas.points[place].space == point.space:
+            yield from ((c.started.at, c.finished.at if c.finished else c.over_at) for c in known.at(place) if c.type in HOT and c.started)
 
 
 def _distant(known: Known, limit_name: str, kind: str, distance: float, error: float, start: int) -> Iterator[Meeting]:
