@@ -24,7 +24,7 @@ from streams.work import JOIN_SIGHT, Fact, Force, Ticket, Work, fact_of, new_com
 
 WORK_SEEN = frozenset({"welding", "cutting", "grinding", "flame", "hot_work"})
 """Behaviours that are hot work when a camera sees them."""
-ALARMING = frozenset({"fire", "smoke", "fall", "no_helmet", "no_harness", "no_goggles", "no_mask", "smoking", "barrier_missing", "phone"})
+ALARMING = frozenset({"fire", "smoke", "fall", "no_helmet", "no_harness", "no_goggles", "no_mask", "smoking", "barrier_missing", "phone", "under_load"})
 """Behaviours that are findings of their own."""
 PERMIT_EVENTS = {e.Requested: "permit.requested", e.GasTest: "permit.gas_test", e.Guard: "guard"}
 HOUR = 60 * MINUTE
@@ -582,9 +582,10 @@ class Fold:
 
     def _lateness(self, entry: Entry, event: Any_, dirty: Dirty) -> None:
         late = self.known.terms_now().ms["late_fact"]
-        if entry.seen - event.at - (event.u or 0) > late:
+        at = self.known.site.true(entry.source, event.at)
+        if entry.seen - at - (event.u or 0) > late:
             comer = self.known.site.comers.setdefault(entry.source, new_comer())
-            if comer.late.add(entry.seen, float(entry.seen - event.at), entry.ref):
+            if comer.late.add(entry.seen, float(entry.seen - at), entry.ref):
                 dirty.add(("source", entry.source, "late"))
 
     def _again(self, fact: Fact, dirty: Dirty) -> None:

@@ -108,7 +108,7 @@ def judge(story: Story, telling: Telling) -> list[str]:
     if len(telling.refusals) != story.told.dead_letters:
         wrong.append(f"{story.told.dead_letters} dead letters expected, {len(telling.refusals)} came: {[r.detail for r in telling.refusals][:3]}")
     for asked, (answer, reasons, mode) in zip(sorted(story.told.decision, key=lambda d: story.ms(d.at)), telling.answers, strict=False):
-        if answer != asked.answer or (asked.reasons and reasons != asked.reasons) or (asked.mode and asked.mode != mode):
+        if answer != asked.answer or reasons != asked.reasons or (asked.mode and asked.mode != mode):
             wrong.append(f"{asked.gate} {asked.worker} {asked.permit} at {asked.door} {asked.at}: {asked.answer} {asked.reasons} expected, {answer} {reasons} came")
     return wrong
 

@@ -24,9 +24,9 @@ REMEMBERED = 48 * HOUR
 
 
 def permits_of(known: Known, worker: str, points: list[str], at: int) -> list[Course]:
-    """The courses at these points that name the worker, as worker or guardian, and were not over long before a moment."""
+    """The courses at these points that name the worker (in a confined space as worker or guardian), and were not over long before a moment."""
     courses = [known.course(permit) for permit in known.site.named.get(worker, ())]
-    return [c for c in courses if c.point_id in points and c.request and (worker in c.request.workers or worker in c.request.guardians) and max(c.valid_to or 0, c.over_at or 0) >= at - LATELY]
+    return [c for c in courses if c.point_id in points and c.request and (c.type != CONFINED or worker in c.request.workers or worker in c.request.guardians) and max(c.valid_to or 0, c.over_at or 0) >= at - LATELY]
 
 
 def trades_asked(known: Known, worker: str, courses: list[Course]) -> list[str]:
@@ -50,9 +50,10 @@ def expired(known: Known, worker: str, trade: str, at: int) -> tuple[Fact, Certi
     return (fact, best) if (last_day(best) or today) < today or best.status not in ("", "valid") else None
 
 
-def in_time(course: Course, at: Stamp) -> Truth:
-    """Is a moment not after the permit's end of validity?"""
-    return before(at, exactly(course.valid_to)) if course.valid_to is not None else Truth.UNKNOWN
+def in_time(known: Known, course: Course, at: Stamp) -> Truth:
+    """Is a moment not after the permit's end of validity, as declared or as its type allows?"""
+    until = valid_until(known, course)
+    return before(at, exactly(until)) if until else Truth.UNKNOWN
 
 
 def _entries(known: Known, worker: str) -> list[tuple[Fact, Scan]]:
@@ -67,12 +68,14 @@ def _left(known: Known, worker: str, at: int) -> int | None:
 
 
 def judge_certificate(known: Known, worker: str) -> Judged:
-    """CERT-EXP: somebody whose certificate has run out comes to work; one alert a local day."""
+    """CERT-EXP: somebody whose certificate has run out comes to work (not into a shelter); one alert a local day."""
     found: dict[date, Finding] = {}
     person = known.site.people.get(worker)
     if person is None or not person.certificates:
         return NOTHING
     for fact, scan in _entries(known, worker):
+        if (door := known.atlas.doors.get(scan.door)) and door.shelter:
+            continue
         at = known.site.stamp(fact).at
         courses = permits_of(known, worker, known.atlas.behind(scan.door), at)
         for trade in trades_asked(known, worker, courses):
@@ -94,11 +97,11 @@ def judge_after(known: Known, worker: str) -> Judged:
         at = known.site.stamp(fact)
         points = known.atlas.doors[scan.door].points if scan.door in known.atlas.doors else []
         courses = [c for c in permits_of(known, worker, points, at.at) if c.valid_to is not None]
-        if not courses or any(in_time(c, at) is not Truth.FALSE for c in courses):
+        if not courses or any(in_time(known, c, at) is not Truth.FALSE for c in courses):
             continue
         last = max(courses, key=lambda c: (c.valid_to or 0, c.permit))
         if last.permit not in found:
-            numbers = {"worker": worker, "permit": last.permit, "valid_to": known.clock(last.valid_to), "at": known.clock(at.at), "door": scan.door}
+            numbers = {"worker": worker, "permit": last.permit, "valid_to": known.clock(valid_until(known, last)), "at": known.clock(at.at), "door": scan.door}
             found[last.permit] = Finding(at.at, (fact.ref, last.request_ref), _left(known, worker, at.at), numbers=numbers, permit=last.permit, point=last.point_id,
                                          requests=(("access.deny", worker),))  # fmt: skip
     return Judged(tuple(found.values())) if found else NOTHING
@@ -110,7 +113,7 @@ def judge_no_permit(known: Known, worker: str) -> Judged:
     for fact, scan in _entries(known, worker):
         door = known.atlas.doors.get(scan.door)
         at = known.site.stamp(fact).at
-        if door is None or not door.points or at < known.now - REMEMBERED or permits_of(known, worker, door.points, at):
+        if door is None or door.shelter or not door.points or at < known.now - REMEMBERED or permits_of(known, worker, door.points, at):
             continue
         numbers = {"worker": worker, "door": scan.door, "at": known.clock(at)}
         found.append(Finding(at, (fact.ref,), _left(known, worker, at), numbers=numbers, point=door.points[0], requests=(("access.deny", worker),)))

@@ -75,7 +75,7 @@ def judge_rubber(known: Known, worker: str) -> Judged:
     most, window = int(terms["rubber_count"]), terms.ms["rubber_window"]
     if len(signed) < most:
         return NOTHING
-    bursts: list[tuple[int, int]] = []
+    bursts: list[tuple[int, int, int]] = []
     first, named, jobs = 0, [_job(known, p) for _, p, _ in signed], Counter[str]()
     for i, (at, _, _) in enumerate(signed):
         jobs[named[i]] += 1
@@ -85,16 +85,18 @@ def judge_rubber(known: Known, worker: str) -> Judged:
                 del jobs[named[first]]
             first += 1
         if len(jobs) >= most:
-            goes_on = bool(bursts) and signed[bursts[-1][1]][0] >= signed[first][0]
-            bursts[-1:] = [(bursts[-1][0], i)] if goes_on else [*bursts[-1:], (first, i)]
-    return Judged(tuple(_burst(known, worker, signed[a : b + 1], most) for a, b in bursts))
+            if bursts and signed[bursts[-1][2]][0] >= signed[first][0]:
+                bursts[-1] = (*bursts[-1][:2], i)
+            else:
+                bursts.append((first, i, i))
+    return Judged(tuple(_burst(known, worker, signed[a : b + 1], signed[many][0]) for a, many, b in bursts))
 
 
-def _burst(known: Known, worker: str, signed: list[tuple[int, str, str]], most: int) -> Finding:
-    """A run of approvals; it counts from the one that was one too many."""
+def _burst(known: Known, worker: str, signed: list[tuple[int, str, str]], many: int) -> Finding:
+    """A run of approvals; it is one from the one on that made it so many jobs."""
     first, last = signed[0][0], signed[-1][0]
     numbers = {"worker": worker, "count": len(signed), "span": minutes(last - first), "since": known.clock(first), "first": first}
-    return Finding(signed[most - 1][0], tuple(ref for _, _, ref in signed[:40]), last, numbers=numbers)
+    return Finding(many, tuple(ref for _, _, ref in signed[:40]), last, numbers=numbers)
 
 
 def _job(known: Known, permit: str) -> str:

@@ -13,21 +13,22 @@ from streams import events as e
 from streams.course import Course, Pause
 from streams.gases import limit_of
 from streams.lives import number_of
-from streams.rules.access import LATELY, expired, in_time, inside_at, tools_inside
+from streams.rules.access import LATELY, came, expired, in_time, inside_at, tools_inside
 from streams.rules.certificates import best, ends_at, held, last_day, left_at
 from streams.rules.evidence import five_dimensions, three_and_one
 from streams.rules.gas import fresh, retested, slept, tested, tested_today
 from streams.rules.level import codes_at, computed_level
 from streams.rules.limits import BLINDING, CONFINED, HOT, SPECIAL
 from streams.rules.people import colour
-from streams.rules.preparation import needed_devices
-from streams.rules.readings import gas_tags, testing, unseen
+from streams.rules.permit import judge_change
+from streams.rules.preparation import missing_links, needed_devices, unrelated
+from streams.rules.readings import gas_tags, heard, judge_limit, testing, unseen
 from streams.rules.rule import Known
-from streams.rules.simops import conflicts, judge_duplicate
+from streams.rules.simops import conflicts, hard_now, judge_duplicate
 from streams.rules.weather import stands, stops
 from streams.times import MINUTE, SECOND, Stamp, Truth, before, exactly
 from streams.words import FOREVER, day_of
-from streams.work import relied_on
+from streams.work import Series, relied_on
 
 Gate = Literal["entry", "leave", "application", "issue", "start", "resume", "close"]
 GATES: Final[tuple[Gate, ...]] = ("entry", "leave", "application", "issue", "start", "resume", "close")
@@ -36,10 +37,10 @@ Reason = tuple[str, Truth]
 """(code, FALSE: it forbids, UNKNOWN: it cannot be told)"""
 ORDER: Final = (
     "X-LEAVER", "ACCOUNT-OFF", "DOOR-UNKNOWN", "WORKER-UNKNOWN", "CODE-RED", "X-CONTR", "CERT-EXP", "CERT-NONE", "CERT-MISM", "CERT-UNKNOWN", "X-CERT-SHORT",
-    "PERMIT-UNKNOWN", "X-BADGE-NOPERMIT", "NOT-APPROVED", "X-BADGE-BEFORE", "X-BADGE-AFTER", "CLOCK-UNSURE", "SUSPENDED", "LOCKED", "NOT-SUSPENDED", "GUARDIAN-INSIDE", "GUARD-NONE",
-    "X-FORBID", "X-LEVEL", "UPG-HOL", "UPG-REST", "UPG-NIGHT", "UPG-EVENT", "BLIND-ONE", "X-DUP", "JSA-NONE", "MEAS-NONE", "BRIEF-NONE", "LINK-MISS", "X-BIND",
+    "PERMIT-UNKNOWN", "POINT-UNKNOWN", "X-BADGE-NOPERMIT", "NOT-APPROVED", "X-BADGE-BEFORE", "X-BADGE-AFTER", "CLOCK-UNSURE", "SUSPENDED", "LOCKED", "X-CHG", "NOT-SUSPENDED", "GUARDIAN-INSIDE", "GUARD-NONE",
+    "X-FORBID", "X-LEVEL", "UPG-HOL", "UPG-REST", "UPG-NIGHT", "UPG-EVENT", "BLIND-ONE", "X-DUP", "JSA-NONE", "MEAS-NONE", "BRIEF-NONE", "LINK-MISS", "LINK-UNREL", "X-BIND",
     "GAS-NONE", "GAS-STALE", "GAS-INTERRUPT", "GAS-DAILY", "X-DCS-OPEN", "EVACUATE", "X-GAS-LIM", "X-GAS-GAP", "X-WX", "X-SIMOPS-H",
-    "X-SIGNOUT", "TOOLS-INSIDE", "X-WATCH", "X-EVID-3P1R", "X-EVID-5D", "EVID-MISSING", "SYS-LAG",
+    "NOT-FINISHED", "X-SIGNOUT", "TOOLS-INSIDE", "X-WATCH", "X-EVID-3P1R", "X-EVID-5D", "EVID-MISSING", "SYS-LAG",
 )  # fmt: skip
 """Reasons in order of cause."""
 CAUSED: Final = {"GAS-STALE": ("GAS-NONE",), "X-GAS-GAP": ("X-GAS-LIM",), "X-GAS-LIM": (), "CERT-MISM": ("CERT-NONE",), "X-CERT-SHORT": ("CERT-EXP",), "CODE-RED": ("X-LEAVER", "ACCOUNT-OFF", "CERT-EXP", "CERT-NONE"), "EVACUATE": ()}
@@ -71,9 +72,11 @@ class Answer:
 
 
 def decide(known: Known, q: Question, sighted: bool = False) -> Answer:
-    """The answer at a gate. Leaving, and going into a shelter, is always allowed; what is not known is pending, never allow. `sighted`: as if we had not been blind then."""
+    """The answer at a gate. Leaving, and going into a shelter, is always allowed, and so are rescuers; what is not known is pending, never allow. `sighted`: as if we had not been blind then."""
     if q.gate == "leave" or (q.gate == "entry" and (door := known.atlas.doors.get(q.door)) and door.shelter):
         return Answer("allow")
+    if q.gate == "entry" and helper(known, q.worker):
+        return Answer("allow", () if alarmed(known, known.atlas.behind(q.door)) else ("X-RESCUE",))
     said = _entry(known, q) if q.gate == "entry" else _of_permit(known, q)
     return said if sighted else _mode(known, q, said)
 
@@ -87,7 +90,7 @@ def _of_permit(known: Known, q: Question) -> Answer:
     asked: dict[str, Callable[[Known, Course, Stamp], Iterable[Reason]]] = {"issue": _issue, "start": _start, "resume": _resume, "close": _close}
     course = known.course(permit)
     said = _answer(asked[q.gate](known, course, q.at))
-    people = (w for w, _, _ in inside_at(known, course, q.at.at)) if "X-SIGNOUT" in said.reasons else ()
+    people = missed(known, course, q.at.at) if "X-SIGNOUT" in said.reasons else []
     names = (*people, *(tools_inside(known, course.permit, q.at.at) if "TOOLS-INSIDE" in said.reasons else ()))
     return Answer(said.answer, said.reasons, said.mode, names)
 
@@ -208,8 +211,8 @@ def _everybody(known: Known, course: Course, at: int) -> Iterator[Reason]:
 def helper(known: Known, worker: str) -> bool:
     """Has a roster source given the person the role of rescue or fire?"""
     person, plant = known.site.people.get(worker), known.site.plant
-    roster = set(plant.roster) if plant else set()
-    return any(f.source in roster and isinstance(f.event, e.Worker) and HELPERS & set(f.event.roles) for f in (person.listed[-1:] if person else ()))
+    said = [f.event for f in (person.listed if person else ()) if plant and f.source in plant.roster]
+    return bool(said) and isinstance(said[-1], e.Worker) and bool(HELPERS & set(said[-1].roles))
 
 
 def alarmed(known: Known, points: Iterable[str]) -> bool:
@@ -221,8 +224,6 @@ def alarmed(known: Known, points: Iterable[str]) -> bool:
 
 def _entry(known: Known, q: Question) -> Answer:
     door, at = known.atlas.doors.get(q.door), q.at
-    if helper(known, q.worker):
-        return Answer("allow", () if alarmed(known, known.atlas.behind(q.door)) else ("X-RESCUE",))
     if door is None:
         return _answer([*account(known, q.worker, at.at), ("DOOR-UNKNOWN", Truth.UNKNOWN)])
     if not door.points:
@@ -261,9 +262,15 @@ def _in_by(known: Known, course: Course, worker: str, at: Stamp) -> Iterator[Rea
             yield "NOT-APPROVED", Truth.FALSE
         return
     yield from _in_force(known, course, at)
-    if course.type == CONFINED and worker in _guards(known, course, at.at):
+    if course.type != CONFINED:
+        return
+    if worker in _guards(known, course, at.at):
         yield "GUARDIAN-INSIDE", Truth.FALSE
-    elif course.type == CONFINED and course.started is None:
+    elif not works:
+        yield "X-BADGE-NOPERMIT", Truth.FALSE
+    elif course.finished is not None:
+        yield from _resume(known, course, at)
+    elif course.started is None or before(course.issued, course.started) is not Truth.TRUE:
         yield from _ready(known, course, at)
         yield from _everybody(known, course, at.at)
 
@@ -281,11 +288,13 @@ def _in_force(known: Known, course: Course, at: Stamp) -> Iterator[Reason]:
     begun = before(exactly(request.valid_from), at)
     if begun is not Truth.TRUE:
         yield ("X-BADGE-BEFORE" if begun is Truth.FALSE else "CLOCK-UNSURE"), begun
-    timely = in_time(course, at)
+    timely = in_time(known, course, at)
     if timely is not Truth.TRUE:
         yield ("X-BADGE-AFTER" if timely is Truth.FALSE else "CLOCK-UNSURE"), timely
     if course.status == "suspended":
         yield "SUSPENDED", Truth.FALSE
+    if any(f.end is None for f in judge_change(known, course.permit).findings):
+        yield "X-CHG", Truth.FALSE
     if locked(known, course):
         yield "LOCKED", Truth.FALSE
 
@@ -325,6 +334,8 @@ def _going_on(known: Known, course: Course, at: Stamp) -> Iterator[Reason]:
         yield "X-BADGE-NOPERMIT", Truth.FALSE
     request = course.request
     assert request is not None
+    if course.point is None:
+        yield "POINT-UNKNOWN", Truth.UNKNOWN
     if not (request.guardians or any(p.until is None for p in course.posts)):
         yield "GUARD-NONE", Truth.FALSE
     if _open_isolations(known, course, at.at):
@@ -336,7 +347,7 @@ def _going_on(known: Known, course: Course, at: Stamp) -> Iterator[Reason]:
     yield from gas_now(known, course)
     if any(stops(known, course, said) for said in stands(known, at.at)):
         yield "X-WX", Truth.FALSE
-    if any(c.hard and (c.end is None or c.end > at.at) for c in conflicts(known, course.permit)):
+    if any(c.hard and (c.end is None or c.end > at.at) for c in conflicts(known, course.permit)) or any(hard_now(known, course)):
         yield "X-SIMOPS-H", Truth.FALSE
 
 
@@ -354,16 +365,24 @@ def _open_isolations(known: Known, course: Course, at: int) -> list[str]:
 
 
 def gas_now(known: Known, course: Course) -> Iterator[Reason]:
-    """Is the gas at the work point beyond its limit now, or not seen where it must be?"""
+    """Is the gas at the work point beyond its limit now, does an alarm of it stand, or is it not seen where it must be?"""
+    if any(f.end is None and not f.hold for f in judge_limit(known, course.permit).findings):
+        yield "X-GAS-LIM", Truth.FALSE
     if not course.needs_gas:
         return
     now = known.now
     for tag in gas_tags(known, course):
         series, limit = known.site.series.get(tag), limit_of(known.atlas.channels[tag], known.terms_at(known.now))
-        if series and series.band and series.over and series.band.last[-1] >= now - 30 * SECOND and series.over.last[-1] >= series.band.first[-1] and not testing(known, tag, now, now):
+        if series and series.band and series.over and _beyond_now(known, tag, series) and not testing(known, tag, now, now):
             yield "X-GAS-LIM", Truth.FALSE
         elif limit is None or any(b >= now and b - a >= MINUTE for a, b in unseen(known.site, tag, max(0, now - MINUTE), now)):
             yield "X-GAS-GAP", Truth.FALSE if course.special else Truth.UNKNOWN
+
+
+def _beyond_now(known: Known, tag: str, series: Series) -> bool:
+    """Was a channel beyond its limit and not clear in the last half minute, or beyond it when it was last heard?"""
+    over = series.over.last[-1]
+    return (series.band.last[-1] >= known.now - 30 * SECOND and over >= series.band.first[-1]) or over >= heard(known.site, tag)
 
 
 def _resume(known: Known, course: Course, at: Stamp) -> Iterator[Reason]:
@@ -393,6 +412,14 @@ def _issue(known: Known, course: Course, at: Stamp) -> Iterator[Reason]:
     request = course.request
     assert request is not None
     planned = exactly(max(request.valid_from, request.planned_start or 0, at.at))
+    if course.ended or course.accepted:
+        yield "X-BADGE-NOPERMIT", Truth.FALSE
+    if in_time(known, course, at) is Truth.FALSE:
+        yield "X-BADGE-AFTER", Truth.FALSE
+    if missing_links(known, course, at.at):
+        yield "LINK-MISS", Truth.FALSE
+    if unrelated(known, course, at.at) is not None:
+        yield "LINK-UNREL", Truth.FALSE
     if course.needs_gas:
         told, young = tested(course, at), fresh(course, planned, known.terms_of(course))
         if told is not Truth.TRUE:
@@ -420,9 +447,14 @@ def _fit(known: Known, course: Course, planned: int) -> Iterator[Reason]:
     assert request is not None
     if point is not None and {course.type, course.family} & set(point.forbidden):
         yield "X-FORBID", Truth.FALSE
-    needed = computed_level(known, course) if course.type in HOT else None
-    if needed is not None and course.type > needed:
-        yield "X-LEVEL", Truth.FALSE
+    if point is None:
+        yield "POINT-UNKNOWN", Truth.UNKNOWN
+    if course.type in HOT and course.type > SPECIAL:
+        needed, sure = computed_level(known, course, known.now)
+        if needed is not None and course.type > needed:
+            yield "X-LEVEL", Truth.FALSE
+        elif not sure:
+            yield "X-LEVEL", Truth.UNKNOWN
     if course.type in HOT and course.type != SPECIAL and not request.upgraded:
         yield from ((code, Truth.FALSE) for code in codes_at(known, planned)[:1])
     if course.type == BLINDING and request.blind == "both":
@@ -452,7 +484,9 @@ def _application(known: Known, q: Question) -> Iterator[Reason]:
             last = last_day(mine[1]) if mine else None
             if last is not None and last != FOREVER and 0 <= (last - today).days <= least:
                 yield "X-CERT-SHORT", Truth.FALSE
-    if course.point is not None and {course.type, course.family} & set(course.point.forbidden):
+    if course.point is None:
+        yield "POINT-UNKNOWN", Truth.UNKNOWN
+    elif {course.type, course.family} & set(course.point.forbidden):
         yield "X-FORBID", Truth.FALSE
     yield from _warned(known, course, q.at.at, max(q.request.valid_from, q.request.planned_start or 0))
 
@@ -468,10 +502,10 @@ def as_asked(known: Known, request: e.Requested) -> Course:
 
 def _close(known: Known, course: Course, at: Stamp) -> Iterator[Reason]:
     """Nobody inside (a signed roll call answers it), tools out, evidence there, watched for as long as the pack asks."""
-    called = any(isinstance(f.event, e.Done) and ":roll_call:" in command and f.event.outcome == "done" and f.event.by for command, facts in known.site.done.items() for f in facts
-                 if command.endswith(f":{course.point_id}") and course.started is not None and f.event.at >= course.started.at)  # fmt: skip
-    if not called and any(True for _ in inside_at(known, course, at.at)):
+    if missed(known, course, at.at):
         yield "X-SIGNOUT", Truth.UNKNOWN
+    if course.started is not None and course.finished is None and not course.ended:
+        yield "NOT-FINISHED", Truth.UNKNOWN
     if tools_inside(known, course.permit, at.at):
         yield "TOOLS-INSIDE", Truth.UNKNOWN
     if course.type in HOT and course.finished is not None and at.at < course.finished.at + known.terms_of(course).ms["post_watch"]:
@@ -482,6 +516,13 @@ def _close(known: Known, course: Course, at: Stamp) -> Iterator[Reason]:
         yield "X-EVID-3P1R", Truth.FALSE
     if "X-EVID-5D" not in off and any(since is None for since in five_dimensions(known, closed).values()):
         yield "X-EVID-5D", Truth.FALSE
+
+
+def missed(known: Known, course: Course, at: int) -> list[str]:
+    """Who is inside by the doors, and came in after the last roll call that somebody signed."""
+    called = max((f.event.at for command, facts in known.site.done.items() if ":roll_call:" in command and command.endswith(f":{course.point_id}") for f in facts
+                  if isinstance(f.event, e.Done) and f.event.outcome == "done" and f.event.by and f.event.at <= at), default=0)  # fmt: skip
+    return [worker for worker, entry, _ in inside_at(known, course, at) if came(known, entry) > called]
 
 
 def _as_closed(course: Course, at: Stamp) -> Course:

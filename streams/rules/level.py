@@ -118,19 +118,19 @@ def _finding(known: Known, course: Course, upgrade: Upgrade) -> Finding:
     return Finding(at, evidence, end, numbers=numbers, permit=course.permit, point=course.point_id, aq=",".join(AQ_CODE[c] for c in codes), requests=(("permit.block", course.permit),))
 
 
-def computed_level(known: Known, course: Course) -> str | None:
-    """The level that the place asks (GB 30871-2022 5.1.1–5.1.4): 01 running units in a fire area and dikes, 02 other fire areas and racks, 03 elsewhere. Where nobody has said whether the equipment runs it is the lower of the two that may be asked."""
+def computed_level(known: Known, course: Course, at: int) -> tuple[str | None, bool]:
+    """The level that the place asks (GB 30871-2022 5.1.1–5.1.4): 01 running units in a fire area and dikes, 02 other fire areas and racks, 03 elsewhere. Where nobody has said by `at` whether the equipment runs it is the lower of the two that may be asked. And: is it sure?"""
     point, request = course.point, course.request
     if point is None or request is None:
-        return None
+        return None, True
     if point.dike:
-        return "01"
+        return "01", True
     if point.zone == "fire":
-        running = _runs(known, point.equipment, request.at)
-        return "01" if running else "02"
+        running = _runs(known, point.equipment, at)
+        return "01" if running else "02", running is not None or not point.equipment
     if point.rack:
-        return "02"
-    return "03" if point.zone == "safe" else None
+        return "02", True
+    return "03" if point.zone == "safe" else None, True
 
 
 def _runs(known: Known, equipment: str, at: int) -> bool | None:
@@ -139,15 +139,18 @@ def _runs(known: Known, equipment: str, at: int) -> bool | None:
 
 
 def judge_level(known: Known, permit: str) -> Judged:
-    """X-LEVEL: hot work asked for below the level that its place demands."""
+    """X-LEVEL: hot work asked for below the level that its place demands, then or (a unit is started) before the work is over."""
     course = known.course(permit)
     if course.request is None or course.type not in HOT:
         return NOTHING
-    needed = computed_level(known, course)
-    if needed is None or course.type <= needed:
+    asked, end = course.request.at, course.finished.at if course.finished else course.over_at
+    later = (f.event.at for f in known.site.equipment.get(course.point.equipment, ()) if f.event.at > asked and (end is None or f.event.at < end)) if course.point else ()
+    low = next(((at, needed) for at in (asked, *later) if (needed := computed_level(known, course, at)[0]) and course.type > needed), None)
+    if low is None:
         return NOTHING
+    at, needed = low
     numbers = {"permit": permit, "asked": course.type, "needed": needed, "point": course.point_id}
-    return Judged((Finding(course.request.at, (course.request_ref,), course.over_at, numbers=numbers, permit=permit, point=course.point_id, requests=(("permit.block", permit),)),))
+    return Judged((Finding(at, (course.request_ref,), course.over_at, numbers=numbers, permit=permit, point=course.point_id, requests=(("permit.block", permit),)),))
 
 
 RULES = (

@@ -63,6 +63,25 @@ def _gone(course: Course, at: int) -> bool:
     return course.cancelled is not None and course.cancelled <= at
 
 
+def missing_links(known: Known, course: Course, at: int) -> list[str]:
+    """The types of special work that the job needs and of which no linked ticket had been asked for by then."""
+    have = {family(c.type): c.request.at for c in _linked(known, course) if c.request and not _gone(c, at)}
+    return [t for t in (course.request.needs if course.request else ()) if have.get(family(t), at + 1) > at]
+
+
+def unrelated(known: Known, course: Course, at: int) -> Course | None:
+    """An earlier ticket of the same job that this one does not name, nor it this one."""
+    if course.request is None or not course.request.job:
+        return None
+    for other in sorted(known.site.works):
+        theirs = known.course(other) if other != course.permit else None
+        if theirs is None or theirs.request is None or theirs.request.job != course.request.job or _gone(theirs, at) or theirs.request.at > at:
+            continue
+        if other not in course.request.linked and course.permit not in theirs.request.linked and (theirs.request.at, other) < (course.request.at, course.permit):
+            return theirs
+    return None
+
+
 def judge_links(known: Known, permit: str) -> Judged:
     """LINK-MISS: the job needs another special work, and no linked ticket of that type exists when this one is signed off."""
     course = known.course(permit)
@@ -70,7 +89,7 @@ def judge_links(known: Known, permit: str) -> Judged:
     if course.request is None or due is None or not course.request.needs:
         return NOTHING
     have = {family(c.type): c.request.at for c in _linked(known, course) if c.request and not _gone(c, due[0])}
-    missing = [t for t in course.request.needs if have.get(family(t), due[0] + 1) > due[0]]
+    missing = missing_links(known, course, due[0])
     if not missing:
         return NOTHING
     later = [have[family(t)] for t in missing if family(t) in have]
@@ -83,18 +102,11 @@ def judge_unrelated(known: Known, permit: str) -> Judged:
     """LINK-UNREL: two tickets of one job do not name each other."""
     course = known.course(permit)
     due = _reference(course)
-    if course.request is None or due is None or not course.request.job:
+    theirs = unrelated(known, course, due[0]) if due else None
+    if due is None or theirs is None or course.request is None:
         return NOTHING
-    for other in sorted(known.site.works):
-        if other == permit:
-            continue
-        theirs = known.course(other)
-        if theirs.request is None or theirs.request.job != course.request.job or _gone(theirs, due[0]) or theirs.request.at > due[0]:
-            continue
-        if other not in course.request.linked and permit not in theirs.request.linked and (theirs.request.at, other) < (course.request.at, permit):
-            numbers = {"permit": permit, "other": other, "job": course.request.job}
-            return Judged((Finding(due[0], (course.request_ref, theirs.request_ref), course.over_at, numbers=numbers, permit=permit, point=course.point_id, requests=((BLOCK, permit),)),))
-    return NOTHING
+    numbers = {"permit": permit, "other": theirs.permit, "job": course.request.job}
+    return Judged((Finding(due[0], (course.request_ref, theirs.request_ref), course.over_at, numbers=numbers, permit=permit, point=course.point_id, requests=((BLOCK, permit),)),))
 
 
 def needed_devices(type: str) -> tuple[str, ...]:

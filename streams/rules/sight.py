@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from streams.course import Course
 from streams.rules.guardian import present
+from streams.rules.limits import HOT
 from streams.rules.permit import OURS
 from streams.rules.readings import GASES, unseen
 from streams.rules.rule import NOTHING, Cause, Finding, Judged, Known, Rule, both_of, merge, minutes, wake_at, without
@@ -14,8 +15,10 @@ from streams.times import SECOND
 
 SEEN: frozenset[Cause] = frozenset({"evidence"})
 WATCHED = {"fire": ("X-FIRE", 1), "smoke": ("X-SMOKE", 1), "fall": ("X-FALL", 1), "no_helmet": ("X-PPE-HELMET", 2), "no_harness": ("X-PPE-HARNESS", 2),
-           "no_goggles": ("X-PPE-EYES", 3), "no_mask": ("X-PPE-MASK", 2), "smoking": ("X-SMOKING", 2), "phone": ("X-PHONE", 3), "barrier_missing": ("X-BARRIER", 3)}  # fmt: skip
+           "no_goggles": ("X-PPE-EYES", 3), "no_mask": ("X-PPE-MASK", 2), "smoking": ("X-SMOKING", 2), "phone": ("X-PHONE", 3), "barrier_missing": ("X-BARRIER", 3), "under_load": ("X-SIMOPS-H", 1)}  # fmt: skip
 """Behaviour → (code, priority)."""
+BURNS = ("fire", "smoke")
+"""At active hot work they are evidence of it, anywhere else an alarm."""
 LASTS = {"X-SMOKE": "smoke_sure", "X-FALL": "fall_sure", "X-PPE-HELMET": "ppe_sure", "X-PPE-HARNESS": "ppe_sure", "X-PPE-EYES": "ppe_sure", "X-PPE-MASK": "ppe_sure"}
 """How long a behaviour must be seen, so that steam is not smoke and squatting not a fall; others are told at once."""
 
@@ -30,11 +33,13 @@ def _seen(behaviour: str, code: str) -> Callable[[Known, str], Judged]:
             if code in LASTS and last - first < known.terms_at(first).ms[LASTS[code]]:
                 wakes.append(known.now + SECOND if last + sights.join >= known.now else None)
                 continue
+            if behaviour in BURNS and any(c.type in HOT and any(a <= first <= b for a, b in c.working(first + 1)) for c in known.at(point)):
+                continue
             job = next((c for c in known.at(point) if c.started and c.started.at <= first and (c.finished is None or c.finished.at >= first)), None)
             numbers = {"point": point, "since": known.clock(first), "permit": job.permit if job else "—"}
             over = last + sights.join < known.now
-            urgent = code in ("X-FIRE", "X-SMOKE", "X-FALL")
-            found.append(Finding(first, (ref,), last if over else None, numbers=numbers, permit=job.permit if job else "", point=point, requests=(("siren.on", point),) if urgent else ()))
+            urgent = WATCHED[behaviour][1] == 1
+            found.append(Finding(first, (ref,), last if over else None, numbers=numbers, permit=job.permit if job else "", point=point, variant="load" if behaviour == "under_load" else "", requests=(("siren.on", point),) if urgent else ()))
             wakes.append(None if over else known.now + 30 * SECOND)
         return Judged(tuple(found), wake_at(*wakes))
 

@@ -13,7 +13,7 @@ from streams.events import Activity, Production
 from streams.plant import Point
 from streams.rules.gas import GB, SUSPEND
 from streams.rules.limits import BLINDING, CONFINED, HEIGHT, HOT, LIFTING, POWER
-from streams.rules.permit import OURS
+from streams.rules.permit import OURS, valid_until
 from streams.rules.rule import NOTHING, Cause, Finding, Judged, Known, Rule, wake_at
 
 CAUSES: frozenset[Cause] = frozenset({"permit", "near", "seen"})
@@ -67,6 +67,18 @@ def _conflicts(known: Known, permit: str) -> list[Conflict]:
         end = span[1] if when[1] is None else when[1] if span[1] is None else min(span[1], when[1])
         out += [Conflict(m.kind, m.hard, theirs.permit, m.distance, m.limit, start, end, theirs.request_ref) for m in meetings[alike] if end is None or end > start]
     return out
+
+
+def hard_now(known: Known, course: Course) -> Iterator[Meeting]:
+    """Hard conflicts with neighbours at work now, whichever of the two was approved later; for hot work also painting in its space."""
+    if course.type in HOT and course.point and course.point.space:
+        for facts in known.site.activities.values():
+            said = [f.event for f in facts if isinstance(f.event, Activity) and f.event.at <= known.now]
+            if said and said[-1].phase != "end" and said[0].what == "painting" and said[0].space == course.point.space:
+                yield Meeting("space", True, 0.0, 0.0)
+    for theirs in _neighbours(known, course, MET.get(course.family), same=course.family != "hot") if course.point else ():
+        if theirs.at_work(known.now):
+            yield from (m for m in _meetings(known, course, theirs, known.now) if m.hard)
 
 
 def _neighbours(known: Known, course: Course, families: frozenset[str] | None = None, same: bool = True) -> Iterator[Course]:
@@ -231,6 +243,14 @@ def _twins(known: Known, course: Course) -> Iterator[Course]:
             yield theirs
 
 
+def _renews(known: Known, course: Course, other: Course) -> bool:
+    """Is this the renewal of another permit (GB 30871-2022 4.16): not valid before the end of that one's validity, and when it begins that one is finished?"""
+    ended, over = valid_until(known, other), other.finished.at if other.finished else other.over_at
+    if course.request is None or ended is None or course.request.valid_from < ended:
+        return False
+    return course.started is None or (over is not None and over <= course.started.at)
+
+
 def judge_duplicate(known: Known, permit: str) -> Judged:
     """X-DUP: a second permit of the same kind for the same place, overlapping or within a day."""
     course = known.course(permit)
@@ -239,6 +259,8 @@ def judge_duplicate(known: Known, permit: str) -> Judged:
     window, twins = known.terms_at(course.request.at).ms["dup_window"], []
     for other in _twins(known, course):
         assert other.request is not None
+        if _renews(known, course, other):
+            continue
         overlap = other.request.valid_from < course.request.valid_to and course.request.valid_from < other.request.valid_to
         if overlap or course.request.at - other.request.at <= window:
             twins.append(other)

@@ -8,7 +8,6 @@ from functools import lru_cache
 from streams.course import Course, Pause
 from streams.gases import limit_of
 from streams.outputs import Check
-from streams.rules.access import in_time
 from streams.rules.approval import signed_on_site
 from streams.rules.gas import fresh, record_gaps, retested, slept, tested_today
 from streams.rules.guardian import absences, current, present
@@ -18,7 +17,7 @@ from streams.rules.readings import gas_tags, still, stream_gaps, unseen
 from streams.rules.rule import Known, minutes
 from streams.rules.video import asks_full, cameras, covers
 from streams.texts import both
-from streams.times import SECOND, Stamp, Truth, every
+from streams.times import SECOND, Stamp, Truth, before, every, exactly
 
 Ruled = tuple[str, Truth | None, dict[str, str]]
 
@@ -79,9 +78,14 @@ def _moving(known: Known, course: Course) -> Iterator[Ruled]:
     ts, te = course.begun, course.stopped
     yield "T4", (_video(known, course) if ts else None), {}
     over = ts is not None and te is None and course.valid_to is not None and known.now > course.valid_to
-    yield "T5", (in_time(course, te) if ts and te else (Truth.FALSE if over else None)), {"te": known.clock(te.at if te else None), "valid_to": known.clock(course.valid_to)}
+    yield "T5", (_in_time(course, te) if ts and te else (Truth.FALSE if over else None)), {"te": known.clock(te.at if te else None), "valid_to": known.clock(course.valid_to)}
     if course.type == CONFINED:
         yield "T7", (_readings(known, course) if ts else None), {}
+
+
+def _in_time(course: Course, te: Stamp) -> Truth:
+    """T5 is held against the validity as declared; that a type may not be valid for so long is TICKET-OVER's."""
+    return before(te, exactly(course.valid_to)) if course.valid_to is not None else Truth.UNKNOWN
 
 
 def _video(known: Known, course: Course) -> Truth | None:

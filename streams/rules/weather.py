@@ -58,7 +58,7 @@ def _withdrawn_at(known: Known, fact: Fact, said: OfficialWarning) -> int | None
         back = later.event
         if not isinstance(back, OfficialWarning) or not back.withdrawn or back.at < said.at:
             continue
-        if back.id or said.id:
+        if back.id:
             if back.id == said.id:
                 return back.at
             continue
