@@ -17,6 +17,8 @@ from streams.kernel import Kernel
 from streams.limits import LIMITS
 from streams.outputs import Alert, Output
 from streams.rules import RULES
+from streams.rules.gates import ORDER
+from streams.sentences import REASONS
 from streams.times import HOUR
 from tests.marks import seed_marks
 
@@ -89,6 +91,13 @@ def test_a_figure_is_given_only_as_of_its_own_moment():
     views = {"fact": terms.fact, "permit": terms.permit, "now": terms.now}
     for name, limit in LIMITS.items():
         assert [when for when, view in views.items() if name in view.limits] == [limit.when]
+
+
+def test_every_reason_of_the_gates_is_given_in_a_story():
+    """And has a sentence in both languages."""
+    given = {reason for path in STORIES for asked in tomllib.loads(path.read_text()).get("decision", ()) for reason in asked.get("reasons", ())}
+    assert set(ORDER) <= given <= {*ORDER, "X-RESCUE"}
+    assert set(ORDER) <= REASONS.keys()
 
 
 @pytest.mark.seed("S73")

@@ -132,6 +132,8 @@ class Told(Struct, forbid_unknown_fields=True):
     limits: dict[str, float] = {}
     """Figures of a plant's own pack over `pack`."""
     rules: dict[str, Setting] = {}
+    evidence: dict[str, list[str]] = {}
+    """Over its pack: type of work → the kinds of evidence that are asked before the issue."""
     seeds: list[str] = []
     decided: str = ""
     dead_letters: int = 0
@@ -268,13 +270,13 @@ def scene(told: Told, site: str = SITE) -> Plant:
 
 def _book(told: Told) -> Pack | None:
     """The story's own figures and switches over its pack."""
-    if not told.limits and not told.rules:
+    if not told.limits and not told.rules and not told.evidence:
         return None
     strange = [name for name in told.limits if name not in LIMITS] + [code for code in told.rules if code not in CODES]
     if strange:
         raise ValueError(f"no limit or rule {strange[0]}")
     base = built_in(told.pack)
-    return msgspec.structs.replace(base, name=f"{base.name}*", limits=base.limits | told.limits, rules=base.rules | told.rules)
+    return msgspec.structs.replace(base, name=f"{base.name}*", limits=base.limits | told.limits, rules=base.rules | told.rules, evidence=base.evidence | told.evidence)
 
 
 class _Numbered:

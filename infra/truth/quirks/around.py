@@ -45,6 +45,8 @@ def isolation(days: Days, job: Job) -> bool:
 def _camera(behaviour: str, code: str, dwell: int) -> Quirk:
     def spoil(days: Days, job: Job) -> bool:
         at = mid(days, job)
+        if behaviour in ("fire", "smoke") and any(j.type in HOT and j.point.id == job.point.id and j.started - HOUR <= at <= j.finished + HOUR for j in days.jobs):
+            return False
         for k in range(6):
             days.say(at + k * SECOND, "cameras", Detection(at=at + k * SECOND, u=U, camera=job.point.cameras[0], behaviour=behaviour, confidence=0.95, point=job.point.id))
         days.truth(code, job.permit, at + dwell * SECOND, 3 * SECOND)
@@ -57,6 +59,16 @@ def false_smoke(days: Days, job: Job) -> bool:
     """Steam seen for one frame: nothing may come of it."""
     at = mid(days, job)
     days.say(at, "cameras", Detection(at=at, u=U, camera=job.point.cameras[0], behaviour="smoke", confidence=0.9, point=job.point.id))
+    return True
+
+
+def at_hot_work(days: Days, job: Job) -> bool:
+    """Flame and smoke at hot work that goes on: it is what is expected there, and nothing may come of it."""
+    if job.type not in HOT or job.pauses:
+        return False
+    for k, behaviour in enumerate(("fire", "smoke") * 6):
+        at = mid(days, job) + k * SECOND
+        days.say(at, "cameras", Detection(at=at, u=U, camera=job.point.cameras[0], behaviour=behaviour, confidence=0.95, point=job.point.id))
     return True
 
 
@@ -98,7 +110,7 @@ def fan(days: Days, job: Job) -> bool:
 QUIRKS: dict[str, Quirk] = {
     "vent": vent, "production": production, "isolation": isolation, "fire": _camera("fire", "X-FIRE", 0), "smoke": _camera("smoke", "X-SMOKE", 3),
     "fall": _camera("fall", "X-FALL", 3), "no_helmet": _camera("no_helmet", "X-PPE-HELMET", 2), "no_harness": _camera("no_harness", "X-PPE-HARNESS", 2),
-    "false_smoke": false_smoke, "vent_far": vent_far, "deviation": deviation, "fan": fan, "no_goggles": _camera("no_goggles", "X-PPE-EYES", 2),
+    "false_smoke": false_smoke, "at_hot_work": at_hot_work, "vent_far": vent_far, "deviation": deviation, "fan": fan, "no_goggles": _camera("no_goggles", "X-PPE-EYES", 2),
     "no_mask": _camera("no_mask", "X-PPE-MASK", 2), "smoking": _camera("smoking", "X-SMOKING", 0), "phone": _camera("phone", "X-PHONE", 0),
     "barrier": _camera("barrier_missing", "X-BARRIER", 0),
 }  # fmt: skip
