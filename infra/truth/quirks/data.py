@@ -86,10 +86,10 @@ def frozen(days: Days, job: Job) -> bool:
 def lost(days: Days, job: Job) -> bool:
     """A number of a source never comes."""
     at, source = mid(days, job), f"lossy-{job.permit}"
-    for k in range(3):
+    for k in range(6):
         when = at + k * 5 * SECOND
-        days.say(when, source, None if k == 1 else Scan(at=when, u=U, worker=f"X-{job.permit}", door=f"GATE-{job.point.area}"))
-    days.truth("DQ-SEQ", f"badge.events/{source}/live", at + 40 * SECOND)
+        days.say(when, source, None if k == 3 else Scan(at=when, u=U, worker=f"X-{job.permit}", door=f"GATE-{job.point.area}"))
+    days.truth("DQ-SEQ", f"badge.events/{source}/live", at + 50 * SECOND)
     return True
 
 

@@ -202,10 +202,10 @@ def limit(days: Days, job: Job) -> bool:
 
 def validity(days: Days, job: Job) -> bool:
     """Finished a step before its validity ends, or a step after."""
+    if job.finished - STEP - 32 * MINUTE <= job.started:
+        return False
     over = _outside(days)
     job.valid_to = job.finished + (-STEP if over else STEP)
-    if job.valid_to - 32 * MINUTE <= job.started:
-        return False
     days.truth("X-NEAR-EXP", job.permit, job.valid_to - 30 * MINUTE)
     if over:
         days.truth("TICKET-OVER", job.permit, job.valid_to, end=job.finished)
