@@ -239,7 +239,7 @@ def _plainly(numbers: dict[str, Any]) -> dict[str, Any]:
 
 def _alert(known: Known, rule: Rule, subject: str, finding: Finding, n: int, moment: int, old: Alert | None, setting: Setting, done: list[Any]) -> tuple[Alert, int | None]:
     site, priority = known.site, _priority(rule, finding, setting)
-    late = old.late if old else rule.prompt and moment - finding.start > known.terms_now().ms["late_fact"]
+    late = old.late if old else _too_late(known, rule, finding, moment)
     priority = max(2, priority) if rule.prompt and late and moment_of(old, moment) - finding.start > known.terms_now().ms["late_fact"] else priority
     finding = replace(finding, numbers=_plainly(finding.numbers))
     raised, ended = old.raised if old else moment, finding.end is not None
@@ -255,6 +255,12 @@ def _alert(known: Known, rule: Rule, subject: str, finding: Finding, n: int, mom
         announce=life.state in ("raised", "cleared") and not late, late=late, hold=finding.hold, until=life.until, members=finding.members,
     )  # fmt: skip
     return alert, life.wake
+
+
+def _too_late(known: Known, rule: Rule, finding: Finding, moment: int) -> bool:
+    """Is it told long after its moment, or long after it was over? Then it stands in the record, and nobody runs."""
+    patience = known.terms_now().ms["late_fact"]
+    return (rule.prompt and moment - finding.start > patience) or (finding.end is not None and moment - finding.end > patience)
 
 
 def moment_of(old: Alert | None, moment: int) -> int:

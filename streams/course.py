@@ -17,7 +17,7 @@ from streams.lives import name_of, number_of, ordered
 from streams.plain import UNTOLD
 from streams.plant import Point
 from streams.rules.limits import CONFINED, HOT, NEEDS_GAS, POWER, SPECIAL, VALID, family
-from streams.times import DAY, HOUR, Stamp, Truth, before, exactly
+from streams.times import DAY, HOUR, SECOND, Stamp, Truth, before, exactly
 from streams.words import day_of
 from streams.work import Fact, Site, Work
 
@@ -209,7 +209,7 @@ def read_course(site: Site, work: Work) -> Course:
     point_id = point.id if point else point_id
     turns = _turns(site, work)
     valid_to = _valid_to(site, work, request)
-    if (approved := _approved(work, asked)) is not None and valid_to is not None:
+    if (approved := _approved(site, work, asked)) is not None and valid_to is not None:
         valid_to = min(valid_to, _valid_to(site, work, approved) or valid_to)
     done = _walk(turns, valid_to)
     declared, gone = done.started, done.gone
@@ -228,7 +228,7 @@ def read_course(site: Site, work: Work) -> Course:
         issued=approval, issued_ref=issued.ref if issued else "", approval=issued.event if issued and isinstance(issued.event, Step) else None,
         declared_start=declared[0] if declared else None, started=stamp, started_ref=ref,
         finished=done.finished, accepted=done.accepted, ended=gone is not None, halted=gone[0] if gone else None, perhaps=perhaps, gone_as=gone[1] if gone else "",
-        tests=records, analyses=analyses(records, required(type_, point)), pauses=[p for p in done.pauses if stamp and (p.until is None or p.until.at > stamp.at)], held=_held(done.pauses, stamp), forced=done.forced, strays=done.strays, posts=_posts(site, request, work),
+        tests=records, analyses=analyses(records, required(type_, point)), pauses=[p for p in done.pauses if stamp and (p.until is None or p.until.at > stamp.at)], held=_held(done.pauses, stamp, approval), forced=done.forced if done.forced and not _approved_since(done.pauses, approval) else None, strays=done.strays, posts=_posts(site, request, work),
         needs_gas=type_ in NEEDS_GAS or (type_ == POWER and point is not None and point.zone == "fire"), validity=valid_to,
     )  # fmt: skip
 
@@ -241,13 +241,18 @@ def _valid_to(site: Site, work: Work, request: Requested | None) -> int | None:
     return request.valid_from + (site.terms(issued.event.at if (issued := work.last("issued")) else request.at).permit.ms[longest] if longest else 8 * HOUR)
 
 
-def _approved(work: Work, asked: Fact | None) -> Requested | None:
+def _approved(site: Site, work: Work, asked: Fact | None) -> Requested | None:
     """The request as it stood at the last approval, where it was said anew after that: nobody has approved that it lasts longer (GB 30871-2022 4.16)."""
     issued = work.last("issued")
-    if asked is None or issued is None or asked.event.at <= issued.event.at:
+    if asked is None or issued is None or not said_after(site, asked, issued):
         return None
-    before = [f.event for f in work.all("permit.requested") if f.event.at <= issued.event.at]
-    return before[-1] if before and isinstance(before[-1], Requested) else None
+    earlier = [f.event for f in work.all("permit.requested") if not said_after(site, f, issued)]
+    return earlier[-1] if earlier and isinstance(earlier[-1], Requested) else None
+
+
+def said_after(site: Site, fact: Fact, approval: Fact) -> bool:
+    """Was something surely said after an approval?"""
+    return before(site.stamp(fact), site.stamp(approval)) is Truth.FALSE
 
 
 def _turns(site: Site, work: Work) -> list[tuple[str, Stamp, str]]:
@@ -266,6 +271,8 @@ def _turns(site: Site, work: Work) -> list[tuple[str, Stamp, str]]:
     return out
 
 
+DOWN: Final = 30 * SECOND
+"""As long as tools are put down after a permit's work was over, what is seen is still its work."""
 MOVES: Final = ("started", "suspended", "resumed", "finished", "accepted", "rejected", "cancelled")
 
 
@@ -308,15 +315,21 @@ class _Done:
             self.pauses.append(Pause(since, at, ref, finish=True))
             self.finished = None
         elif self._paused:
+            if step == "started" and self.started is None and before(self.pauses[-1].since, at) is Truth.TRUE:
+                self.forced = Stray(at, ref, "suspended")
             self.pauses[-1] = Pause(self.pauses[-1].since, at, self.pauses[-1].ref)
-            self.forced = Stray(at, ref, "suspended") if step == "started" and self.started is None else self.forced
         if self.started is None and step == "started":
             self.started = at, ref
 
 
-def _held(pauses: list[Pause], started: Stamp | None) -> Stamp | None:
-    """The suspension that stands although nothing has begun."""
-    return pauses[-1].since if started is None and pauses and pauses[-1].until is None else None
+def _held(pauses: list[Pause], started: Stamp | None, approval: Stamp | None) -> Stamp | None:
+    """The suspension that stands although nothing has begun; an approval after it ends it."""
+    return pauses[-1].since if started is None and pauses and pauses[-1].until is None and not _approved_since(pauses, approval) else None
+
+
+def _approved_since(pauses: list[Pause], approval: Stamp | None) -> bool:
+    """Did the approval come after the first suspension?"""
+    return approval is not None and bool(pauses) and before(pauses[0].since, approval) is Truth.TRUE
 
 
 def _walk(turns: list[tuple[str, Stamp, str]], valid_to: int | None) -> _Done:
@@ -357,11 +370,13 @@ def _seen(site: Site, request: Requested | None, until: int, number: str) -> Ite
     point = atlas_of(site.plant).point(request.point)
     place = point.id if point else request.point
     for camera, sightings in sorted(site.sightings.get(place, {}).items()) if request.type in HOT else ():
-        for first, _, evidence in sightings.sure():
+        for first, last, evidence in sightings.sure():
             offset, error = site.offset(camera, first)
-            at = Stamp(first - offset, error + sightings.u)
-            if request.valid_from - HOUR <= at.at <= until and not _at_it(site, place, number, at.at):
-                yield at, evidence
+            begun = first - offset
+            while begun <= last - offset and (goes_on := _at_it(site, place, number, begun)) is not None:
+                begun = goes_on + DOWN
+            if request.valid_from - HOUR <= begun <= min(until, last - offset):
+                yield Stamp(begun, error + sightings.u), evidence
                 break
     if request.type == CONFINED and site.plant:
         doors = atlas_of(site.plant).doors_of_point.get(place, set())
@@ -382,20 +397,28 @@ def _others(site: Site, place: str, number: str, types: frozenset[str]) -> Itera
             yield work, asked.event
 
 
-def _at_it(site: Site, place: str, number: str, at: int) -> bool:
-    """Is another hot work permit there going on at a moment, as its own steps say? Then what is seen is its work."""
-    for work, _ in _others(site, place, number, HOT):
-        begun = work.first("started")
-        if begun and (since := site.stamp(begun).at) <= at:
-            ends = [m for name in ("finished", "accepted", "cancelled") for f in work.all(name) if (m := site.stamp(f).at) > since]
-            if not ends or at < min(ends):
-                return True
-    return False
+def _at_it(site: Site, place: str, number: str, at: int) -> int | None:
+    """Until when another hot work permit there, going on at a moment as its own steps say, goes on: what is seen by then is its work. None: no other is."""
+    ends = []
+    for work, asked in _others(site, place, number, HOT):
+        done = _walk(_turns(site, work), asked.valid_to)
+        if done.started is None:
+            continue
+        over = min((m.at for m in (done.finished, done.accepted, done.gone[0] if done.gone else None) if m), default=1 << 62)
+        idle = [(p.since.at, p.until.at if p.until else 1 << 62) for p in done.pauses if p.finish]
+        if done.started[0].at <= at < over and not any(a <= at < b for a, b in idle):
+            ends.append(min([over, *(a for a, _ in idle if a > at)]))
+    return max(ends, default=None)
 
 
 def _comes_for(site: Site, place: str, worker: str, number: str, at: int) -> bool:
     """Does somebody who comes before this permit is valid come for another confined space permit there, approved and in force?"""
-    return any(worker in asked.workers and work.first("issued") is not None and asked.valid_from <= at <= asked.valid_to for work, asked in _others(site, place, number, frozenset({CONFINED})))
+    for work, asked in _others(site, place, number, frozenset({CONFINED})):
+        approved = any(site.stamp(f).at <= at for f in work.all("issued"))
+        over = any(site.stamp(f).at <= at for name in ("accepted", "rejected", "cancelled") for f in work.all(name))
+        if worker in asked.workers and approved and not over and asked.valid_from <= at <= asked.valid_to:
+            return True
+    return False
 
 
 def _records(site: Site, work: Work, point: Point | None) -> list[Record]:

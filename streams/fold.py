@@ -214,7 +214,7 @@ class Fold:
         """What cameras and doors show at a place belongs to the permit there that is at work: another permit's start or end may make it this one's."""
         site, atlas = self.known.site, self.known.atlas
         shown = course.type in HOT and course.point_id in site.sightings
-        shown |= course.type == CONFINED and any(site.visitors.get(door) for door in atlas.doors_of_point.get(course.point_id, ()))
+        shown |= any(site.visitors.get(door) for door in atlas.doors_of_point.get(course.point_id, ()))
         for other in site.at_point.get(course.point_id, ()) if shown else ():
             if other != course.permit and (known := site.works.get(other)) and known.facts:
                 self.known.courses.pop(other, None)

@@ -222,6 +222,10 @@ def _check_order(pack: Pack, base: Pack, text: str, file: str) -> None:
         raise PackError(file, line_of(text, "since"), "since", f"{pack.since} is before its base came into force ({base.since})", "Let it begin later")
 
 
+LEL_HIGH = 4.0
+"""%vol: from this lower explosive limit on more gas passes (GB 30871-2022 5.3.2)."""
+
+
 def looser(pack: Pack, base: Pack) -> list[str]:
     """The keys in which a pack asks for less than its base."""
     out = []
@@ -230,7 +234,9 @@ def looser(pack: Pack, base: Pack) -> list[str]:
         if (direction == "lower" and value > was) or (direction == "higher" and value < was):
             out.append(f"limits.{name}")
     out += [f"toxic.{gas}" for gas, value in pack.toxic.items() if gas in base.toxic and value > base.toxic[gas]]
-    out += [f"lel.{gas}" for gas, value in pack.lel.items() if gas in base.lel and value < base.lel[gas]]
+    out += [f"lel.{gas}" for gas, value in pack.lel.items() if gas in base.lel and (value < base.lel[gas] or value >= LEL_HIGH > base.lel[gas])]
+    out += [f"molar.{gas}" for gas, value in pack.molar.items() if gas in base.molar and abs(value / base.molar[gas] - 1) > 0.01]
+    out += [f"evidence.{type}" for type, kinds in pack.evidence.items() if set(base.evidence.get(type, ())) - set(kinds)]
     out += [f"trades.{type}" for type, trades in pack.trades.items() if set(base.trades.get(type, ())) - set(trades)]
     out += [f"warn_days.{trade}" for trade, days in pack.warn_days.items() if set(base.warn_days.get(trade, base.warn_days.get("*", ()))) - set(days)]
     for code, setting in pack.rules.items():

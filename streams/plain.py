@@ -107,7 +107,7 @@ def _certified(event: e.Certificate, odd: Odd) -> e.Certificate:
 
 
 def _papers(event: e.Contractor, odd: Odd) -> e.Contractor:
-    said = {name: word(PAPER, paper) or _day(paper, odd, f"papers.{name}", True) or "missing" for name, paper in event.papers.items()}
+    said = {name: word(PAPER, paper) or _day(paper, odd, f"papers.{name}", True) or UNTOLD_PAPER for name, paper in event.papers.items()}
     return replace(event, papers=said)
 
 
@@ -115,6 +115,8 @@ def _device(event: e.DeviceSaid, odd: Odd) -> e.DeviceSaid:
     return replace(event, calibrated_to=_day(event.calibrated_to, odd, "calibrated_to", True))
 
 
+UNTOLD_PAPER: Final = "unread"
+"""What a paper says that nobody can read: neither good nor missing."""
 BACK: Final = frozenset({"解除", "取消", "cancelled", "canceled", "withdrawn", "cancel", "lifted"})
 
 

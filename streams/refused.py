@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 import msgspec
@@ -24,13 +24,15 @@ class Refused:
     def add(self, letter: DeadLetter) -> None:
         self.kept.setdefault((letter.site, letter.source), deque(maxlen=LATEST)).append(letter)
 
-    def refill(self, raws: Iterable[bytes]) -> None:
-        """What dead.letters held when the step began."""
+    def refill(self, raws: Iterable[bytes], mine: Callable[[DeadLetter], bool]) -> None:
+        """What dead.letters held when the step began, as far as this step had refused it."""
         for raw in raws:
             try:
-                self.add(msgspec.json.decode(raw, type=DeadLetter))
+                letter = msgspec.json.decode(raw, type=DeadLetter)
             except msgspec.DecodeError:
                 continue
+            if mine(letter):
+                self.add(letter)
 
     def of(self, site: str, source: str) -> list[dict[str, Any]]:
         """The latest first: when, why, where it lay, and the beginning of its bytes."""

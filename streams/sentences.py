@@ -271,6 +271,7 @@ REASONS: Final[dict[str, tuple[str, str]]] = {
     "WORKER-UNKNOWN": ("人员未登记。", "The person is not on the roster."), "CODE-RED": ("人员码为红。", "The person's code is red."), "X-CONTR": ("承包商码为红。", "The contractor's code is red."),
     "CERT-EXP": ("证件已过期。", "A certificate has run out."), "CERT-NONE": ("没有操作证。", "Holds no certificate."), "CERT-MISM": ("证件与作业类型不符。", "The certificates are of other trades."),
     "CERT-UNKNOWN": ("证件情况未知。", "Nothing is known of the certificate."), "X-CERT-SHORT": ("证件剩余有效期不足。", "Too little of a certificate's validity remains."),
+    "X-WIND": ("风力超限。", "The wind is too strong."),
     "PERMIT-UNKNOWN": ("没有这张作业票。", "The permit is not known."), "POINT-UNKNOWN": ("作业点未登记。", "The work point is not described."), "NOT-FINISHED": ("作业尚未报完工。", "The work was not reported as finished."),
     "X-CHG": ("批准后内容有变更,须重新批准。", "Changed since it was approved; approve it anew."), "LINK-UNREL": ("同一作业的票未互相关联。", "Tickets of one job do not name each other."), "X-BADGE-NOPERMIT": ("没有其名的有效作业票。", "No permit in force names this person here."), "NOT-APPROVED": ("作业票尚未签发。", "The permit is not approved."),
     "X-BADGE-BEFORE": ("未到作业票有效期。", "The permit's validity has not begun."), "X-BADGE-AFTER": ("作业票有效期已过。", "The permit's validity has ended."), "CLOCK-UNSURE": ("时钟不足以判断。", "The clocks cannot tell."),

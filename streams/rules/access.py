@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from datetime import date
 
 from streams.course import Course
-from streams.events import Certificate, Scan, Step
+from streams.events import Certificate, Scan, Step, Worker
 from streams.lives import TOOLS, number_of
 from streams.rules.certificates import last_day
-from streams.rules.limits import CONFINED
+from streams.rules.limits import CONFINED, HOT
 from streams.rules.permit import valid_until
 from streams.rules.rule import NOTHING, Cause, Finding, Judged, Known, Rule, minutes
 from streams.times import HOUR, Stamp, Truth, before, exactly
@@ -21,6 +21,25 @@ LATELY = 12 * HOUR
 """Whoever comes so long after the end of a permit does not come because of it."""
 REMEMBERED = 48 * HOUR
 """How long after a scan the permits that could justify it are surely remembered."""
+
+
+HELPERS = frozenset({"rescue", "fire"})
+"""Roles that pass every door."""
+
+
+def helper(known: Known, worker: str) -> bool:
+    """Has a roster source given the person the role of rescue or fire?"""
+    person, plant = known.site.people.get(worker), known.site.plant
+    said = [f.event for f in (person.listed if person else ()) if plant and f.source in plant.roster]
+    return bool(said) and isinstance(said[-1], Worker) and bool(HELPERS & set(said[-1].roles))
+
+
+def watching(known: Known, course: Course, worker: str, at: int) -> bool:
+    """Is somebody the guardian of hot work that is finished and still has to be watched?"""
+    if course.request is None or course.finished is None or course.type not in HOT:
+        return False
+    mine = worker in course.request.guardians or any(p.worker == worker for p in course.posts)
+    return mine and course.finished.at <= at <= course.finished.at + known.terms_of(course).ms["post_watch"]
 
 
 def permits_of(known: Known, worker: str, points: list[str], at: int) -> list[Course]:
@@ -97,7 +116,7 @@ def judge_after(known: Known, worker: str) -> Judged:
         at = known.site.stamp(fact)
         points = known.atlas.doors[scan.door].points if scan.door in known.atlas.doors else []
         courses = [c for c in permits_of(known, worker, points, at.at) if c.valid_to is not None]
-        if not courses or any(in_time(known, c, at) is not Truth.FALSE for c in courses):
+        if not courses or any(in_time(known, c, at) is not Truth.FALSE or watching(known, c, worker, at.at) for c in courses):
             continue
         last = max(courses, key=lambda c: (c.valid_to or 0, c.permit))
         if last.permit not in found:
@@ -110,6 +129,8 @@ def judge_after(known: Known, worker: str) -> Judged:
 def judge_no_permit(known: Known, worker: str) -> Judged:
     """X-BADGE-NOPERMIT: somebody comes in where only those may whom a permit names."""
     found: list[Finding] = []
+    if helper(known, worker):
+        return NOTHING
     for fact, scan in _entries(known, worker):
         door = known.atlas.doors.get(scan.door)
         at = known.site.stamp(fact).at
@@ -168,6 +189,14 @@ def inside_at(known: Known, course: Course, at: int) -> Iterator[tuple[str, Fact
                 yield worker, [f for f in stay.entries if came(known, f) <= at][-1], stay.until
 
 
+def left_inside(known: Known, course: Course, at: int) -> Iterator[tuple[str, Fact, int | None]]:
+    """Of those inside at a moment whom no other permit there, approved and not over, lets be there, nor the fire watch."""
+    others = [c for c in known.at(course.point_id) if c.permit != course.permit and c.issued and c.issued.at <= at and c.request and c.request.valid_from <= at <= (valid_until(known, c) or 0) and (c.over_at is None or c.over_at > at)]
+    for worker, entry, out in inside_at(known, course, at):
+        if not any(worker in c.people for c in others) and not watching(known, course, worker, at):
+            yield worker, entry, out
+
+
 def tools_inside(known: Known, permit: str, at: int) -> tuple[str, ...]:
     """The tools that the register of a permit's number has inside at a moment, each as often as it is there; one without a name is "?"."""
     ticket, there = known.site.tickets.get(number_of(permit)), Counter[str]()
@@ -202,7 +231,7 @@ def judge_signed_out(known: Known, permit: str) -> Judged:
     if course.accepted is None or course.request is None:
         return NOTHING
     closed, found = course.accepted.at, []
-    for worker, fact, out in inside_at(known, course, closed):
+    for worker, fact, out in left_inside(known, course, closed):
         numbers = {"permit": permit, "worker": worker, "since": known.clock(came(known, fact)), "closed": known.clock(closed)}
         found.append(Finding(closed, (fact.ref, *known.refs(permit, "accepted")), out, 1 if course.type == CONFINED else 3, numbers, permit, course.point_id,
                              requests=(("roll_call", course.point_id), ("permit.block", permit))))  # fmt: skip
@@ -223,7 +252,7 @@ def judge_overstay(known: Known, permit: str) -> Judged:
     length = minutes(due - until)
     return Judged(tuple(
         Finding(due, (fact.ref, course.request_ref), out, numbers={"permit": permit, "worker": worker, "valid_to": known.clock(until), "length": length}, permit=permit, point=course.point_id)
-        for worker, fact, out in inside_at(known, course, due)
+        for worker, fact, out in left_inside(known, course, due)
     ))  # fmt: skip
 
 

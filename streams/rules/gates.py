@@ -12,8 +12,8 @@ from msgspec.structs import replace
 from streams import events as e
 from streams.course import Course, Pause
 from streams.gases import limit_of
-from streams.lives import number_of
-from streams.rules.access import LATELY, came, expired, in_time, inside_at, tools_inside
+from streams.lives import life_of, number_of, subject_of
+from streams.rules.access import LATELY, came, expired, helper, in_time, left_inside, tools_inside, watching
 from streams.rules.certificates import best, ends_at, held, last_day, left_at
 from streams.rules.evidence import five_dimensions, three_and_one
 from streams.rules.gas import fresh, retested, slept, tested, tested_today
@@ -25,7 +25,7 @@ from streams.rules.preparation import missing_links, needed_devices, unrelated
 from streams.rules.readings import gas_tags, heard, judge_limit, testing, unseen
 from streams.rules.rule import Known
 from streams.rules.simops import conflicts, hard_now, judge_duplicate
-from streams.rules.weather import stands, stops
+from streams.rules.weather import stands, stops, windy
 from streams.times import MINUTE, SECOND, Stamp, Truth, before, exactly
 from streams.words import FOREVER, day_of
 from streams.work import Series, relied_on
@@ -39,14 +39,13 @@ ORDER: Final = (
     "X-LEAVER", "ACCOUNT-OFF", "DOOR-UNKNOWN", "WORKER-UNKNOWN", "CODE-RED", "X-CONTR", "CERT-EXP", "CERT-NONE", "CERT-MISM", "CERT-UNKNOWN", "X-CERT-SHORT",
     "PERMIT-UNKNOWN", "POINT-UNKNOWN", "X-BADGE-NOPERMIT", "NOT-APPROVED", "X-BADGE-BEFORE", "X-BADGE-AFTER", "CLOCK-UNSURE", "SUSPENDED", "LOCKED", "X-CHG", "NOT-SUSPENDED", "GUARDIAN-INSIDE", "GUARD-NONE",
     "X-FORBID", "X-LEVEL", "UPG-HOL", "UPG-REST", "UPG-NIGHT", "UPG-EVENT", "BLIND-ONE", "X-DUP", "JSA-NONE", "MEAS-NONE", "BRIEF-NONE", "LINK-MISS", "LINK-UNREL", "X-BIND",
-    "GAS-NONE", "GAS-STALE", "GAS-INTERRUPT", "GAS-DAILY", "X-DCS-OPEN", "EVACUATE", "X-GAS-LIM", "X-GAS-GAP", "X-WX", "X-SIMOPS-H",
+    "GAS-NONE", "GAS-STALE", "GAS-INTERRUPT", "GAS-DAILY", "X-DCS-OPEN", "EVACUATE", "X-GAS-LIM", "X-GAS-GAP", "X-WX", "X-WIND", "X-SIMOPS-H",
     "NOT-FINISHED", "X-SIGNOUT", "TOOLS-INSIDE", "X-WATCH", "X-EVID-3P1R", "X-EVID-5D", "EVID-MISSING", "SYS-LAG",
 )  # fmt: skip
 """Reasons in order of cause."""
 CAUSED: Final = {"GAS-STALE": ("GAS-NONE",), "X-GAS-GAP": ("X-GAS-LIM",), "X-GAS-LIM": (), "CERT-MISM": ("CERT-NONE",), "X-CERT-SHORT": ("CERT-EXP",), "CODE-RED": ("X-LEAVER", "ACCOUNT-OFF", "CERT-EXP", "CERT-NONE"), "EVACUATE": ()}
 """A code that another, listed one has caused is not listed again."""
 PREPARING: Final = ("guardians", "approvers", "testers", "isolators")
-HELPERS: Final = frozenset({"rescue", "fire"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +83,7 @@ def decide(known: Known, q: Question, sighted: bool = False) -> Answer:
 def _of_permit(known: Known, q: Question) -> Answer:
     if q.gate == "application":
         return _answer(_application(known, q))
-    permit = known.site.latest(q.permit)
+    permit = _open_life(known, q.permit) if q.gate == "close" else known.site.latest(q.permit)
     if permit not in known.site.works or known.course(permit).request is None:
         return Answer("pending", ("PERMIT-UNKNOWN",))
     asked: dict[str, Callable[[Known, Course, Stamp], Iterable[Reason]]] = {"issue": _issue, "start": _start, "resume": _resume, "close": _close}
@@ -93,6 +92,13 @@ def _of_permit(known: Known, q: Question) -> Answer:
     people = missed(known, course, q.at.at) if "X-SIGNOUT" in said.reasons else []
     names = (*people, *(tools_inside(known, course.permit, q.at.at) if "TOOLS-INSIDE" in said.reasons else ()))
     return Answer(said.answer, said.reasons, said.mode, names)
+
+
+def _open_life(known: Known, permit: str) -> str:
+    """The last life of a number that has begun and is not accepted; else the last."""
+    last = known.site.latest(permit)
+    lives = (subject_of(number_of(last), n) for n in range(life_of(last), 0, -1))
+    return next((s for s in lives if s in known.site.works and (c := known.course(s)).started and c.accepted is None and not c.ended), last)
 
 
 def _answer(found: Iterable[Reason]) -> Answer:
@@ -208,13 +214,6 @@ def _everybody(known: Known, course: Course, at: int) -> Iterator[Reason]:
 # ---- entry ---------------------------------------------------------------------------------------------------------------
 
 
-def helper(known: Known, worker: str) -> bool:
-    """Has a roster source given the person the role of rescue or fire?"""
-    person, plant = known.site.people.get(worker), known.site.plant
-    said = [f.event for f in (person.listed if person else ()) if plant and f.source in plant.roster]
-    return bool(said) and isinstance(said[-1], e.Worker) and bool(HELPERS & set(said[-1].roles))
-
-
 def alarmed(known: Known, points: Iterable[str]) -> bool:
     """Does a P1 that asked for a siren or an evacuation stand at one of these points, or in its area?"""
     mine = set(points)
@@ -261,7 +260,8 @@ def _in_by(known: Known, course: Course, worker: str, at: Stamp) -> Iterator[Rea
         if not preparing or course.type == CONFINED:
             yield "NOT-APPROVED", Truth.FALSE
         return
-    yield from _in_force(known, course, at)
+    watch = watching(known, course, worker, at.at)
+    yield from (reason for reason in _in_force(known, course, at) if not (watch and reason[0] == "X-BADGE-AFTER"))
     if course.type != CONFINED:
         return
     if worker in _guards(known, course, at.at):
@@ -314,7 +314,11 @@ def _start(known: Known, course: Course, at: Stamp) -> Iterator[Reason]:
         yield "NOT-APPROVED", Truth.FALSE
     else:
         yield from _in_force(known, course, at)
+    if course.started is not None and course.finished is not None:
+        yield from _resume(known, course, at)
+        return
     yield from _ready(known, course, at)
+    yield from _prepared(known, course, at)
     yield from _everybody(known, course, at.at)
 
 
@@ -347,6 +351,8 @@ def _going_on(known: Known, course: Course, at: Stamp) -> Iterator[Reason]:
     yield from gas_now(known, course)
     if any(stops(known, course, said) for said in stands(known, at.at)):
         yield "X-WX", Truth.FALSE
+    if windy(known, course):
+        yield "X-WIND", Truth.FALSE
     if any(c.hard and (c.end is None or c.end > at.at) for c in conflicts(known, course.permit)) or any(hard_now(known, course)):
         yield "X-SIMOPS-H", Truth.FALSE
 
@@ -390,7 +396,7 @@ def _resume(known: Known, course: Course, at: Stamp) -> Iterator[Reason]:
         yield "NOT-APPROVED", Truth.FALSE
     yield from ((code, truth) for code, truth in _in_force(known, course, at) if code != "SUSPENDED")
     open_ = course.pauses[-1] if course.pauses and course.pauses[-1].until is None else None
-    since = open_.since if open_ else course.finished
+    since = open_.since if open_ else course.finished or course.held
     if since is None:
         yield "NOT-SUSPENDED", Truth.UNKNOWN
     elif course.needs_gas:
@@ -416,22 +422,17 @@ def _issue(known: Known, course: Course, at: Stamp) -> Iterator[Reason]:
         yield "X-BADGE-NOPERMIT", Truth.FALSE
     if in_time(known, course, at) is Truth.FALSE:
         yield "X-BADGE-AFTER", Truth.FALSE
-    if missing_links(known, course, at.at):
-        yield "LINK-MISS", Truth.FALSE
-    if unrelated(known, course, at.at) is not None:
-        yield "LINK-UNREL", Truth.FALSE
     if course.needs_gas:
         told, young = tested(course, at), fresh(course, planned, known.terms_of(course))
         if told is not Truth.TRUE:
             yield "GAS-NONE", told
         elif young is not Truth.TRUE:
             yield "GAS-STALE", young
-    for step, code in (("jsa", "JSA-NONE"), ("measures", "MEAS-NONE"), ("briefed", "BRIEF-NONE")):
-        if known.step(course.permit, step) is None:
-            yield code, Truth.FALSE
+    if any(hard_now(known, course)):
+        yield "X-SIMOPS-H", Truth.UNKNOWN
+    yield from _prepared(known, course, planned)
     if not request.guardians and not course.posts:
         yield "GUARD-NONE", Truth.UNKNOWN
-    yield from _fit(known, course, planned.at)
     yield from _everybody(known, course, at.at)
     if judge_duplicate(known, course.permit).findings:
         yield "X-DUP", Truth.UNKNOWN
@@ -439,6 +440,18 @@ def _issue(known: Known, course: Course, at: Stamp) -> Iterator[Reason]:
     kinds = {c.event.stage or c.event.medium for c in known.work(course.permit).clips if isinstance(c.event, e.Clip)}
     if set(known.terms_of(course).pack.evidence.get(course.type, ())) - kinds:
         yield "EVID-MISSING", Truth.FALSE
+
+
+def _prepared(known: Known, course: Course, at: Stamp) -> Iterator[Reason]:
+    """Analysis, measures and briefing done, tickets linked, the place fit for the work, the level right."""
+    for step, code in (("jsa", "JSA-NONE"), ("measures", "MEAS-NONE"), ("briefed", "BRIEF-NONE")):
+        if known.step(course.permit, step) is None:
+            yield code, Truth.FALSE
+    if missing_links(known, course, known.now):
+        yield "LINK-MISS", Truth.FALSE
+    if unrelated(known, course, known.now) is not None:
+        yield "LINK-UNREL", Truth.FALSE
+    yield from _fit(known, course, at.at)
 
 
 def _fit(known: Known, course: Course, planned: int) -> Iterator[Reason]:
@@ -522,7 +535,7 @@ def missed(known: Known, course: Course, at: int) -> list[str]:
     """Who is inside by the doors, and came in after the last roll call that somebody signed."""
     called = max((f.event.at for command, facts in known.site.done.items() if ":roll_call:" in command and command.endswith(f":{course.point_id}") for f in facts
                   if isinstance(f.event, e.Done) and f.event.outcome == "done" and f.event.by and f.event.at <= at), default=0)  # fmt: skip
-    return [worker for worker, entry, _ in inside_at(known, course, at) if came(known, entry) > called]
+    return [worker for worker, entry, _ in left_inside(known, course, at) if came(known, entry) > called]
 
 
 def _as_closed(course: Course, at: Stamp) -> Course:

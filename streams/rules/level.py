@@ -139,18 +139,27 @@ def _runs(known: Known, equipment: str, at: int) -> bool | None:
 
 
 def judge_level(known: Known, permit: str) -> Judged:
-    """X-LEVEL: hot work asked for below the level that its place demands, then or (a unit is started) before the work is over."""
+    """X-LEVEL: hot work asked for below the level that its place demands, as long as it is so: a unit may be started or stopped before the work is over."""
     course = known.course(permit)
     if course.request is None or course.type not in HOT:
         return NOTHING
     asked, end = course.request.at, course.finished.at if course.finished else course.over_at
-    later = (f.event.at for f in known.site.equipment.get(course.point.equipment, ()) if f.event.at > asked and (end is None or f.event.at < end)) if course.point else ()
-    low = next(((at, needed) for at in (asked, *later) if (needed := computed_level(known, course, at)[0]) and course.type > needed), None)
-    if low is None:
-        return NOTHING
-    at, needed = low
-    numbers = {"permit": permit, "asked": course.type, "needed": needed, "point": course.point_id}
-    return Judged((Finding(at, (course.request_ref,), course.over_at, numbers=numbers, permit=permit, point=course.point_id, requests=(("permit.block", permit),)),))
+    later = [f.event.at for f in known.site.equipment.get(course.point.equipment, ()) if f.event.at > asked and (end is None or f.event.at < end)] if course.point else []
+    found: list[Finding] = []
+    open_: tuple[int, str] | None = None
+    for at in (asked, *later):
+        needed, _ = computed_level(known, course, at)
+        low = needed is not None and course.type > needed
+        if low and open_ is None:
+            open_ = at, needed or ""
+        elif not low and open_ is not None:
+            found, open_ = [*found, _too_low(course, *open_, at)], None
+    return Judged((*found, *([_too_low(course, *open_, course.over_at)] if open_ else ())))
+
+
+def _too_low(course: Course, since: int, needed: str, end: int | None) -> Finding:
+    numbers = {"permit": course.permit, "asked": course.type, "needed": needed, "point": course.point_id}
+    return Finding(since, (course.request_ref,), end, numbers=numbers, permit=course.permit, point=course.point_id, requests=(("permit.block", course.permit),))
 
 
 RULES = (

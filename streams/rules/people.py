@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from datetime import timedelta
+
 from streams.course import Course
 from streams.events import Contractor, GasTest, Record
+from streams.plain import UNTOLD_PAPER
 from streams.rules.permit import OURS
-from streams.rules.rule import NOTHING, Cause, Finding, Judged, Known, Rule
+from streams.rules.rule import NOTHING, Cause, Finding, Judged, Known, Rule, wake_at
 from streams.times import DAY, HOUR
+from streams.words import FOREVER, day_of
 from streams.work import Person
 
 
@@ -15,15 +20,17 @@ def colour(known: Known, contractor: str, at: int) -> tuple[str, list[str]]:
     said = [f.event for f in known.site.contractors.get(contractor, ()) if isinstance(f.event, Contractor) and f.event.at <= at]
     if not said:
         return "grey", ["unknown"]
-    today, missing, void = str(known.day(at)), [], []
+    today, missing, void, unread = str(known.day(at)), [], [], []
     for name, paper in sorted(said[-1].papers.items()):
         if paper == "missing":
             missing.append(name)
+        elif paper == UNTOLD_PAPER:
+            unread.append(name)
         elif paper == "void" or paper < today:
             void.append(name)
     if void or len(missing) >= 2:
         return "red", [*void, *missing]
-    return ("yellow", missing) if missing else ("green", [])
+    return ("yellow", missing + unread) if missing or unread else ("green", [])
 
 
 def judge_contractor(known: Known, contractor: str) -> Judged:
@@ -31,19 +38,29 @@ def judge_contractor(known: Known, contractor: str) -> Judged:
     if not contractor:
         return NOTHING
     works = [c for p in sorted(known.site.works) if (c := known.course(p)).request and c.request and c.request.contractor == contractor]
-    found = []
+    found, wakes = [], list[int | None]()
     for course in works:
         assert course.request is not None
-        moments = sorted({course.request.at, *(f.event.at for f in known.site.contractors.get(contractor, ()) if f.event.at >= course.request.at)})
-        red = next((m for m in moments if (course.over_at is None or m < course.over_at) and colour(known, contractor, m)[0] == "red"), None)
-        if red is None:
-            continue
-        good = next((m for m in moments if m > red and colour(known, contractor, m)[0] != "red"), None)
-        end = min((m for m in (good, course.over_at) if m is not None), default=None)
-        ref = known.site.contractors[contractor][-1].ref
-        numbers = {"contractor": contractor, "permit": course.permit, "papers": ", ".join(colour(known, contractor, red)[1])}
-        found.append(Finding(red, (ref, course.request_ref), end, numbers=numbers, permit=course.permit, point=course.point_id, requests=(("access.deny", contractor),)))
-    return Judged(tuple(sorted(found, key=lambda f: (f.start, f.permit))))
+        days = list(_runs_out(known, contractor))
+        wakes += [day for day in days if day > known.now]
+        moments = sorted({course.request.at, *(m for m in (*(f.event.at for f in known.site.contractors.get(contractor, ())), *days) if course.request.at <= m <= known.now and (course.over_at is None or m < course.over_at))})
+        told = [(m, colour(known, contractor, m)) for m in moments]
+        for i, (red, (code, papers)) in enumerate(told):
+            if code != "red" or (i and told[i - 1][1][0] == "red"):
+                continue
+            good = next((m for m, (later, _) in told[i:] if later != "red"), course.over_at)
+            ref = [f for f in known.site.contractors[contractor] if f.event.at <= red][-1].ref
+            numbers = {"contractor": contractor, "permit": course.permit, "papers": ", ".join(papers)}
+            found.append(Finding(red, (ref, course.request_ref), good, numbers=numbers, permit=course.permit, point=course.point_id, requests=(("access.deny", contractor),)))
+    return Judged(tuple(sorted(found, key=lambda f: (f.start, f.permit))), wake_at(*wakes) if any(c.over_at is None for c in works) else None)
+
+
+def _runs_out(known: Known, contractor: str) -> Iterator[int]:
+    """The local midnights after which a paper of a contractor is void."""
+    for fact in known.site.contractors.get(contractor, ()):
+        for paper in fact.event.papers.values() if isinstance(fact.event, Contractor) else ():
+            if (day := day_of(paper)) is not None and day != FOREVER:
+                yield known.midnight(day + timedelta(days=1))
 
 
 def state(known: Known, worker: str, at: int) -> tuple[float, dict[str, float]]:

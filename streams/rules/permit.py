@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from itertools import pairwise
+from collections.abc import Callable, Iterator
 
-from streams.course import Course
-from streams.events import Requested, Step
+from streams.course import Course, said_after
+from streams.events import Any_, Requested, Step
 from streams.rules.gas import GB, SUSPEND, passed, tested
 from streams.rules.limits import HOT, TYPES, VALID
 from streams.rules.rule import NOTHING, Cause, Finding, Judged, Known, Rule, minutes
 from streams.rules.sights import Sight, after, sights_at, sure_sights
 from streams.times import HOUR, MINUTE, SECOND, Truth, agreed, before, exactly, no_later, some
+from streams.work import Fact
 
 CAUSES: frozenset[Cause] = frozenset({"permit", "seen", "clock"})
 OURS = "PermitWatch"
@@ -243,42 +243,62 @@ def _goes_on(course: Course, at: int) -> bool:
 def judge_change(known: Known, permit: str) -> Judged:
     """X-CHG: content, scope or place changed asks for a new permit; any other change for approvals newer than itself before work goes on."""
     course, work = known.course(permit), known.work(permit)
-    found, approvals = [], sorted(known.site.stamp(f).at for f in work.all("issued"))
-    for at, what, note, ref in sorted((*_changes(known, permit), *_revisions(known, permit, approvals))):
+    found, approvals = list(_revisions(known, course)), sorted(known.site.stamp(f).at for f in work.all("issued"))
+    for fact in work.all("changed"):
+        change = fact.event
+        if not isinstance(change, Step):
+            continue
+        at = known.site.stamp(fact).at
         again = next((m for m in approvals if m > at), None)
-        if again is not None and (course.started is None or again <= course.started.at or any(p.since.at <= at and p.until and again <= p.until.at for p in course.pauses)):
-            continue  # changed before it began, or while suspended, and approved anew before it went on
-        new = what in ("content", "scope", "place")
-        start = at if new or what == "time" else max(at, course.started.at) if course.started and not (course.finished and course.finished.at <= at) else None
+        if again is not None and any(p.since.at <= at and p.until and again <= p.until.at for p in course.pauses):
+            continue  # changed while suspended and approved anew before it was resumed
+        new = change.what in ("content", "scope", "place")
+        start = at if new else max(at, course.started.at) if course.started and not (course.finished and course.finished.at <= at) else None
         end = work_over(course) if new else min((m for m in (again, work_over(course)) if m is not None), default=None)
         if start is not None and (end is None or end > start):
-            numbers = {"permit": permit, "what": what or "—", "at": known.clock(at), "note": note or "—"}
-            found.append(Finding(start, (ref, course.request_ref), end, numbers=numbers, permit=permit, point=course.point_id, variant="new" if new else "", requests=((SUSPEND, permit),)))
-    return Judged(tuple(found))
+            found.append(_changed(known, course, start, end, change.what or "—", change.note or "—", at, fact.ref, new))
+    return Judged(tuple(sorted(found, key=lambda f: (f.start, f.variant, f.evidence))))
 
 
-Change = tuple[int, str, str, str]
-"""(when, what, note, evidence)"""
+def _changed(known: Known, course: Course, start: int, end: int | None, what: str, note: str, at: int, ref: str, new: bool) -> Finding:
+    numbers = {"permit": course.permit, "what": what, "at": known.clock(at), "note": note}
+    return Finding(start, (ref, course.request_ref), end, numbers=numbers, permit=course.permit, point=course.point_id, variant="new" if new else "", requests=((SUSPEND, course.permit),))
 
 
-def _changes(known: Known, permit: str) -> Iterator[Change]:
-    """The changes that the permit system told as such."""
-    return ((known.site.stamp(f).at, f.event.what, f.event.note, f.ref) for f in known.work(permit).all("changed") if isinstance(f.event, Step))
+def _revisions(known: Known, course: Course) -> Iterator[Finding]:
+    """What requests that were said again after an approval say otherwise than what was approved, until they say so no more, or it is approved: another type or place of work, a longer validity."""
+    work, over = known.work(course.permit), work_over(course)
+    asked = [f for f in work.all("permit.requested") if isinstance(f.event, Requested) and f.ref not in work.carried]
+    for i, issued in enumerate(work.all("issued")):
+        until = known.site.stamp(work.all("issued")[i + 1]).at if i + 1 < len(work.all("issued")) else over
+        approved = [f for f in asked if not said_after(known.site, f, issued)]
+        later = [f for f in asked if said_after(known.site, f, issued) and (until is None or known.site.stamp(f).at < until)]
+        for what, differs in DIFFERS.items() if approved else ():
+            since: Fact | None = None
+            for fact in (*later, None):
+                if fact is not None and differs(approved[-1].event, fact.event):
+                    since = since or fact
+                elif since is not None:
+                    start, end = known.site.stamp(since).at, known.site.stamp(fact).at if fact else until
+                    yield _changed(known, course, start, end, what, _note(known, approved[-1].event, since.event), start, since.ref, what != "time")
+                    since = None
 
 
-def _revisions(known: Known, permit: str, approvals: list[int]) -> Iterator[Change]:
-    """What a request that was said again after an approval says otherwise: another type or place of work, a longer validity."""
-    work = known.work(permit)
-    said = [(known.site.stamp(f).at, f.event, f.ref) for f in work.all("permit.requested") if isinstance(f.event, Requested) and f.ref not in work.carried]
-    for (_, was, _), (at, now, ref) in pairwise(said):
-        if not any(m <= at for m in approvals):
-            continue
-        if was.type != now.type:
-            yield at, "scope", f"{was.type} → {now.type}", ref
-        if was.point != now.point:
-            yield at, "place", f"{was.point} → {now.point}", ref
-        if now.valid_to > was.valid_to > 0 or 0 < now.valid_from < was.valid_from:
-            yield at, "time", f"{known.clock(was.valid_from)}–{known.clock(was.valid_to)} → {known.clock(now.valid_from)}–{known.clock(now.valid_to)}", ref
+def _longer(was: Any_, now: Any_) -> bool:
+    """A validity longer by a minute or more."""
+    return isinstance(was, Requested) and isinstance(now, Requested) and (now.valid_to >= was.valid_to + MINUTE > MINUTE or 0 < now.valid_from <= was.valid_from - MINUTE)
+
+
+DIFFERS: dict[str, Callable[[Any_, Any_], bool]] = {
+    "scope": lambda was, now: was.type != now.type, "place": lambda was, now: was.point != now.point, "time": _longer,  # type: ignore[union-attr]
+}
+
+
+def _note(known: Known, was: Any_, now: Any_) -> str:
+    assert isinstance(was, Requested) and isinstance(now, Requested)
+    if (was.type, was.point) != (now.type, now.point):
+        return f"{was.type} {was.point} → {now.type} {now.point}"
+    return f"{known.clock(was.valid_from)}–{known.clock(was.valid_to)} → {known.clock(now.valid_from)}–{known.clock(now.valid_to)}"
 
 
 def judge_reassess(known: Known, permit: str) -> Judged:

@@ -48,11 +48,11 @@ def judge_isolation(known: Known, permit: str) -> Judged:
     found = []
     for name in sorted(names):
         facts = [(f, f.event) for f in site.isolations.get(name, ()) if isinstance(f.event, Isolation)]
-        for fact, said in facts:
-            if said.state not in ("removed", "opened") or not course.issued.at <= said.at < over or _own_work(course, said):
-                continue
+        for i, (fact, said) in enumerate(facts):
             again = next((e.at for _, e in facts if e.state in ("applied", "verified") and e.at > said.at), None)
-            found.append(_opened(known, permit, name, said.state, said.at, again if again is not None else (over if over < 1 << 62 else None), fact.ref))
+            gone = said.state in ("removed", "opened") and said.at < over and not _own_work(course, said)
+            if gone and (again is None or again > course.issued.at) and not (i and facts[i - 1][1].state in ("removed", "opened") and said.at <= course.issued.at):
+                found.append(_opened(known, permit, name, said.state, max(said.at, course.issued.at), again if again is not None else (over if over < 1 << 62 else None), fact.ref))
     for name, tag in ((n, t) for n in sorted(names) for t in known.atlas.isolations.get(n, ())):
         series = site.series.get(tag)
         for start, end, _, _, ref in series.held.intervals(known.now) if series else ():

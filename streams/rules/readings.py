@@ -12,6 +12,7 @@ from streams.gases import Limit, limit_of
 from streams.rules.access import inside_at
 from streams.rules.gas import GB, PERMIT, SUSPEND, passed
 from streams.rules.limits import CONFINED
+from streams.rules.permit import valid_until
 from streams.rules.rule import NOTHING, Cause, Finding, Judged, Known, Rule, both_of, merge, minutes, wake_at
 from streams.spans import Spans
 from streams.times import DAY, MINUTE, SECOND
@@ -286,7 +287,7 @@ def _before_start(known: Known, course: Course) -> tuple[list[Finding], int | No
     """From the approval to the start: do not start, from the first reading beyond the limit until an analysis passes, the end of the life, or a finish; at the start it is as if at work."""
     if course.issued is None or (course.started is not None and course.started.at <= course.issued.at):
         return [], None
-    until = course.started.at if course.started else min(m for m in (course.over_at, 1 << 62) if m is not None)
+    until = course.started.at if course.started else min(m for m in (course.over_at, valid_until(known, course), 1 << 62) if m is not None)
     readings, _ = _exceeded(known, course, course.issued.at, until, over=True)
     out: list[Finding] = []
     for f in readings:
@@ -305,11 +306,11 @@ def _before_start(known: Known, course: Course) -> tuple[list[Finding], int | No
 
 def _written(known: Known, course: Course) -> list[Finding]:
     """What was written down beyond its limit while work went on or people were inside: until an analysis passes, or the end."""
-    if course.started is None:
+    if course.begun is None:
         return []
     over = min((m for m in (course.finished.at if course.finished else None, course.over_at) if m is not None), default=None)
     last = max((r.at.at for r in course.tests), default=known.now)
-    working = list(course.working(max(known.now, last)))
+    working = [*course.working(max(known.now, last)), *((s.at.at, course.put_down(s.at.at) or s.at.at + DAY) for s in course.strays)]
     out: list[Finding] = []
     for record in course.tests:
         at = record.at.at
@@ -318,7 +319,7 @@ def _written(known: Known, course: Course) -> list[Finding]:
         inside = course.type == CONFINED and any(True for _ in inside_at(known, course, at))
         if not (inside or any(a <= at <= b for a, b in working)) or (out and (out[-1].end is None or out[-1].end > at)):
             continue
-        end = min([a.done.at for a in passed(course) if a.done.at > at] + ([over] if over is not None else []), default=None)
+        end = min([a.done.at for a in passed(course) if a.done.at > at] + ([over] if over is not None and over > at else []), default=None)
         r = record.over
         numbers = {"permit": course.permit, "tag": record.event.device or record.event.analyst or "—", "gas": r.gas, "value": f"{r.value:g}" if r.value is not None else "—", "unit": r.unit, "at": known.clock(at)}
         out.append(Finding(at, (record.ref,), end, 1, numbers, course.permit, course.point_id, "record", requests=(("siren.on", course.point_id), (SUSPEND, course.permit))))
@@ -378,11 +379,11 @@ def judge_trend(known: Known, permit: str) -> Judged:
         if series is None or limit is None or not series.halves or testing(known, tag, known.now, known.now):
             continue
         ahead = reaches(series.halves, known.now, limit.high, limit.low, within)
-        if ahead is None or ahead.since < course.started.at:
+        if ahead is None:
             continue
         urgent = _urgent(known, course)
         numbers = {"permit": permit, "tag": tag, "gas": limit.gas, "value": f"{ahead.last:.3g}", "unit": limit.unit, "limit": f"{ahead.limit:.3g}", "in": minutes(ahead.left // MINUTE * MINUTE)}
-        found.append(Finding(ahead.since, (series.trend_ref or course.started_ref,), None, 2 if urgent else 3, numbers, permit, course.point_id))
+        found.append(Finding(max(ahead.since, course.started.at), (series.trend_ref or course.started_ref,), None, 2 if urgent else 3, numbers, permit, course.point_id))
     first = min(found, key=lambda f: (f.priority, f.start), default=None)
     return Judged((first,) if first else (), (known.now // HALF + 1) * HALF + SECOND)
 

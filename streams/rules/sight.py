@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from streams.course import Course
 from streams.rules.guardian import present
@@ -11,6 +11,7 @@ from streams.rules.permit import OURS
 from streams.rules.readings import GASES, unseen
 from streams.rules.rule import NOTHING, Cause, Finding, Judged, Known, Rule, both_of, merge, minutes, wake_at, without
 from streams.rules.video import film
+from streams.spans import Spans
 from streams.times import SECOND
 
 SEEN: frozenset[Cause] = frozenset({"evidence"})
@@ -29,11 +30,9 @@ def _seen(behaviour: str, code: str) -> Callable[[Known, str], Judged]:
         if not sights:
             return NOTHING
         found, wakes = [], []
-        for first, last, ref in zip(sights.first, sights.last, sights.ref, strict=True):
+        for first, last, ref in _alarming(known, point, behaviour, sights):
             if code in LASTS and last - first < known.terms_at(first).ms[LASTS[code]]:
                 wakes.append(known.now + SECOND if last + sights.join >= known.now else None)
-                continue
-            if behaviour in BURNS and any(c.type in HOT and any(a <= first <= b for a, b in c.working(first + 1)) for c in known.at(point)):
                 continue
             job = next((c for c in known.at(point) if c.started and c.started.at <= first and (c.finished is None or c.finished.at >= first)), None)
             numbers = {"point": point, "since": known.clock(first), "permit": job.permit if job else "—"}
@@ -44,6 +43,22 @@ def _seen(behaviour: str, code: str) -> Callable[[Known, str], Judged]:
         return Judged(tuple(found), wake_at(*wakes))
 
     return judge
+
+
+def _alarming(known: Known, point: str, behaviour: str, sights: Spans) -> Iterator[tuple[int, int, str]]:
+    """What was seen; of fire and smoke what hot work that goes on there, or was put down a moment ago, does not explain."""
+    work: list[tuple[int, int]] = []
+    for course in known.at(point) if behaviour in BURNS else ():
+        if course.type in HOT and course.issued is not None:
+            down = known.terms_of(course).ms["tools_down"]
+            work += [(a, b + down) for a, b in course.working(known.now)]
+    for first, last, ref in zip(sights.first, sights.last, sights.ref, strict=True):
+        if not work:
+            yield first, last, ref
+        elif first == last:
+            yield from ((first, last, ref) for _ in range(not any(a <= first <= b for a, b in work)))
+        else:
+            yield from ((a, b, ref) for a, b in without(merge(work), first, last) if a < b)
 
 
 def unwatched(known: Known, course: Course) -> list[tuple[int, int]]:
@@ -82,6 +97,6 @@ def judge_unwatched(known: Known, permit: str) -> Judged:
 
 
 RULES = (
-    *(Rule(code, "point", priority, SEEN, _seen(behaviour, code), "behaviours of 000-24, 003-03", OURS, "C", "", ("R-SIGHT",), takes=(LASTS[code],) if code in LASTS else ()) for behaviour, (code, priority) in WATCHED.items()),
+    *(Rule(code, "point", priority, SEEN, _seen(behaviour, code), "behaviours of 000-24, 003-03", OURS, "C", "", ("R-SIGHT",), takes=(*((LASTS[code],) if code in LASTS else ()), *(("tools_down",) if behaviour in BURNS else ()))) for behaviour, (code, priority) in WATCHED.items()),
     Rule("X-UNWATCHED", "permit", 3, frozenset({"permit", "seen", "guard", "video", "gas", "dark"}), judge_unwatched, "the ledger of watched minutes", OURS, "C", "", ("R-WATCHED",), silence=True, takes=("unwatched",)),
 )

@@ -10,6 +10,7 @@ import msgspec
 
 from streams.course import Course
 from streams.events import Activity, Production
+from streams.lives import number_of
 from streams.plant import Point
 from streams.rules.gas import GB, SUSPEND
 from streams.rules.limits import BLINDING, CONFINED, HEIGHT, HOT, LIFTING, POWER
@@ -234,7 +235,7 @@ def _twins(known: Known, course: Course) -> Iterator[Course]:
         return
     at, here, family, most = course.request.at, course.point, course.family, known.terms_at(course.request.at)["dup_distance"]
     for theirs in _neighbours(known, course, frozenset({course.family})):
-        if theirs.request is None or (theirs.request.at, theirs.permit) >= (at, course.permit):
+        if theirs.request is None or (theirs.request.at, theirs.permit) >= (at, course.permit) or number_of(theirs.permit) == number_of(course.permit):
             continue
         closed, there = theirs.over_at, theirs.point
         if (closed is not None and closed <= at) or theirs.family != family:

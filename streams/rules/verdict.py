@@ -12,7 +12,7 @@ from streams.rules.approval import signed_on_site
 from streams.rules.gas import fresh, record_gaps, retested, slept, tested_today
 from streams.rules.guardian import absences, current, present
 from streams.rules.limits import CONFINED, RETEST
-from streams.rules.permit import allowed, approved_first
+from streams.rules.permit import allowed, approved_first, valid_until
 from streams.rules.readings import gas_tags, still, stream_gaps, unseen
 from streams.rules.rule import Known, minutes
 from streams.rules.video import asks_full, cameras, covers
@@ -140,7 +140,8 @@ def barriers(known: Known, course: Course) -> dict[str, str]:
 
 
 def _permit(known: Known, course: Course) -> str:
-    if course.issued is None or (course.valid_to is not None and known.now > course.valid_to):
+    until = valid_until(known, course)
+    if course.issued is None or (until is not None and known.now > until):
         return "bad"
     return "ok"
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from streams.course import Course
 from streams.gases import limit_of
 from streams.rules.guardian import guarded
+from streams.rules.permit import valid_until
 from streams.rules.readings import gas_tags, modes
 from streams.rules.rule import Known, both_of, merge, without
 from streams.rules.verdict import live_for
@@ -46,7 +47,7 @@ def watched(known: Known, course: Course, start: int, end: int) -> Watched:
     work = [(max(a, start), min(b, end)) for a, b in course.working(end) if a < end and b > start]
     gas = both_of(work, _tested(known, course, start, end)) if course.needs_gas else None
     filmed, guard = both_of(work, recorded(known, course, live_for(known))), both_of(work, guarded(known, course, live_for(known)))
-    permitted = both_of(work, _in_force(course, end))
+    permitted = both_of(work, _in_force(known, course, end))
     both = both_of(both_of(filmed, guard), permitted)
     seen = merge([*(gas or ()), *filmed, *guard])
     nobody = [span for a, b in work for span in without(seen, a, b)]
@@ -63,9 +64,9 @@ def _by_minute(spans: Time, start: int, end: int) -> list[int]:
     return out
 
 
-def _in_force(course: Course, end: int) -> Time:
-    """From the approval to the end of validity."""
-    until = end if course.valid_to is None else min(end, course.valid_to)
+def _in_force(known: Known, course: Course, end: int) -> Time:
+    """From the approval to the end of validity, as declared or as the type allows."""
+    until = min(end, valid_until(known, course) or end)
     return [(course.issued.at, until)] if course.issued and course.issued.at < until else []
 
 

@@ -8,6 +8,7 @@ from streams.course import Course
 from streams.events import OfficialWarning
 from streams.rules.gas import GB, SUSPEND
 from streams.rules.limits import HEIGHT, HOT, LIFTING
+from streams.rules.permit import valid_until
 from streams.rules.rule import NOTHING, Cause, Finding, Judged, Known, Rule, wake_at
 from streams.spans import Held
 from streams.times import MINUTE
@@ -30,6 +31,12 @@ def _blowing(known: Known, course: Course, lifting: bool) -> list[tuple[int, int
         held: Held | None = getattr(known.site.winds[station], "lifting" if lifting else "work") if station in known.site.winds else None
         out += [(a, b, station, top, ref) for a, b, _, top, ref in held.intervals(known.now)] if held else []
     return out
+
+
+def windy(known: Known, course: Course) -> bool:
+    """Is the wind too strong now for this work in the open, begun or not?"""
+    exposed = course.type in HOT | HEIGHT | LIFTING and not (course.point and course.point.indoor)
+    return exposed and any(end is None for _, end, *_ in _blowing(known, course, course.type in LIFTING))
 
 
 def judge_wind(known: Known, permit: str) -> Judged:
@@ -62,19 +69,17 @@ def _withdrawn_at(known: Known, fact: Fact, said: OfficialWarning) -> int | None
             if back.id == said.id:
                 return back.at
             continue
-        if later.source == fact.source and back.hazard == said.hazard and back.colour in ("", said.colour) and _latest(known, fact, back):
+        if later.source == fact.source and back.hazard == said.hazard and (back.colour in ("", said.colour) or said.id == ""):
             return back.at
     return None
 
 
-def _latest(known: Known, fact: Fact, back: OfficialWarning) -> bool:
-    """Is it the last of its kind that its source gave before it was taken back?"""
-    said = fact.event
-    assert isinstance(said, OfficialWarning)
-    return not any(
-        isinstance(f.event, OfficialWarning) and not f.event.withdrawn and f.source == fact.source and f.event.hazard == said.hazard and f.event.colour == said.colour and said.at < f.event.at <= back.at
-        for f in known.site.warnings
-    )
+def _replaced_at(known: Known, fact: Fact, said: OfficialWarning) -> int | None:
+    """When the same source said another thing of the same hazard: of warnings without ids the latest statement holds."""
+    if said.id:
+        return None
+    later = (f.event.at for f in known.site.warnings if f.source == fact.source and isinstance(f.event, OfficialWarning) and not f.event.withdrawn and not f.event.id and f.event.hazard == said.hazard)
+    return min((at for at in later if at > said.at), default=None)
 
 
 def warnings(known: Known) -> Iterator[tuple[Fact, OfficialWarning, int]]:
@@ -82,8 +87,8 @@ def warnings(known: Known) -> Iterator[tuple[Fact, OfficialWarning, int]]:
     for fact in known.site.warnings:
         said = fact.event
         if isinstance(said, OfficialWarning) and not said.withdrawn:
-            back = _withdrawn_at(known, fact, said)
-            yield fact, said, said.until if back is None else min(said.until, back)
+            ends = [m for m in (said.until, _withdrawn_at(known, fact, said), _replaced_at(known, fact, said)) if m is not None]
+            yield fact, said, min(ends)
 
 
 def stands(known: Known, at: int) -> list[OfficialWarning]:
@@ -96,8 +101,9 @@ def stops(known: Known, course: Course, said: OfficialWarning) -> bool:
     return course.type in EXPOSED.get(said.hazard, HEIGHT | LIFTING) and not (course.point and course.point.indoor)
 
 
-def _out(course: Course, now: int) -> list[tuple[int, int, bool]]:
-    """(from, to, has work begun in it) of each time that a crew is out, or approved and about to go."""
+def _out(known: Known, course: Course) -> list[tuple[int, int, bool]]:
+    """(from, to, has work begun in it) of each time that a crew is out, or approved and about to go, as long as it may."""
+    now, until = known.now, valid_until(known, course)
     working = list(course.working(now))
     ready = [m for m in (course.issued, course.started) if m]
     if not ready:
@@ -105,6 +111,7 @@ def _out(course: Course, now: int) -> list[tuple[int, int, bool]]:
     first = min(m.at for m in ready)
     if not working:
         over = [m for m in (course.over_at, course.finished.at if course.finished else None) if m is not None]
+        over += [until] if until is not None and until <= now else []
         return [(first, min(over, default=now), False)] if course.started is None else []
     return [(min(first, working[0][0]), working[0][1], True), *((a, b, True) for a, b in working[1:])]
 
@@ -115,7 +122,7 @@ def judge_warning(known: Known, permit: str) -> Judged:
     for fact, said, ends in warnings(known):
         if course.request is None or not stops(known, course, said):
             continue
-        for lo, hi, begun in _out(course, known.now):
+        for lo, hi, begun in _out(known, course):
             going = hi >= known.now and (course.at_work(known.now) or not begun) and course.over_at is None
             start, end = max(said.at, lo), min(ends, hi)
             if end <= start and not (going and known.now < ends):
