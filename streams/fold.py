@@ -175,7 +175,8 @@ class Fold:
                     insort(signed, row)
                 dirty.add(("worker", event.by, "evidence"))
         if work.all("permit.requested") and (isinstance(event, Requested) or work.began):
-            self._place(work)
+            for left in self._place(work):
+                self._place_changed(left, subject, dirty)
         self._watch(work)
         self._permit_changed(subject, event, dirty)
         if work.began:
@@ -215,8 +216,13 @@ class Fold:
         site, atlas = self.known.site, self.known.atlas
         shown = course.type in HOT and course.point_id in site.sightings
         shown |= any(site.visitors.get(door) for door in atlas.doors_of_point.get(course.point_id, ()))
-        for other in site.at_point.get(course.point_id, ()) if shown else ():
-            if other != course.permit and (known := site.works.get(other)) and known.facts:
+        if shown:
+            self._place_changed(course.point_id, course.permit, dirty)
+
+    def _place_changed(self, point: str, permit: str, dirty: Dirty) -> None:
+        """All that stands at a work point, but for one permit, is read anew."""
+        for other in self.known.site.at_point.get(point, ()):
+            if other != permit and (work := self.known.site.works.get(other)) and work.facts:
                 self.known.courses.pop(other, None)
                 dirty.add(("permit", other, "permit"))
 
@@ -263,15 +269,16 @@ class Fold:
         del typed[:-20]
         dirty.add(("worker", event.analyst, "evidence"))
 
-    def _place(self, work: Work) -> None:
-        """A permit stands at the point of its last request."""
+    def _place(self, work: Work) -> list[str]:
+        """A permit stands at the point of its last request; returns where it stood before."""
         site = self.known.site
         asked = work.last("permit.requested")
         event = asked.event if asked else None
         assert isinstance(event, Requested)
         known = self.known.atlas.point(event.point)
         here = known.id if known else event.point
-        for point in [p for p, permits in site.at_point.items() if p != here and work.permit in permits]:
+        moved = [p for p, permits in site.at_point.items() if p != here and work.permit in permits]
+        for point in moved:
             site.at_point[point].remove(work.permit)
             self.known.left(point, work.permit)
             if not site.at_point[point]:
@@ -281,6 +288,7 @@ class Fold:
         self.known.placed += 1
         for worker in {*event.workers, *event.guardians, *event.testers, *event.approvers, *event.isolators, event.responsible} - {""}:
             _list(site.named, worker, work.permit)
+        return moved
 
     def _watch(self, work: Work) -> None:
         """Those whose position matters for this permit: its guardians and its signer."""

@@ -118,7 +118,7 @@ LIMITS: Final[dict[str, Limit]] = {
     "sharpness": Limit("fact", "", "higher", 0, 1, "照片清晰度", "sharpness of a photo"),
     "retention": Limit("now", "d", "higher", 30, 3650, "视频保存", "video is kept"),
     "unwatched": Limit("permit", "min", "lower", 1, 240, "无人看护时间", "nobody was looking"),
-    "detection_sure": Limit("fact", "", "", 0.3, 0.99, "识别置信度", "confidence of a detection"),
+    "detection_sure": Limit("fact", "", "lower", 0.3, 0.99, "识别置信度", "confidence of a detection"),
     # hazards
     "hazard_ack": Limit("now", "h", "lower", 0.25, 168, "隐患签收", "hazard not acknowledged"),
     "refault": Limit("now", "d", "higher", 1, 365, "复发判虚假闭环", "the same fault again after closing"),

@@ -43,7 +43,8 @@ def judge_mismatch(known: Known, permit: str) -> Judged:
             if off:
                 tag, live = off
                 numbers = {"permit": permit, "gas": result.gas, "typed": f"{result.value:g} {result.unit}", "live": f"{live:g} {known.atlas.channels[tag].unit}", "tag": tag, "sampled": known.clock(test.at)}
-                found.append(Finding(test.at, (fact.ref, course.request_ref), course.over_at, numbers=numbers, permit=permit, point=course.point_id))
+                end = course.over_at if course.over_at is None or course.over_at > test.at else course.put_down(test.at)
+                found.append(Finding(test.at, (fact.ref, course.request_ref), end, numbers=numbers, permit=permit, point=course.point_id))
                 break
     return Judged(tuple(found))
 

@@ -43,7 +43,8 @@ def judge_contractor(known: Known, contractor: str) -> Judged:
         assert course.request is not None
         days = list(_runs_out(known, contractor))
         wakes += [day for day in days if day > known.now]
-        moments = sorted({course.request.at, *(m for m in (*(f.event.at for f in known.site.contractors.get(contractor, ())), *days) if course.request.at <= m <= known.now and (course.over_at is None or m < course.over_at))})
+        changes = [*(f.event.at for f in known.site.contractors.get(contractor, ())), *(day for day in days if day <= known.now)]
+        moments = sorted({course.request.at, *(m for m in changes if course.request.at <= m and (course.over_at is None or m < course.over_at))})
         told = [(m, colour(known, contractor, m)) for m in moments]
         for i, (red, (code, papers)) in enumerate(told):
             if code != "red" or (i and told[i - 1][1][0] == "red"):

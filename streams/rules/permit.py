@@ -285,8 +285,8 @@ def _revisions(known: Known, course: Course) -> Iterator[Finding]:
 
 
 def _longer(was: Any_, now: Any_) -> bool:
-    """A validity longer by a minute or more."""
-    return isinstance(was, Requested) and isinstance(now, Requested) and (now.valid_to >= was.valid_to + MINUTE > MINUTE or 0 < now.valid_from <= was.valid_from - MINUTE)
+    """A validity longer by more than a minute."""
+    return isinstance(was, Requested) and isinstance(now, Requested) and (now.valid_to > was.valid_to + MINUTE > MINUTE or 0 < now.valid_from < was.valid_from - MINUTE)
 
 
 DIFFERS: dict[str, Callable[[Any_, Any_], bool]] = {

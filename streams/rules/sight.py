@@ -29,7 +29,9 @@ def _seen(behaviour: str, code: str) -> Callable[[Known, str], Judged]:
         sights = known.site.sights.get(point, {}).get(behaviour)
         if not sights:
             return NOTHING
-        found, wakes = [], []
+        found, wakes = [], list[int | None]()
+        if behaviour in BURNS and sights.last[-1] + sights.join >= known.now:
+            wakes.append(known.now + 5 * SECOND)
         for first, last, ref in _alarming(known, point, behaviour, sights):
             if code in LASTS and last - first < known.terms_at(first).ms[LASTS[code]]:
                 wakes.append(known.now + SECOND if last + sights.join >= known.now else None)
