@@ -214,10 +214,14 @@ class Fold:
     def _kin_changed(self, course: Course, dirty: Dirty) -> None:
         """What cameras and doors show at a place belongs to the permit there that is at work: another permit's start or end may make it this one's."""
         site, atlas = self.known.site, self.known.atlas
-        shown = course.type in HOT and course.point_id in site.sightings
-        shown |= any(site.visitors.get(door) for door in atlas.doors_of_point.get(course.point_id, ()))
-        if shown:
+        if course.type in HOT and course.point_id in site.sightings:
             self._place_changed(course.point_id, course.permit, dirty)
+        elif any(site.visitors.get(door) for door in atlas.doors_of_point.get(course.point_id, ())):
+            for other in site.at_point.get(course.point_id, ()):
+                theirs = self.known.course(other)
+                if other != course.permit and (theirs.type == CONFINED or theirs.accepted or (theirs.valid_to or 0) < site.now):
+                    self.known.courses.pop(other, None)
+                    dirty.add(("permit", other, "permit"))
 
     def _place_changed(self, point: str, permit: str, dirty: Dirty) -> None:
         """All that stands at a work point, but for one permit, is read anew."""
