@@ -17,11 +17,13 @@ from streams.events import Entry, Tick
 from streams.gases import limit_of
 from streams.gases import test_passes as passes
 from streams.intake import NAMED_BY, Intake, Refusal, too_much
+from streams.outputs import DeadLetter
 from streams.packs import built_in, terms_of
 from streams.plain import UNTOLD, in_reason, plain
 from streams.plant import Channel, Plant, PlantError, _check_gases
+from streams.refused import Refused
 from streams.strict import KINDS, faults
-from streams.topics import OF_KIND
+from streams.topics import OF_KIND, TIMELINE
 from streams.words import BEHAVIOUR, FOREVER, GAS, STEP, TYPE, UNIT, day_of, gas_of, unit_of, word
 
 AT = 1_773_100_800_000
@@ -188,3 +190,15 @@ def test_an_older_log_in_which_one_has_no_name_says_nothing_of_those_who_name_no
         if isinstance(one, Tick | Entry):
             said += kernel.step(Entry("story", "clock", n, at, "site.events", one) if isinstance(one, Tick) else one)
     assert [a for a in said if isinstance(a, Alert)] == []
+
+
+def test_a_step_that_begins_again_remembers_what_it_refused_itself():
+    """Of dead.letters each of the two steps keeps its own, or a source would be told everything twice; bytes that are no letter are left out."""
+    letters = [DeadLetter(topic, 0, n, "word", "?", n, b"{}", "site", "ptw") for n, topic in enumerate(("permit.events", TIMELINE.name, "scan.events"))]
+    raws = [*(msgspec.json.encode(letter) for letter in letters), b"no letter"]
+    judged, read = Refused(), Refused()
+    judged.refill(raws, lambda letter: letter.topic == TIMELINE.name)
+    read.refill(raws, lambda letter: letter.topic != TIMELINE.name)
+    assert [row["offset"] for row in judged.of("site", "ptw")] == [1]
+    assert [row["offset"] for row in read.of("site", "ptw")] == [2, 0]
+    assert read.of("site", "hr") == []

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cache
-from typing import Any
+from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from infra.truth.book import CONFINED, HOT, NEEDS_GAS, TRADES, kind_of
@@ -41,6 +41,10 @@ U = 200
 """By how much (± ms) the clocks of the permit system, the badges and the operators' desks may be off."""
 Row = tuple[int, str, Any_ | None]
 """(when it arrives, its source, what it says); None: its number was given and it was lost on the way."""
+
+
+AT_START: Final = ("UPG-HOL", "UPG-REST", "UPG-NIGHT", "UPG-EVENT", "X-WIND")
+"""What stands against a permit by no fault of its own, in the order in which a gate names it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,13 +245,15 @@ class Days:
         for job in self.jobs:
             for at, source, event in life(job, self):
                 self.say(at, source, event)
-            self._asked_of(job)
+        standing = {(t.subject, t.code): t.at for t in self.truths if t.code in AT_START}
+        for job in self.jobs:
+            self._asked_of(job, [code for code in AT_START if standing.get((job.permit, code), 1 << 62) <= job.started])
 
-    def _asked_of(self, job: Job) -> None:
-        """Of every permit in which nothing goes wrong: may it start, and who may go in."""
+    def _asked_of(self, job: Job, against: list[str]) -> None:
+        """Of every permit in which nothing goes wrong: may it start (`against`: not, for the wind or a special period), and who may go in."""
         if job.quirk or job.type not in NEEDS_GAS:
             return
-        self.ask(job.started - MINUTE, "start", job.permit, "allow")
+        self.ask(job.started - MINUTE, "start", job.permit, "deny" if against else "allow", *against[:1])
         self.ask(job.issued - 5 * MINUTE, "start", job.permit, "deny", "NOT-APPROVED")
         if job.type == CONFINED:
             door = f"D-{job.point.id}"
