@@ -149,7 +149,7 @@ def test_the_hash_chain_holds_and_an_edited_row_is_named(system, store, wait):
     where = store.rows("SELECT partition FROM links WHERE topic = 'roster.events' ORDER BY partition, start LIMIT 1")[0]["partition"]
     assert list(follow(store, "roster.events", where, links)) == []
     row = store.rows("SELECT offset, body FROM messages FINAL WHERE topic = 'roster.events' AND partition = {p:UInt16} ORDER BY offset LIMIT 1", {"p": where})[0]
-    store.insert("messages", ("topic", "partition", "offset", "body"), [("roster.events", where, row["offset"], row["body"].replace("W", "V"))])
+    store.insert("messages", ("topic", "partition", "offset", "body"), [("roster.events", where, row["offset"], row["body"] + " ")])
     try:
         broken = list(follow(store, "roster.events", where, links))
         assert [b.link for b in broken] == [f"roster.events[{where}] {links[0]['start']}–{links[0]['end']}"]
@@ -195,7 +195,7 @@ class TestDoors:
 
         rows = [{"at": int(time.time() * 1000), "worker": f"burst-{i}", "door": "GATE-101"} for i in range(500)]
         assert _post(system, "scan", rows, "badges") == (202, {"accepted": 500})
-        wait("500 scans", lambda: store.rows("SELECT count() AS n, uniqExact(seq) AS u FROM facts FINAL WHERE worker LIKE 'burst-%'")[0] == {"n": 500, "u": 500})
+        wait("500 scans", lambda: store.rows("SELECT count() AS n, uniqExact(seq) AS u FROM facts FINAL WHERE worker LIKE 'burst-%'")[0] == {"n": 500, "u": 500}, 120)
 
     @pytest.mark.seed("001-09", part="the answer and its reasons")
     @pytest.mark.seed("000-08", part="a certificate that has run out, at the door")
