@@ -217,18 +217,22 @@ class Fold:
         if course.type in HOT and course.point_id in site.sightings:
             self._place_changed(course.point_id, course.permit, dirty)
         elif any(site.visitors.get(door) for door in atlas.doors_of_point.get(course.point_id, ())):
-            for other in site.at_point.get(course.point_id, ()):
-                theirs = self.known.course(other)
-                if other != course.permit and (theirs.type == CONFINED or theirs.accepted or (theirs.valid_to or 0) < site.now):
-                    self.known.courses.pop(other, None)
-                    dirty.add(("permit", other, "permit"))
+            over = [c for c in self._others(course.point_id, course.permit) if c.type == CONFINED or c.accepted or (c.valid_to or 0) < site.now]
+            self._read_anew(over, dirty)
 
     def _place_changed(self, point: str, permit: str, dirty: Dirty) -> None:
-        """All that stands at a work point, but for one permit, is read anew."""
-        for other in self.known.site.at_point.get(point, ()):
-            if other != permit and (work := self.known.site.works.get(other)) and work.facts:
-                self.known.courses.pop(other, None)
-                dirty.add(("permit", other, "permit"))
+        """The hot work at a point that is not over, but for one permit, is read anew."""
+        self._read_anew([c for c in self._others(point, permit) if c.type in HOT and c.over_at is None and c.finished is None], dirty)
+
+    def _others(self, point: str, permit: str) -> Iterator[Course]:
+        """The courses at a point of other permits, as far as they were over less than half a day ago."""
+        courses = (self.known.course(other) for other in self.known.site.at_point.get(point, ()) if other != permit)
+        return (c for c in courses if c.request is not None and (c.over_at is None or c.over_at > self.known.site.now - RECENT))
+
+    def _read_anew(self, courses: list[Course], dirty: Dirty) -> None:
+        for course in courses:
+            self.known.courses.pop(course.permit, None)
+            dirty.add(("permit", course.permit, "permit"))
 
     def _concerned(self, course: Course, causes: tuple[Cause, ...]) -> Iterator[str]:
         """The permits nearby that may be judged differently because of this one: of two that conflict the later one says so; a duplicate is told of the later request."""
@@ -626,6 +630,8 @@ def _earliest(course: Course) -> int:
     return min(marks)
 
 
+RECENT = 12 * HOUR
+"""What has been over for longer is of no permit's concern that turns now."""
 TURNS = frozenset({"issued", "started", "suspended", "resumed", "finished", "accepted", "cancelled", "rejected"})
 """Steps after which neighbours may be judged differently."""
 CLOSING = frozenset({"accepted", "cancelled", "rejected"})
