@@ -63,7 +63,7 @@ class Correlate:
     async def take(self, batch: Batch, desk: Desk) -> None:
         kernels = self.kernels.get(batch.partition)
         if kernels is None:
-            self.refused.refill([r.value for r in await desk.tail(DEAD, batch.partition, 2000) if r.value], lambda letter: letter.topic == TIMELINE.name)
+            await self.refused.recall(desk, batch.partition, lambda letter: letter.topic == TIMELINE.name)
             kernels = self.kernels[batch.partition] = await self._recall(batch.partition, desk)
         floor = {site: k.kernel.memory.next for site, k in kernels.items()}
         out: list[Sending] = []

@@ -228,7 +228,8 @@ def read_course(site: Site, work: Work) -> Course:
         issued=approval, issued_ref=issued.ref if issued else "", approval=issued.event if issued and isinstance(issued.event, Step) else None,
         declared_start=declared[0] if declared else None, started=stamp, started_ref=ref,
         finished=done.finished, accepted=done.accepted, ended=gone is not None, halted=gone[0] if gone else None, perhaps=perhaps, gone_as=gone[1] if gone else "",
-        tests=records, analyses=analyses(records, required(type_, point)), pauses=[p for p in done.pauses if stamp and (p.until is None or p.until.at > stamp.at)], held=_held(done.pauses, stamp, approval), forced=done.forced if done.forced and not _approved_since(done.pauses, approval) else None, strays=done.strays, posts=_posts(site, request, work),
+        tests=records, analyses=analyses(records, required(type_, point)), pauses=_rests(done.pauses, stamp),
+        held=_held(done.pauses, stamp, approval), forced=None if _approved_since(done.pauses, approval) else done.forced, strays=done.strays, posts=_posts(site, request, work),
         needs_gas=type_ in NEEDS_GAS or (type_ == POWER and point is not None and point.zone == "fire"), validity=valid_to,
     )  # fmt: skip
 
@@ -320,6 +321,11 @@ class _Done:
             self.pauses[-1] = Pause(self.pauses[-1].since, at, self.pauses[-1].ref)
         if self.started is None and step == "started":
             self.started = at, ref
+
+
+def _rests(pauses: list[Pause], started: Stamp | None) -> list[Pause]:
+    """The interruptions of work that has begun."""
+    return [p for p in pauses if started and (p.until is None or p.until.at > started.at)]
 
 
 def _held(pauses: list[Pause], started: Stamp | None, approval: Stamp | None) -> Stamp | None:

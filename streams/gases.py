@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from streams.packs import Terms
+from streams.packs import LEL_HIGH, Terms
 from streams.words import gas_of, unit_of
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def allowed_lel(gas: str, terms: Terms) -> float:
     lel = terms.pack.lel
     if gas not in lel:
         return min(allowed_lel(known, terms) for known in lel)
-    by_volume = terms["lel_vol_high"] if lel[gas] >= 4 else terms["lel_vol_low"]
+    by_volume = terms["lel_vol_high"] if lel[gas] >= LEL_HIGH else terms["lel_vol_low"]
     return min(terms["lel_percent"], 100 * by_volume / lel[gas])
 
 
@@ -64,7 +64,7 @@ def limit_of(channel: Channel, terms: Terms) -> Limit | None:
                 return None
             allowed = allowed_lel(gas, terms)
             high = allowed / per_unit
-            key = "lel_percent" if allowed >= terms["lel_percent"] else ("lel_vol_high" if terms.pack.lel.get(gas, 4) >= 4 else "lel_vol_low")
+            key = "lel_percent" if allowed >= terms["lel_percent"] else ("lel_vol_high" if terms.pack.lel.get(gas, LEL_HIGH) >= LEL_HIGH else "lel_vol_low")
             return Limit(high, high * terms["rise_share"], None, terms.clause(key), channel.gas or "?", channel.unit)
         case "oxygen":
             return Limit(terms["oxygen_high"], None, terms["oxygen_low"], terms.clause("oxygen_low"), "O2", channel.unit) if channel.unit == "%vol" else None

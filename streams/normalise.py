@@ -45,7 +45,7 @@ class Normalise:
         now = int(time.time() * 1000)
         if batch.partition not in self.filled:
             self.filled.add(batch.partition)
-            self.refused.refill([r.value for r in await desk.tail(DEAD, batch.partition, 2000) if r.value], lambda letter: letter.topic != TIMELINE.name)
+            await self.refused.recall(desk, batch.partition, lambda letter: letter.topic != TIMELINE.name)
         for record in batch.records:
             said = self.intake.take(record.value, batch.topic, batch.partition, record.offset)
             if isinstance(said, Refusal):

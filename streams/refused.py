@@ -9,7 +9,9 @@ from typing import Any, Final
 import msgspec
 from aiohttp import web
 
+from streams.desk import Desk
 from streams.outputs import DeadLetter
+from streams.topics import DEAD
 
 LATEST: Final = 50
 LONGEST: Final = 400
@@ -33,6 +35,10 @@ class Refused:
                 continue
             if mine(letter):
                 self.add(letter)
+
+    async def recall(self, desk: Desk, partition: int, mine: Callable[[DeadLetter], bool]) -> None:
+        """The latest dead letters of a partition with which a step begins."""
+        self.refill([r.value for r in await desk.tail(DEAD, partition, 2000) if r.value], mine)
 
     def of(self, site: str, source: str) -> list[dict[str, Any]]:
         """The latest first: when, why, where it lay, and the beginning of its bytes."""

@@ -191,10 +191,17 @@ def inside_at(known: Known, course: Course, at: int) -> Iterator[tuple[str, Fact
 
 def left_inside(known: Known, course: Course, at: int) -> Iterator[tuple[str, Fact, int | None]]:
     """Of those inside at a moment whom no other permit there, approved and not over, lets be there, nor the fire watch."""
-    others = [c for c in known.at(course.point_id) if c.permit != course.permit and c.issued and c.issued.at <= at and c.request and c.request.valid_from <= at <= (valid_until(known, c) or 0) and (c.over_at is None or c.over_at > at)]
     for worker, entry, out in inside_at(known, course, at):
-        if not any(worker in c.people for c in others) and not watching(known, course, worker, at):
+        others = (known.course(p) for p in known.site.named.get(worker, ()) if p != course.permit)
+        if not any(c.point_id == course.point_id and worker in c.people and _lets_in(known, c, at) for c in others) and not watching(known, course, worker, at):
             yield worker, entry, out
+
+
+def _lets_in(known: Known, course: Course, at: int) -> bool:
+    """Was a permit approved, valid and not over at a moment?"""
+    if course.issued is None or course.issued.at > at or course.request is None or (course.over_at is not None and course.over_at <= at):
+        return False
+    return course.request.valid_from <= at <= (valid_until(known, course) or 0)
 
 
 def tools_inside(known: Known, permit: str, at: int) -> tuple[str, ...]:

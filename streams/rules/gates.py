@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import timedelta
 from typing import Final, Literal
 
 from msgspec.structs import replace
@@ -19,7 +18,7 @@ from streams.rules.evidence import five_dimensions, three_and_one
 from streams.rules.gas import fresh, retested, slept, tested, tested_today
 from streams.rules.level import codes_at, computed_level
 from streams.rules.limits import BLINDING, CONFINED, HOT, SPECIAL
-from streams.rules.people import colour
+from streams.rules.people import colour, runs_out
 from streams.rules.permit import judge_change
 from streams.rules.preparation import missing_links, needed_devices, unrelated
 from streams.rules.readings import gas_tags, heard, judge_limit, testing, unseen
@@ -27,7 +26,7 @@ from streams.rules.rule import Known
 from streams.rules.simops import conflicts, hard_now, judge_duplicate
 from streams.rules.weather import stands, stops, windy
 from streams.times import MINUTE, SECOND, Stamp, Truth, before, exactly
-from streams.words import FOREVER, day_of
+from streams.words import FOREVER
 from streams.work import Series, relied_on
 
 Gate = Literal["entry", "leave", "application", "issue", "start", "resume", "close"]
@@ -161,10 +160,7 @@ def paper_ends(known: Known, kind: str, who: str) -> Iterator[int]:
         yield from (ends_at(known, c) for _, c in held(known, who))
         return
     for fact in known.site.contractors.get(who, [])[-1:]:
-        for paper in fact.event.papers.values() if isinstance(fact.event, e.Contractor) else ():
-            day = day_of(paper) if paper else None
-            if day is not None and day != FOREVER:
-                yield known.midnight(day + timedelta(days=1))
+        yield from runs_out(known, fact)
 
 
 def _person(known: Known, worker: str, at: int, trades: Iterable[str] = ()) -> Iterator[Reason]:

@@ -12,7 +12,7 @@ from streams.rules.permit import OURS
 from streams.rules.rule import NOTHING, Cause, Finding, Judged, Known, Rule, wake_at
 from streams.times import DAY, HOUR
 from streams.words import FOREVER, day_of
-from streams.work import Person
+from streams.work import Fact, Person
 
 
 def colour(known: Known, contractor: str, at: int) -> tuple[str, list[str]]:
@@ -38,30 +38,29 @@ def judge_contractor(known: Known, contractor: str) -> Judged:
     if not contractor:
         return NOTHING
     works = [c for p in sorted(known.site.works) if (c := known.course(p)).request and c.request and c.request.contractor == contractor]
-    found, wakes = [], list[int | None]()
+    said = known.site.contractors.get(contractor, [])
+    days = [day for fact in said for day in runs_out(known, fact)]
+    found, changes = [], [*(f.event.at for f in said), *(day for day in days if day <= known.now)]
     for course in works:
         assert course.request is not None
-        days = list(_runs_out(known, contractor))
-        wakes += [day for day in days if day > known.now]
-        changes = [*(f.event.at for f in known.site.contractors.get(contractor, ())), *(day for day in days if day <= known.now)]
         moments = sorted({course.request.at, *(m for m in changes if course.request.at <= m and (course.over_at is None or m < course.over_at))})
         told = [(m, colour(known, contractor, m)) for m in moments]
         for i, (red, (code, papers)) in enumerate(told):
             if code != "red" or (i and told[i - 1][1][0] == "red"):
                 continue
             good = next((m for m, (later, _) in told[i:] if later != "red"), course.over_at)
-            ref = [f for f in known.site.contractors[contractor] if f.event.at <= red][-1].ref
+            ref = [f for f in said if f.event.at <= red][-1].ref
             numbers = {"contractor": contractor, "permit": course.permit, "papers": ", ".join(papers)}
             found.append(Finding(red, (ref, course.request_ref), good, numbers=numbers, permit=course.permit, point=course.point_id, requests=(("access.deny", contractor),)))
-    return Judged(tuple(sorted(found, key=lambda f: (f.start, f.permit))), wake_at(*wakes) if any(c.over_at is None for c in works) else None)
+    return Judged(tuple(sorted(found, key=lambda f: (f.start, f.permit))), wake_at(*(day for day in days if day > known.now)) if any(c.over_at is None for c in works) else None)
 
 
-def _runs_out(known: Known, contractor: str) -> Iterator[int]:
-    """The local midnights after which a paper of a contractor is void."""
-    for fact in known.site.contractors.get(contractor, ()):
-        for paper in fact.event.papers.values() if isinstance(fact.event, Contractor) else ():
-            if (day := day_of(paper)) is not None and day != FOREVER:
-                yield known.midnight(day + timedelta(days=1))
+def runs_out(known: Known, fact: Fact) -> Iterator[int]:
+    """The local midnights after which a paper of a contractor, as it was said then, is void."""
+    for paper in fact.event.papers.values() if isinstance(fact.event, Contractor) else ():
+        day = day_of(paper) if paper else None
+        if day is not None and day != FOREVER:
+            yield known.midnight(day + timedelta(days=1))
 
 
 def state(known: Known, worker: str, at: int) -> tuple[float, dict[str, float]]:

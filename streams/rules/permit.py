@@ -269,8 +269,9 @@ def _revisions(known: Known, course: Course) -> Iterator[Finding]:
     """What requests that were said again after an approval say otherwise than what was approved, until they say so no more, or it is approved: another type or place of work, a longer validity."""
     work, over = known.work(course.permit), work_over(course)
     asked = [f for f in work.all("permit.requested") if isinstance(f.event, Requested) and f.ref not in work.carried]
-    for i, issued in enumerate(work.all("issued")):
-        until = known.site.stamp(work.all("issued")[i + 1]).at if i + 1 < len(work.all("issued")) else over
+    said = work.all("issued")
+    for issued, following in zip(said, (*said[1:], None), strict=False):
+        until = known.site.stamp(following).at if following else over
         approved = [f for f in asked if not said_after(known.site, f, issued)]
         later = [f for f in asked if said_after(known.site, f, issued) and (until is None or known.site.stamp(f).at < until)]
         for what, differs in DIFFERS.items() if approved else ():

@@ -65,8 +65,13 @@ def _gone(course: Course, at: int) -> bool:
 
 def missing_links(known: Known, course: Course, at: int) -> list[str]:
     """The types of special work that the job needs and of which no linked ticket had been asked for by then."""
-    have = {family(c.type): c.request.at for c in _linked(known, course) if c.request and not _gone(c, at)}
+    have = _linked_since(known, course, at)
     return [t for t in (course.request.needs if course.request else ()) if have.get(family(t), at + 1) > at]
+
+
+def _linked_since(known: Known, course: Course, at: int) -> dict[str, int]:
+    """Family of work → when its linked ticket was asked for, of those not called off by then."""
+    return {family(c.type): c.request.at for c in _linked(known, course) if c.request and not _gone(c, at)}
 
 
 def unrelated(known: Known, course: Course, at: int) -> Course | None:
@@ -88,7 +93,7 @@ def judge_links(known: Known, permit: str) -> Judged:
     due = _reference(course)
     if course.request is None or due is None or not course.request.needs:
         return NOTHING
-    have = {family(c.type): c.request.at for c in _linked(known, course) if c.request and not _gone(c, due[0])}
+    have = _linked_since(known, course, due[0])
     missing = missing_links(known, course, due[0])
     if not missing:
         return NOTHING

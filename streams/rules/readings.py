@@ -262,10 +262,15 @@ def judge_limit(known: Known, permit: str) -> Judged:
     if course.started is not None and (course.issued is not None or course.declared_start is not None):
         during, look = _exceeded(known, course, course.started.at, course.over_by(1 << 62), over=True)
         wake = wake_at(wake, look)
-    for stray in course.strays:
-        more, look = _exceeded(known, course, stray.at.at, course.put_down(stray.at.at) or stray.at.at + DAY, over=True)
+    for since, until in _strayed(course):
+        more, look = _exceeded(known, course, since, until, over=True)
         during, wake = [*during, *more], wake_at(wake, look)
     return Judged(tuple(_joined([*waiting, *during, *_written(known, course)])), wake)
+
+
+def _strayed(course: Course) -> list[tuple[int, int]]:
+    """Work that no life allows: from its start to the step that ended it, a day where none did."""
+    return [(s.at.at, course.put_down(s.at.at) or s.at.at + DAY) for s in course.strays]
 
 
 def _joined(found: list[Finding]) -> list[Finding]:
@@ -310,7 +315,7 @@ def _written(known: Known, course: Course) -> list[Finding]:
         return []
     over = min((m for m in (course.finished.at if course.finished else None, course.over_at) if m is not None), default=None)
     last = max((r.at.at for r in course.tests), default=known.now)
-    working = [*course.working(max(known.now, last)), *((s.at.at, course.put_down(s.at.at) or s.at.at + DAY) for s in course.strays)]
+    working = [*course.working(max(known.now, last)), *_strayed(course)]
     out: list[Finding] = []
     for record in course.tests:
         at = record.at.at

@@ -55,10 +55,8 @@ def _alarming(known: Known, point: str, behaviour: str, sights: Spans) -> Iterat
             down = known.terms_of(course).ms["tools_down"]
             work += [(a, b + down) for a, b in course.working(known.now)]
     for first, last, ref in zip(sights.first, sights.last, sights.ref, strict=True):
-        if not work:
+        if not any(a <= last and b >= first for a, b in work):
             yield first, last, ref
-        elif first == last:
-            yield from ((first, last, ref) for _ in range(not any(a <= first <= b for a, b in work)))
         else:
             yield from ((a, b, ref) for a, b in without(merge(work), first, last) if a < b)
 

@@ -19,8 +19,13 @@ EXPOSED = {"lightning": HEIGHT | LIFTING, "typhoon": HEIGHT | LIFTING | HOT, "ga
 """Which work in the open an official warning stops (GB 30871-2022 8.2.6, 9.2.4; the list by hazard is practice, C)."""
 
 
+def _outdoors(course: Course, types: frozenset[str]) -> bool:
+    """Work of one of these types, not under a roof."""
+    return course.type in types and not (course.point and course.point.indoor)
+
+
 def _open_air(course: Course, types: frozenset[str]) -> bool:
-    return course.type in types and course.started is not None and not (course.point and course.point.indoor)
+    return course.started is not None and _outdoors(course, types)
 
 
 def _blowing(known: Known, course: Course, lifting: bool) -> list[tuple[int, int | None, str, float, str]]:
@@ -35,8 +40,7 @@ def _blowing(known: Known, course: Course, lifting: bool) -> list[tuple[int, int
 
 def windy(known: Known, course: Course) -> bool:
     """Is the wind too strong now for this work in the open, begun or not?"""
-    exposed = course.type in HOT | HEIGHT | LIFTING and not (course.point and course.point.indoor)
-    return exposed and any(end is None for _, end, *_ in _blowing(known, course, course.type in LIFTING))
+    return _outdoors(course, HOT | HEIGHT | LIFTING) and any(end is None for _, end, *_ in _blowing(known, course, course.type in LIFTING))
 
 
 def judge_wind(known: Known, permit: str) -> Judged:
@@ -98,7 +102,7 @@ def stands(known: Known, at: int) -> list[OfficialWarning]:
 
 def stops(known: Known, course: Course, said: OfficialWarning) -> bool:
     """Is a permit's work of a family that the hazard stops, in the open?"""
-    return course.type in EXPOSED.get(said.hazard, HEIGHT | LIFTING) and not (course.point and course.point.indoor)
+    return _outdoors(course, EXPOSED.get(said.hazard, HEIGHT | LIFTING))
 
 
 def _out(known: Known, course: Course) -> list[tuple[int, int, bool]]:
