@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from streams.events import Action
 from streams.life import LONGEST_SHELF, OPEN_STATES, OWNERS, Life, live

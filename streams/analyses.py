@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from streams.events import GasResult, GasTest
 from streams.gases import is_combustible, test_passes
@@ -15,8 +16,7 @@ from streams.words import gas_of
 from streams.work import Fact
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(Struct, frozen=True):
     """One message about gas that somebody measured or wrote down: when sampled, what it held, whether a value of it was beyond its limit."""
 
     at: Stamp
@@ -41,8 +41,7 @@ class Record:
         return self.failed or (self.calibrated and bool(self.good))
 
 
-@dataclass(frozen=True, slots=True)
-class Analysis:
+class Analysis(Struct, frozen=True):
     """Records of one sampling. `at`: its oldest result; `done`: the one that made it whole, or its last; `results`: what was good in it; `holds`: when each required component was; `failures`: those of its results that failed. passed: True, False, or None where it is incomplete."""
 
     at: Stamp

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 from zoneinfo import ZoneInfo
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from streams.analyses import Analysis, Record, analyses, record_of, required
@@ -22,8 +22,7 @@ from streams.words import day_of
 from streams.work import Fact, Site, Work
 
 
-@dataclass(frozen=True, slots=True)
-class Pause:
+class Pause(Struct, frozen=True):
     """An interruption that the permit system recorded; `until` is None while it lasts."""
 
     since: Stamp
@@ -33,8 +32,7 @@ class Pause:
     """It began with a finish, and work went on under the same approval."""
 
 
-@dataclass(frozen=True, slots=True)
-class Stray:
+class Stray(Struct, frozen=True):
     """A start that no life allows: after it was sent back, called off, accepted, or past its validity."""
 
     at: Stamp
@@ -42,8 +40,7 @@ class Stray:
     after: str
 
 
-@dataclass(frozen=True, slots=True)
-class Post:
+class Post(Struct, frozen=True, gc=False):
     """One guardian's turn at the post: who, from when, until when (None: still), and who follows."""
 
     worker: str
@@ -52,8 +49,7 @@ class Post:
     heir: str
 
 
-@dataclass(frozen=True, slots=True)
-class Course:
+class Course(Struct, frozen=True):
     """Everything dated about one permit. Stamps are true time (known clock offsets subtracted)."""
 
     permit: str
@@ -72,7 +68,7 @@ class Course:
     ended: bool
     tests: list[Record]
     pauses: list[Pause]
-    posts: list[Post] = field(default_factory=list)
+    posts: list[Post] = []
     halted: Stamp | None = None
     """When it was sent back or called off."""
     held: Stamp | None = None
@@ -84,8 +80,8 @@ class Course:
     family: str = ""
     span: tuple[int, int | None] | None = None
     """From the final approval or the start, whichever came first, to the end of work (None: not yet)."""
-    analyses: list[Analysis] = field(default_factory=list)
-    strays: list[Stray] = field(default_factory=list)
+    analyses: list[Analysis] = []
+    strays: list[Stray] = []
     needs_gas: bool = False
     approval: Step | None = None
     """The final approval that counts: the last before the start."""
@@ -277,8 +273,7 @@ DOWN: Final = 30 * SECOND
 MOVES: Final = ("started", "suspended", "resumed", "finished", "accepted", "rejected", "cancelled")
 
 
-@dataclass
-class _Done:
+class _Done(Struct):
     """What a life's steps come to."""
 
     started: tuple[Stamp, str] | None = None
@@ -286,8 +281,8 @@ class _Done:
     finish_ref: str = ""
     accepted: Stamp | None = None
     gone: tuple[Stamp, str] | None = None
-    pauses: list[Pause] = field(default_factory=list)
-    strays: list[Stray] = field(default_factory=list)
+    pauses: list[Pause] = []
+    strays: list[Stray] = []
     forced: Stray | None = None
 
     def take(self, step: str, at: Stamp, ref: str, valid_to: int | None) -> None:

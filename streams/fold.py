@@ -413,10 +413,9 @@ class Fold:
         match event:
             case e.Scan():
                 changed, cause = remember(person.scans, fact), "scan"
-                dirty.update(("permit", c.permit, "scan") for c in self._behind(event))
-                for permit in list(self._entered(event)):
-                    before = self.known.courses.pop(permit).started
-                    dirty.add(("permit", permit, "scan" if self.known.course(permit).started == before else "seen"))
+                for course in list(self._behind(event)):
+                    dirty.add(("permit", course.permit, "scan"))
+                    self._passed(course, event, dirty)
                 self._used(event.worker, event.at)
                 if (door := self.known.atlas.doors.get(event.door)) and door.points:
                     _list(self.known.site.visitors, event.door, event.worker)
@@ -450,8 +449,15 @@ class Fold:
             insort(active, day)
             del active[:-8]
 
-    def _entered(self, event: e.Scan) -> Iterator[str]:
-        return (course.permit for course in self._behind(event) if course.type == CONFINED and course.request)
+    def _passed(self, course: Course, event: e.Scan, dirty: Dirty) -> None:
+        """What else a pass of a door may change: a confined space begins with an entry, and its guardian may have gone in."""
+        if course.type != CONFINED or course.request is None:
+            return
+        del self.known.courses[course.permit]
+        if self.known.course(course.permit).started != course.started:
+            dirty.add(("permit", course.permit, "seen"))
+        if any(post.worker == event.worker for post in course.posts):
+            dirty.add(("permit", course.permit, "guard"))
 
     def _behind(self, event: e.Scan) -> Iterator[Course]:
         """The courses of the permits at the work points behind a door."""

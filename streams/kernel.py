@@ -38,7 +38,7 @@ ANEW: Final = 5 * MINUTE
 """So often minutes are told anew of which something was heard late."""
 FORGET: Final = 6 * HOUR
 BLIND: Final = 5 * SECOND
-ASIDE: Final = frozenset({"near", "asked", "dark", "post", "prepared", "evidence", "weather", "process", "site"})
+ASIDE: Final = frozenset({"near", "asked", "dark", "post", "prepared", "evidence", "weather", "process", "scan", "site"})
 """Causes that a permit's verdict does not ask: what they change comes to it as alerts."""
 LEDGER: Final = frozenset({"permit", "seen", "gas", "guard", "video", "clock", "device", "dark", "scan"})
 """Causes on which it depends what of a minute was worked and watched."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Final, Literal
+
+from msgspec import Struct
 
 from streams.events import Action
 from streams.rules.rule import RESPOND
@@ -18,8 +19,7 @@ OWNERS: Final[tuple[Owner, ...]] = ("crew", "workshop", "director")
 OPEN_STATES: Final = frozenset({"raised", "acknowledged", "in_progress", "shelved"})
 
 
-@dataclass(frozen=True, slots=True)
-class Life:
+class Life(Struct, frozen=True):
     """Where an alert stands. `wake`: when that may change although nothing happens."""
 
     state: State
@@ -29,7 +29,7 @@ class Life:
     deadline: int = 0
     wake: int | None = None
     photo: str = ""
-    refs: tuple[str, ...] = field(default_factory=tuple)
+    refs: tuple[str, ...] = ()
 
 
 def live(done: list[tuple[Fact, Action]], raised: int, ended: bool, priority: int, concerned: frozenset[str], hold: str, now: int) -> Life:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final
+
+from msgspec import Struct
 
 SECOND: Final = 1_000
 MINUTE: Final = 60_000
@@ -40,8 +41,7 @@ def some(truths: Iterable[Truth]) -> Truth:
     return Truth(max(truths, default=Truth.FALSE))
 
 
-@dataclass(frozen=True, slots=True)
-class Stamp:
+class Stamp(Struct, frozen=True, gc=False):
     """An instant known to lie in [at − u, at + u], or in [at − u, at + grain + u) where a clock truncates. ms.
 
     `source` and `seq` decide between two truncated stamps of one clock.

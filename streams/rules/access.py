@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Container, Iterator
-from dataclasses import dataclass
 from datetime import date
+
+from msgspec import Struct
 
 from streams.course import Course
 from streams.events import Certificate, Scan, Step, Worker
 from streams.lives import TOOLS, number_of
+from streams.plant import Door
 from streams.rules.certificates import last_day
 from streams.rules.limits import CONFINED, HOT
 from streams.rules.permit import valid_until
@@ -75,9 +77,23 @@ def in_time(known: Known, course: Course, at: Stamp) -> Truth:
     return before(at, exactly(until)) if until else Truth.UNKNOWN
 
 
-def _entries(known: Known, worker: str) -> list[tuple[Fact, Scan]]:
-    person = known.site.people.get(worker)
-    return [(f, f.event) for f in person.scans if isinstance(f.event, Scan) and f.event.direction == "in"] if person else []
+class Entrance(Struct, frozen=True):
+    """Somebody came in: by which scan, when, by which door (None: one that nobody described)."""
+
+    fact: Fact
+    at: Stamp
+    name: str
+    door: Door | None
+
+
+def _entrances(known: Known, worker: str) -> list[Entrance]:
+    """Every time that somebody is known to have come in, read once a turn."""
+    memo = known.memo.get("entrances")
+    if memo is None or memo[:2] != (worker, known.turn):
+        person, doors, stamp = known.site.people.get(worker), known.atlas.doors, known.site.stamp
+        scans = ((f, f.event) for f in (person.scans if person else ()))
+        memo = known.memo["entrances"] = (worker, known.turn, [Entrance(f, stamp(f), s.door, doors.get(s.door)) for f, s in scans if isinstance(s, Scan) and s.direction == "in"])
+    return memo[2]  # type: ignore[return-value]
 
 
 def _left(known: Known, worker: str, at: int) -> int | None:
@@ -92,15 +108,15 @@ def judge_certificate(known: Known, worker: str) -> Judged:
     person = known.site.people.get(worker)
     if person is None or not person.certificates:
         return NOTHING
-    for fact, scan in _entries(known, worker):
-        if (door := known.atlas.doors.get(scan.door)) and door.shelter:
+    for entrance in _entrances(known, worker):
+        if entrance.door is not None and entrance.door.shelter:
             continue
-        at = known.site.stamp(fact).at
-        courses = permits_of(known, worker, known.atlas.behind(scan.door), at)
+        fact, at = entrance.fact, entrance.at.at
+        courses = permits_of(known, worker, known.atlas.behind(entrance.name), at)
         for trade in trades_asked(known, worker, courses):
             gone = expired(known, worker, trade, at)
             if gone and known.local(at).date() not in found:
-                numbers = {"worker": worker, "trade": trade, "number": gone[1].number, "valid_to": gone[1].valid_to, "door": scan.door, "day": str(known.local(at).date())}
+                numbers = {"worker": worker, "trade": trade, "number": gone[1].number, "valid_to": gone[1].valid_to, "door": entrance.name, "day": str(known.local(at).date())}
                 point, permit = (courses[0].point_id, courses[0].permit) if courses else ("", "")
                 found[known.local(at).date()] = Finding(at, (fact.ref, gone[0].ref), _left(known, worker, at), numbers=numbers, permit=permit, point=point,
                                                         requests=(("access.deny", worker), ("authorization.freeze", worker)))  # fmt: skip
@@ -112,16 +128,17 @@ def judge_after(known: Known, worker: str) -> Judged:
     found: dict[str, Finding] = {}
     if worker not in known.site.named:
         return NOTHING
-    for fact, scan in _entries(known, worker):
-        at = known.site.stamp(fact)
-        points = known.atlas.doors[scan.door].points if scan.door in known.atlas.doors else []
-        courses = [c for c in permits_of(known, worker, points, at.at) if c.valid_to is not None]
+    for entrance in _entrances(known, worker):
+        if entrance.door is None or not entrance.door.points:
+            continue
+        at = entrance.at
+        courses = [c for c in permits_of(known, worker, entrance.door.points, at.at) if c.valid_to is not None]
         if not courses or any(in_time(known, c, at) is not Truth.FALSE or watching(known, c, worker, at.at) for c in courses):
             continue
         last = max(courses, key=lambda c: (c.valid_to or 0, c.permit))
         if last.permit not in found:
-            numbers = {"worker": worker, "permit": last.permit, "valid_to": known.clock(valid_until(known, last)), "at": known.clock(at.at), "door": scan.door}
-            found[last.permit] = Finding(at.at, (fact.ref, last.request_ref), _left(known, worker, at.at), numbers=numbers, permit=last.permit, point=last.point_id,
+            numbers = {"worker": worker, "permit": last.permit, "valid_to": known.clock(valid_until(known, last)), "at": known.clock(at.at), "door": entrance.name}
+            found[last.permit] = Finding(at.at, (entrance.fact.ref, last.request_ref), _left(known, worker, at.at), numbers=numbers, permit=last.permit, point=last.point_id,
                                          requests=(("access.deny", worker),))  # fmt: skip
     return Judged(tuple(found.values())) if found else NOTHING
 
@@ -131,18 +148,16 @@ def judge_no_permit(known: Known, worker: str) -> Judged:
     found: list[Finding] = []
     if helper(known, worker):
         return NOTHING
-    for fact, scan in _entries(known, worker):
-        door = known.atlas.doors.get(scan.door)
-        at = known.site.stamp(fact).at
+    for entrance in _entrances(known, worker):
+        door, at = entrance.door, entrance.at.at
         if door is None or door.shelter or not door.points or at < known.now - REMEMBERED or permits_of(known, worker, door.points, at):
             continue
-        numbers = {"worker": worker, "door": scan.door, "at": known.clock(at)}
-        found.append(Finding(at, (fact.ref,), _left(known, worker, at), numbers=numbers, point=door.points[0], requests=(("access.deny", worker),)))
-    return Judged(tuple(found))
+        numbers = {"worker": worker, "door": entrance.name, "at": known.clock(at)}
+        found.append(Finding(at, (entrance.fact.ref,), _left(known, worker, at), numbers=numbers, point=door.points[0], requests=(("access.deny", worker),)))
+    return Judged(tuple(found)) if found else NOTHING
 
 
-@dataclass(frozen=True, slots=True)
-class Stay:
+class Stay(Struct, frozen=True):
     """A time inside, by true time: by which scans somebody came in, from when, until when (None: he is there still)."""
 
     entries: tuple[Fact, ...]

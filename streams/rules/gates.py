@@ -535,6 +535,4 @@ def missed(known: Known, course: Course, at: int) -> list[str]:
 
 
 def _as_closed(course: Course, at: Stamp) -> Course:
-    from dataclasses import replace as with_
-
-    return with_(course, accepted=at)
+    return replace(course, accepted=at)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from itertools import pairwise
+
+from msgspec.structs import replace
 
 from streams.course import Course
 from streams.events import DeviceSaid
@@ -191,8 +192,8 @@ def _beyond(known: Known, tag: str, start: int, until: int, over: bool) -> Itera
 
 def _exceeded(known: Known, course: Course, start: int, until: int, over: bool) -> tuple[list[Finding], int | None]:
     """Spans of the bound channels beyond their limits (or half of them) within a time; and when to look again."""
-    tags = [t for t in gas_tags(known, course) if limit_of(known.atlas.channels[t], known.terms_at(start)) is not None]
-    spans = [s for tag in tags for s in _beyond(known, tag, start, until, over)]
+    beyond = [s for tag in gas_tags(known, course) for s in _beyond(known, tag, start, until, over)]
+    spans = [s for s in beyond if limit_of(known.atlas.channels[s[2]], known.terms_at(start)) is not None]
     found, wakes = [], []
     for mine in _alarms(known, spans):
         a, b = min(s[0] for s in mine), max(s[6] for s in mine)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from bisect import insort
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
-from datetime import date, datetime, time
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
 from typing import Any, Final, Literal, get_args
 from zoneinfo import ZoneInfo
+
+from msgspec import Struct
 
 from streams.atlas import Atlas, atlas_of
 from streams.course import Course, read_course
@@ -29,15 +31,14 @@ RESPOND: Final = {1: 45_000, 2: 252_000, 3: 1_800_000, 4: 28_800_000}
 """First response in ms by priority (`domain.md` 3.5: 45 s, 4.2 min, 30 min, the shift)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(Struct, frozen=True):
     """One interval, in event time, in which a rule's condition holds. `requests` are (action, target) pairs."""
 
     start: int
     evidence: tuple[str, ...]
     end: int | None = None
     priority: int = 0
-    numbers: dict[str, Any] = field(default_factory=dict)
+    numbers: dict[str, Any] = {}
     permit: str = ""
     point: str = ""
     variant: str = ""
@@ -50,8 +51,7 @@ class Finding:
     area: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Judged:
+class Judged(Struct, frozen=True):
     """What a rule found, and when (ms) it wants to be asked again even if nothing happens."""
 
     findings: tuple[Finding, ...] = ()
@@ -94,6 +94,8 @@ class Known:
         self.site = site
         self._said: dict[int, str] = {}
         self._zone: tuple[str, ZoneInfo] = ("UTC", ZoneInfo("UTC"))
+        self._day = (0, 0, date.min)
+        """A local day that was asked for, and when it begins and ends."""
         self.courses: dict[str, Course] = {}
         self.only: Terms | None = None
         self.packs_changed()
@@ -179,7 +181,13 @@ class Known:
 
     def day(self, ms: int) -> date:
         """The local day."""
-        return self.local(ms).date()
+        since, until, day = self._day
+        if since <= ms < until and self._zone[0] == (self.site.plant.timezone if self.site.plant else "UTC"):
+            return day
+        day = self.local(ms).date()
+        if FIRST < ms < LAST:
+            self._day = (self.midnight(day), self.midnight(day + timedelta(1)), day)
+        return day
 
     def midnight(self, day: date) -> int:
         """When a local day begins, ms."""

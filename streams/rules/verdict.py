@@ -10,7 +10,7 @@ from streams.gases import limit_of
 from streams.outputs import Check
 from streams.rules.approval import signed_on_site
 from streams.rules.gas import fresh, record_gaps, retested, slept, tested_today
-from streams.rules.guardian import absences, current, present
+from streams.rules.guardian import absences, current, gone_in, present
 from streams.rules.limits import CONFINED, RETEST
 from streams.rules.permit import allowed, approved_first, valid_until
 from streams.rules.readings import gas_tags, still, stream_gaps, unseen
@@ -148,7 +148,8 @@ def _permit(known: Known, course: Course) -> str:
 
 def _guard(known: Known, course: Course) -> str:
     now, fresh = known.now, live_for(known)
-    if any(until >= now for _, until, length, _ in absences(known, course) if length >= known.terms_of(course).ms["guardian_warn"]):
+    away = (*absences(known, course), *gone_in(known, course))
+    if any(until >= now for _, until, length, _ in away if length >= known.terms_of(course).ms["guardian_warn"]):
         return "bad"
     return "ok" if any(b >= now - fresh for _, b in present(known, course)) and current(course, now) else "unknown"
 

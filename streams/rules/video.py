@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from streams.course import Course
 from streams.rules.gas import GB
@@ -12,8 +12,7 @@ from streams.times import HOUR, MINUTE, SECOND, Truth
 from streams.work import JOIN_BEAT, Camera
 
 
-@dataclass(frozen=True, slots=True)
-class Film:
+class Film(Struct, frozen=True):
     """What is known of a span of work: surely not filmed, not yet known, and up to when indexes have said all. True time, ms."""
 
     missing: list[tuple[int, int]]
