@@ -361,11 +361,11 @@ class Fold:
             self._posts_changed(permit, dirty)
 
     def _beat(self, entry: Entry, event: e.CameraBeat, dirty: Dirty) -> None:
-        camera = self.known.site.camera(event.camera)
-        if not camera.ref or entry.ref < camera.ref:
-            camera.ref = entry.ref
-        camera.heard.add(event.at, 0.0, entry.ref)
-        if event.recording is not None and (camera.on if event.recording else camera.off).add(event.at, 0.0, entry.ref):
+        camera, ref = self.known.site.camera(event.camera), entry.ref
+        if not camera.ref or ref < camera.ref:
+            camera.ref = ref
+        camera.heard.add(event.at, 0.0, ref)
+        if event.recording is not None and (camera.on if event.recording else camera.off).add(event.at, 0.0, ref):
             self._points_changed(event.camera, dirty)
 
     def _clip(self, fact: Fact, event: e.Clip, dirty: Dirty) -> None:
@@ -450,7 +450,7 @@ class Fold:
             del active[:-8]
 
     def _passed(self, course: Course, event: e.Scan, dirty: Dirty) -> None:
-        """What else a pass of a door may change: a confined space begins with an entry, and its guardian may have gone in."""
+        """What else a pass of a door may change: a confined space begins with an entry, its guardian may have gone in, somebody is there when its gas was bad."""
         if course.type != CONFINED or course.request is None:
             return
         del self.known.courses[course.permit]
@@ -458,6 +458,8 @@ class Fold:
             dirty.add(("permit", course.permit, "seen"))
         if any(post.worker == event.worker for post in course.posts):
             dirty.add(("permit", course.permit, "guard"))
+        if any(record.over is not None for record in course.tests):
+            dirty.add(("permit", course.permit, "tested"))
 
     def _behind(self, event: e.Scan) -> Iterator[Course]:
         """The courses of the permits at the work points behind a door."""

@@ -87,6 +87,8 @@ class Kernel:
         self._index = {key: i for i, key in enumerate(KEYS)}
         self._index |= {"verdict": VERDICT, "code": CODE}
         self.standing: dict[str, dict[str, int]] = {}
+        self.off: frozenset[str] = frozenset()
+        """The codes that the plant has switched off, in this turn."""
         self.moved: set[str] = set()
         """Permits whose worst alert has changed since their verdict was drawn."""
         for told in self.memory.told.values():
@@ -111,7 +113,8 @@ class Kernel:
             self._heard(entry.event, dirty)
         moment = max(site.now, entry.seen)
         read = self._read(entry, moment, dirty)
-        self._late(self._since(read), dirty)
+        if dirty and MINUTES not in self.left_out:
+            self._late(self._since(read), dirty)
         if isinstance(entry.event, Action):
             return self._acted(entry.event.alert, moment)
         out = self._judge_all(dirty, moment) if dirty else []
@@ -148,7 +151,7 @@ class Kernel:
     def _late(self, at: int, dirty: Dirty) -> None:
         """Of minutes that were told before this was heard, those lives are told anew that it concerns."""
         site = self.memory.site
-        if at >= site.now // MINUTE * MINUTE or MINUTES in self.left_out:
+        if at >= site.now // MINUTE * MINUTE:
             return
         for subject, permit, cause in dirty:
             if subject == "permit" and cause in LEDGER:
@@ -273,8 +276,13 @@ class Kernel:
 
     # ---- judging ------------------------------------------------------------------------------------------------
 
-    def _judge_all(self, dirty: Dirty, moment: int) -> list[Output]:
+    def _turn(self) -> None:
+        """The site is judged once more: what was worked out in the last turn holds no longer."""
         self.known.turn += 1
+        self.off = self.known.terms_now().off if self.memory.site.packs else frozenset()
+
+    def _judge_all(self, dirty: Dirty, moment: int) -> list[Output]:
+        self._turn()
         asked: dict[tuple[Subject, str], tuple[int, ...]] = {}
         for subject, name, cause in dirty:
             if rules := BY_CAUSE[subject, cause]:
@@ -311,7 +319,7 @@ class Kernel:
     def _due(self, now: int) -> list[Output]:
         out: list[Output] = []
         permits: set[str] = set()
-        self.known.turn += 1
+        self._turn()
         while self.heap and self.heap[0][0] <= now:
             at, i, name = heapq.heappop(self.heap)
             if self.memory.armed.get(self._key(i, name)) != at:
@@ -333,8 +341,7 @@ class Kernel:
         key = f"{KEYS[i]}|{name}"
         if memory.broken and key in memory.broken:
             return NONE
-        off = self.known.terms_now().off
-        if off and rule.code in off:
+        if self.off and rule.code in self.off:
             self._arm(i, name, key, None)
             return NONE
         try:
@@ -464,7 +471,7 @@ class Kernel:
         code, _, rest = alert.partition(":")
         subject = rest.partition(":")[2].rpartition(":")[0]
         out: list[Output] = []
-        self.known.turn += 1
+        self._turn()
         for i, rule in enumerate(RULES):
             if rule.code == code and self._key(i, subject) in self.memory.told:
                 out += self._judge(i, subject, moment)

@@ -6,19 +6,18 @@ import math
 import zlib
 from bisect import insort
 from dataclasses import dataclass
-from operator import gt
+from operator import gt, itemgetter, lt
 from statistics import median
 
 import msgspec
 
-from streams.course import Course
 from streams.events import Entry, Frame, Positions
 from streams.gases import Limit, factors, limit_of
 from streams.packs import Terms
 from streams.plant import Channel
 from streams.rules.rule import Cause, Known, Subject
 from streams.spans import Spans
-from streams.times import HOUR, MINUTE, SECOND
+from streams.times import HOUR, MINUTE, SECOND, Stamp
 from streams.trend import HALF, KEEP
 from streams.words import unit_of
 from streams.work import JOIN_FRAME, JOIN_ZONE, RECENT, Series, Signing, new_series, new_track, relied_on
@@ -54,12 +53,15 @@ class Plan:
         tops = [min((x for x in (m and m.warn, m and m.high is not None and m.high - w, s and s.top) if x), default=INF) for m, w, s in zip(self.limits, self.widths, self.scales, strict=True)]
         self.above = [math.nextafter(top, -INF) if top < INF else INF for top in tops]
         floors = [max(m.low + w if m and m.low is not None else -INF, s.bottom if s else -INF) for m, w, s in zip(self.limits, self.widths, self.scales, strict=True)]
-        self.below = [(i, low) for i, low in enumerate(floors) if low > -INF]
+        self.lows = [low for low in floors if low > -INF] or [-INF]
+        self.low = itemgetter(*([i for i, low in enumerate(floors) if low > -INF] or [0]), 0)
+        """The values that have a floor, and one more, since of one alone it would make no tuple."""
         self.sick: set[int] = {i for i, s in enumerate(self.series) if s is not None and s.bad.over}
         """Columns whose last reading was bad, as far as is known."""
         self.gases = [(i, self.series[i], c.tag) for i, c in enumerate(self.channels) if c and c.kind in GASES]
         self.tracked = [(i, self.series[i], c, *_band(c, terms["dcs_deviation"])) for i, c in enumerate(self.channels) if c and _is_tracked(c)]
         self.oxygen = [(i, self.series[i], c.tag) for i, c in enumerate(self.channels) if c and c.kind == "oxygen"]
+        self.bands = (terms["oxygen_poor"], terms["oxygen_rich"], terms["oxygen_rich_sure"], terms["oxygen_rich_step"])
         self.bound: list[tuple[int, Series]] = []
         """The gas columns to whose work points a permit is bound, as of `placed`."""
         self.placed = -1
@@ -67,7 +69,7 @@ class Plan:
     def quiet(self, values: list[float | None]) -> bool:
         """Is every value present and unremarkable? The common case, at C speed."""
         try:
-            return not any(map(gt, values, self.above)) and not any(values[i] < low for i, low in self.below)  # type: ignore[arg-type, operator]
+            return not any(map(gt, values, self.above)) and not any(map(lt, self.low(values), self.lows))  # type: ignore[arg-type]
         except TypeError:
             return False
 
@@ -231,8 +233,7 @@ class Telemetry:
 
     def _oxygen(self, ref: str, at: int, values: list[float | None], plan: Plan, dirty: Dirty) -> None:
         """Oxygen a little low, or a little high: told by samples, each of which may say that it is not."""
-        terms = plan.terms
-        poor, rich, sure, step = terms["oxygen_poor"], terms["oxygen_rich"], terms["oxygen_rich_sure"], terms["oxygen_rich_step"]
+        poor, rich, sure, step = plan.bands
         for i, series, tag in plan.oxygen:
             value = values[i]
             if series is None or value is None or not 0 <= value < HUGE:
@@ -421,25 +422,27 @@ class Telemetry:
 
     def fix(self, permit: str, worker: str, event: Positions, i: int, ref: str, dirty: Dirty) -> None:
         """One fix of somebody whose position matters for a permit."""
-        course, work = self.known.course(permit), self.known.work(permit)
-        if course.point is None:
+        course, at = self.known.course(permit), event.at
+        point, approval = course.point, course.approval
+        if point is None:
             return
-        away = math.dist((event.x[i], event.y[i], event.z[i]), (course.point.x, course.point.y, course.point.z))
-        if any(post.worker == worker for post in course.posts):
+        away = math.dist((event.x[i], event.y[i], event.z[i]), (point.x, point.y, point.z))
+        if worker in [post.worker for post in course.posts]:
+            work = self.known.work(permit)
             track = work.tracks.get(worker)
             if track is None:
                 track = work.tracks[worker] = new_track()
-            outside = away - 2 * event.acc[i] > course.point.radius
-            heard = track.heard.add(event.at, 0.0, ref)
-            if (track.outside if outside else track.inside).add(event.at, away, ref) or heard:
+            outside = away - 2 * event.acc[i] > point.radius
+            heard = track.heard.add(at, 0.0, ref)
+            if (track.outside if outside else track.inside).add(at, away, ref) or heard:
                 dirty.add(("permit", permit, "guard"))
-        self._sign(course, permit, worker, event, i, away, dirty)
+        if approval is not None and approval.by == worker and course.issued is not None:
+            self._sign(course.issued, permit, event, i, away, dirty)
 
-    def _sign(self, course: Course, permit: str, worker: str, event: Positions, i: int, away: float, dirty: Dirty) -> None:
+    def _sign(self, issued: Stamp, permit: str, event: Positions, i: int, away: float, dirty: Dirty) -> None:
+        """Where the signer was when he signed: the fix that is nearest to it in time."""
         work = self.known.work(permit)
-        if course.approval is None or course.issued is None or course.approval.by != worker:
-            return
-        fresh = Signing(away, event.acc[i], abs(event.at - course.issued.at))
+        fresh = Signing(away, event.acc[i], abs(event.at - issued.at))
         old = work.signing
         if fresh.apart <= 10 * MINUTE and (old is None or (fresh.apart, fresh.away) < (old.apart, old.away)):
             work.signing = fresh

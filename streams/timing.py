@@ -17,6 +17,10 @@ OBSERVED: Final = frozenset({
     e.Frame, e.Positions, e.Scan, e.Guard, e.TagSaid, e.Requested, e.GasTest, e.Step, e.Isolation, e.Detection, e.CameraBeat, e.Clip, e.Weather, e.Activity, e.Action,
 })  # fmt: skip
 """Kinds that say what has happened; the others may speak of times to come."""
+FILMED: Final = frozenset({e.CameraBeat, e.Detection, e.Clip})
+"""Kinds that a camera's clock stamps."""
+SOON_OR_LATE: Final = frozenset({e.GasTest, e.Clip, e.Detection})
+"""Kinds that are sent when somebody gets to it: how soon they come says nothing of a clock."""
 STREAMED: Final = frozenset({e.Frame, e.Positions, e.CameraBeat, e.Weather})
 SHIFTED: Final = ("valid_from", "valid_to", "planned_start", "until")
 
@@ -24,8 +28,8 @@ SHIFTED: Final = ("valid_from", "valid_to", "planned_start", "until")
 def clock_of(entry: Entry) -> tuple[str, bool]:
     """(whose clock stamped it, is that a camera's?)"""
     event = entry.event
-    if isinstance(event, e.CameraBeat | e.Detection | e.Clip):
-        return event.camera, True
+    if type(event) in FILMED:
+        return event.camera, True  # type: ignore[union-attr]
     return (event.device, False) if isinstance(event, e.GasTest) and event.device else (entry.source, False)
 
 
@@ -76,7 +80,7 @@ def _compare(known: Known, entry: Entry) -> None:
     if most is None or entry.lane != "live":
         return
     event = entry.event
-    if isinstance(event, e.GasTest | e.Clip | e.Detection):
+    if type(event) in SOON_OR_LATE:
         return
     clock, _ = clock_of(entry)
     pushed = known.site.pushed.get(clock)

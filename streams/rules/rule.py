@@ -144,7 +144,7 @@ class Known:
 
     def work(self, permit: str) -> Work:
         """A permit's facts; none where it was let go and is still named somewhere."""
-        return self.site.works.get(permit) or Work(permit)
+        return self.site.works[permit] if permit in self.site.works else Work(permit)
 
     def step(self, permit: str, name: str, last: bool = False) -> Stamp | None:
         """When a step of a permit's life was taken, first or last."""
