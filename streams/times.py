@@ -22,23 +22,26 @@ class Truth(IntEnum):
     TRUE = 2
 
     def __and__(self, other: int) -> Truth:
-        return Truth(min(self, other))
+        return self if self <= other else TRUTHS[other]
 
     def __or__(self, other: int) -> Truth:
-        return Truth(max(self, other))
+        return self if self >= other else TRUTHS[other]
 
     def __invert__(self) -> Truth:
         return Truth(Truth.TRUE - self)
 
 
+TRUTHS: Final = tuple(Truth)
+
+
 def every(truths: Iterable[Truth]) -> Truth:
     """Kleene's *and* over many; TRUE for none."""
-    return Truth(min(truths, default=Truth.TRUE))
+    return min(truths, default=Truth.TRUE)
 
 
 def some(truths: Iterable[Truth]) -> Truth:
     """Kleene's *or* over many; FALSE for none."""
-    return Truth(max(truths, default=Truth.FALSE))
+    return max(truths, default=Truth.FALSE)
 
 
 class Stamp(Struct, frozen=True, gc=False):

@@ -15,12 +15,14 @@ from streams.gases import allowed_lel, to_lel, to_mg
 from streams.intake import Intake, Refusal
 from streams.outputs import schema
 from streams.packs import built_in, terms_of
-from streams.plant import Channel, PlantError, read_plant
+from streams.plant import Channel, Plant, PlantError, read_plant
 from streams.rules import RULES
+from streams.rules.rule import Known
 from streams.sentences import SENTENCES
 from streams.spans import Intervals, Numbers, Spans
 from streams.texts import TEXTS
 from streams.times import Stamp, Truth, before, cases, no_later
+from streams.work import Site
 
 SCENARIOS = Path(__file__).parent / "scenarios"
 MS = st.integers(0, 10_000)
@@ -34,6 +36,14 @@ MS = st.integers(0, 10_000)
 def test_widening_a_clock_only_moves_towards_unknown(a, b, ua, ub, more):
     narrow = before(Stamp(a, ua), Stamp(b, ub))
     assert before(Stamp(a, ua + more), Stamp(b, ub)) in (narrow, Truth.UNKNOWN)
+
+
+@given(st.sampled_from(["Asia/Shanghai", "America/Sao_Paulo", "Pacific/Apia", "Africa/Cairo", "Asia/Beirut", "America/Havana", "UTC"]), st.lists(st.tuples(st.integers(-(10**13), 10**15), st.integers(-1, 1)), min_size=1, max_size=8))
+def test_a_local_day_is_what_the_zone_says_whatever_was_asked_before(zone, asked):
+    known = Known(Site("s", plant=Plant("s", zh="", en="", timezone=zone)))
+    for ms, beside in asked:
+        for at in (ms, known.midnight(known.day(ms)) + beside, ms % 1_900_000_000_000):
+            assert known.day(at) == known.local(at).date()
 
 
 @given(MS, MS)

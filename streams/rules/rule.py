@@ -94,6 +94,7 @@ class Known:
         self.site = site
         self._said: dict[int, str] = {}
         self._zone: tuple[str, ZoneInfo] = ("UTC", ZoneInfo("UTC"))
+        self._midnights: dict[date, int] = {}
         self._day = (0, 0, date.min)
         """A local day that was asked for, and when it begins and ends."""
         self.courses: dict[str, Course] = {}
@@ -191,13 +192,19 @@ class Known:
 
     def midnight(self, day: date) -> int:
         """When a local day begins, ms."""
-        return int(datetime.combine(day, time(), self.zone()).timestamp() * 1000)
+        zone, found = self.zone(), self._midnights.get(day)
+        if found is None:
+            if len(self._midnights) > 1_000:
+                self._midnights.clear()
+            found = self._midnights[day] = int(datetime.combine(day, time(), zone).timestamp() * 1000)
+        return found
 
     def zone(self) -> ZoneInfo:
         name = self.site.plant.timezone if self.site.plant else "UTC"
         if self._zone[0] != name:
             self._said.clear()
-            self._zone = (name, ZoneInfo(name))
+            self._midnights.clear()
+            self._day, self._zone = (0, 0, date.min), (name, ZoneInfo(name))
         return self._zone[1]
 
     def local(self, ms: int) -> datetime:
