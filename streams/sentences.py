@@ -172,6 +172,7 @@ SENTENCES: Final[dict[str, tuple[str, str]]] = {
     "X-DCS-DEV": ("{tag} {value} {unit} 偏离设定 {setpoint} 超过 {limit},持续 {dwell}(工序 {process})。", "{tag} {value} {unit} has been off its set point {setpoint} by more than {limit} for {dwell} (unit {process})."),
     "X-DCS-DEV.advice": ("冻结该工序未完成作业票,查明原因。", "Freeze the unit's permits; find the cause."),
     "X-DCS-OPEN": ("作业票 {permit} 的隔离 {isolation} 于 {at} 变为 {state}。", "Permit {permit}: isolation {isolation} became {state} at {at}."),
+    "X-DCS-OPEN.never": ("作业票 {permit} 于 {at} 开工,所依赖的隔离 {isolation} 无人报告已落实。", "Permit {permit}: work began at {at}, and nobody has said that isolation {isolation} is applied."),
     "X-DCS-OPEN.advice": ("停止作业,人员撤离,恢复隔离。", "Stop, evacuate, restore the isolation."),
     "X-VENT-OFF": ("作业票 {permit}:风机 {tag} 自 {since} 停止。", "Permit {permit}: fan {tag} has stood still since {since}."),
     "X-VENT-OFF.advice": ("人员撤出,恢复通风并复测。", "Get out; restore ventilation and test again."),

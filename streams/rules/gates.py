@@ -21,6 +21,7 @@ from streams.rules.limits import BLINDING, CONFINED, HOT, SPECIAL
 from streams.rules.people import colour, runs_out
 from streams.rules.permit import judge_change
 from streams.rules.preparation import missing_links, needed_devices, unrelated
+from streams.rules.process import own_work
 from streams.rules.readings import gas_tags, heard, judge_limit, testing, unseen
 from streams.rules.rule import Known
 from streams.rules.simops import conflicts, hard_now, judge_duplicate
@@ -360,8 +361,7 @@ def _open_isolations(known: Known, course: Course, at: int) -> list[str]:
         said = [f.event for f in known.site.isolations.get(name, ()) if isinstance(f.event, e.Isolation) and f.event.at <= at]
         series = [s for tag in known.atlas.isolations.get(name, ()) if (s := known.site.series.get(tag))]
         moved = any(end is None for s in series for _, end, *_ in s.held.intervals(known.now))
-        own = course.type == BLINDING and said and number_of(said[-1].permit) == number_of(course.permit)
-        if moved or (not own and (not said or said[-1].state in ("removed", "opened"))):
+        if moved or (not own_work(course, said[-1] if said else None) and (not said or said[-1].state in ("removed", "opened"))):
             out.append(name)
     return out
 

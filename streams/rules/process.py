@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from streams.course import Course
 from streams.events import Isolation
 from streams.lives import number_of
@@ -39,7 +41,7 @@ def _unfinished(known: Known, unit: str) -> list[str]:
 
 
 def judge_isolation(known: Known, permit: str) -> Judged:
-    """X-DCS-OPEN: an isolation on which an approved permit rests was removed or opened before its work was over, whoever removed it."""
+    """X-DCS-OPEN: an isolation on which an approved permit rests was removed or opened before its work was over, whoever removed it; P2 where work began and nobody had said that it is applied."""
     course, site = known.course(permit), known.site
     names = relied_on(site, permit)
     if course.issued is None or not names:
@@ -50,7 +52,7 @@ def judge_isolation(known: Known, permit: str) -> Judged:
         facts = [(f, f.event) for f in site.isolations.get(name, ()) if isinstance(f.event, Isolation)]
         for i, (fact, said) in enumerate(facts):
             again = next((e.at for _, e in facts if e.state in ("applied", "verified") and e.at > said.at), None)
-            gone = said.state in ("removed", "opened") and said.at < over and not _own_work(course, said)
+            gone = said.state in ("removed", "opened") and said.at < over and not own_work(course, said)
             if gone and (again is None or again > course.issued.at) and not (i and facts[i - 1][1].state in ("removed", "opened") and said.at <= course.issued.at):
                 found.append(_opened(known, permit, name, said.state, max(said.at, course.issued.at), again if again is not None else (over if over < 1 << 62 else None), fact.ref))
     for name, tag in ((n, t) for n in sorted(names) for t in known.atlas.isolations.get(n, ())):
@@ -59,12 +61,26 @@ def judge_isolation(known: Known, permit: str) -> Judged:
             if start < over and (end is None or end > course.issued.at):
                 ended = end if end is not None else (over if over < 1 << 62 else None)
                 found.append(_opened(known, permit, name, "opened", max(start, course.issued.at), ended, ref))
-    return Judged(tuple(found))
+    return Judged((*found, *_never_applied(known, course, sorted(names), over)))
 
 
-def _own_work(course: Course, said: Isolation) -> bool:
-    """Is it the blinding ticket's own work?"""
-    return course.type == BLINDING and number_of(course.permit) == number_of(said.permit)
+def _never_applied(known: Known, course: Course, names: list[str], over: int) -> Iterator[Finding]:
+    """Work that began on isolations of which nobody had said anything."""
+    if course.started is None or own_work(course, None):
+        return
+    since = course.started.at
+    for name in names:
+        first = min((f.event.at for f in known.site.isolations.get(name, ())), default=None)
+        if first is not None and first <= since:
+            continue
+        end = min(m for m in (first, over) if m is not None)
+        numbers = {"permit": course.permit, "isolation": name, "at": known.clock(since)}
+        yield Finding(since, (course.started_ref, course.request_ref), end if end < 1 << 62 else None, 2, numbers, course.permit, course.point_id, "never", requests=((SUSPEND, course.permit),))
+
+
+def own_work(course: Course, said: Isolation | None) -> bool:
+    """Is what was said last of an isolation (None: nothing yet) the blinding ticket's own work?"""
+    return course.type == BLINDING and (said is None or number_of(course.permit) == number_of(said.permit))
 
 
 def _opened(known: Known, permit: str, isolation: str, state: str, start: int, end: int | None, ref: str) -> Finding:
