@@ -17,7 +17,7 @@ from streams.lives import name_of, number_of, ordered
 from streams.plain import UNTOLD
 from streams.plant import Point
 from streams.rules.limits import CONFINED, HOT, NEEDS_GAS, POWER, SPECIAL, VALID, family
-from streams.times import DAY, HOUR, SECOND, Stamp, Truth, before, exactly
+from streams.times import DAY, HOUR, Stamp, Truth, before, exactly
 from streams.words import day_of
 from streams.work import Fact, Site, Work
 
@@ -268,8 +268,6 @@ def _turns(site: Site, work: Work) -> list[tuple[str, Stamp, str]]:
     return out
 
 
-DOWN: Final = 30 * SECOND
-"""As long as tools are put down after a permit's work was over, what is seen is still its work."""
 MOVES: Final = ("started", "suspended", "resumed", "finished", "accepted", "rejected", "cancelled")
 
 
@@ -375,7 +373,7 @@ def _seen(site: Site, request: Requested | None, until: int, number: str) -> Ite
             offset, error = site.offset(camera, first)
             begun = first - offset
             while begun <= last - offset and (goes_on := _at_it(site, place, number, begun)) is not None:
-                begun = goes_on + DOWN
+                begun = goes_on + site.terms(begun).permit.ms["tools_down"]
             if request.valid_from - HOUR <= begun <= min(until, last - offset):
                 yield Stamp(begun, error + sightings.u), evidence
                 break
