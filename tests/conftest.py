@@ -16,6 +16,13 @@ SCENARIOS = Path(__file__).parent / "scenarios"
 JARS = Path(__file__).parent.parent / "var" / "jars"
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whatever needs a running system shares one, in one process: they stand on the same ports."""
+    for item in items:
+        if {"system", "store", "kafka"} & set(getattr(item, "fixturenames", ())) or any(item.get_closest_marker(name) for name in ("broker", "engine", "browser")):
+            item.add_marker(pytest.mark.xdist_group("system"))
+
+
 @pytest.fixture(scope="session")
 def scenarios() -> list[Path]:
     return sorted(SCENARIOS.glob("*.toml"))

@@ -156,7 +156,7 @@ def found_by(mutant: str, covering: list[tuple[str, float]]) -> str:
         return "none"
 
     said, _ = forked(work, LONGEST)
-    return "" if said == "none" else said
+    return "" if said in ("none", "never ended") else said
 
 
 def inside(what: str) -> int:

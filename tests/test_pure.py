@@ -221,11 +221,11 @@ def test_the_box_goes_on_counting_permits_where_it_was(tmp_path):
     assert not {j.permit for j in first.jobs} & {j.permit for j in second.jobs}
 
 
-@given(at=st.integers(0, 60), u=st.integers(0, 9), grain=st.integers(0, 9), cuts=st.lists(st.integers(-20, 90), max_size=4), other=st.integers(0, 60))
-def test_the_cases_of_a_stamp_are_its_instants_and_no_others(at, u, grain, cuts, other):
+@given(at=st.integers(0, 60), u=st.integers(0, 9), grain=st.integers(0, 9), cuts=st.lists(st.integers(-20, 90), max_size=4), edges=st.lists(st.integers(-2, 2), max_size=2), other=st.integers(0, 60))
+def test_the_cases_of_a_stamp_are_its_instants_and_no_others(at, u, grain, cuts, edges, other):
     """Every instant lies in a case and no case reaches beyond; what is sure of the whole is sure of each."""
     whole = Stamp(at, u, grain)
-    parts = list(cases(whole, *cuts))
+    parts = list(cases(whole, *cuts, *(end + edge for edge in edges for end in (whole.lo, whole.hi))))
     inside = [n for n in range(-20, 90) if whole.lo <= n <= whole.hi - bool(grain)]
     assert sorted(n for p in parts for n in range(p.lo, p.hi + 1 - bool(p.grain))) == inside
     for way in (lambda s: before(s, Stamp(other)), lambda s: before(Stamp(other), s)):
