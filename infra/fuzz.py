@@ -58,6 +58,8 @@ T = TypeVar("T")
 Say = Callable[[str], None]
 CHAPTER: Final = 2500
 """After so many events sixty quiet hours are told and a kernel begins anew, so that a fault is told again in seconds."""
+FAR: Final = 50 * CHAPTER
+"""From so many events on it says how far it is."""
 SLOW: Final = 2.0
 STORM: Final = 100
 """So many revisions of one rule's alerts about one subject, within as many events, are a fault: nobody can read them."""
@@ -523,7 +525,7 @@ def rightly_wide(entry: Entry) -> bool:
     return str(event.__struct_config__.tag) in SITE_WIDE or (isinstance(event, SourceSaid) and event.name == "ingest")
 
 
-def beside(way: Way, first: int, n: int) -> None:
+def beside(way: Way, first: int, n: int, began: float) -> None:
     """Tells a clean permit to two kernels, one of which also hears `n` events about others: what is said of it must be equal."""
     alone, among, seqs = anew(BASE), anew(BASE), Counter[str]()
     story, k, last = deque(clean_story()), first, 3 * HOUR // SECOND
@@ -544,6 +546,8 @@ def beside(way: Way, first: int, n: int) -> None:
         calm += alone.step(clock(now))
         said += way.judge(among, clock(now), "tick")
         compare(way, [encode(o) for o in calm if concerns(o)], [encode(o) for o in said if concerns(o)])
+        if s % (last // 20) == 0:
+            so_far(k, first + n, began, way.report)
 
 
 def compare(way: Way, calm: list[bytes], said: list[bytes]) -> None:
@@ -554,6 +558,13 @@ def compare(way: Way, calm: list[bytes], said: list[bytes]) -> None:
 
 
 # ---- the command ----------------------------------------------------------------------------------------------------
+
+
+def so_far(k: int, n: int, began: float, report: Report) -> None:
+    """Says on standard error how far it is, as long as that is a matter of minutes."""
+    if n >= FAR:
+        gone = (time.monotonic() - began) / 60
+        print(f"  {k:,} of {n:,} events, {gone:.0f} min, about {gone * (n - k) / k:.0f} min more; {len(report.faults)} kinds of fault", file=sys.stderr, flush=True)
 
 
 def run(n: int, seed: int, say: Say = print, at: int | None = None) -> Report:
@@ -567,8 +578,10 @@ def run(n: int, seed: int, say: Say = print, at: int | None = None) -> Report:
         way.tell(k, BASE + (k + 1) * STEP)
         if k % CHAPTER == CHAPTER - 1 or k == alone - 1:
             way.end(BASE + (k + 1) * STEP)
+            if (k // CHAPTER) % max(1, n // CHAPTER // 50) == 0:
+                so_far(k + 1, n, began, report)
     if at is None or at >= alone:
-        beside(way, alone, n - alone)
+        beside(way, alone, n - alone, began)
     way.store()
     way.loop.close()
     report.seconds = time.monotonic() - began
