@@ -128,6 +128,11 @@ class Course(Struct, frozen=True):
         return {*self.request.workers, *self.request.guardians} if self.request else set()
 
     @property
+    def everybody(self) -> set[str]:
+        """Whoever had any part in it: named by the request, or at its post."""
+        return (named_by(self.request) if self.request else set()) | {who for post in self.posts for who in (post.worker, post.heir) if who}
+
+    @property
     def over_at(self) -> int | None:
         """When nothing more can come of it: accepted or called off."""
         return self.accepted.at if self.accepted else self.cancelled
@@ -191,6 +196,11 @@ class Course(Struct, frozen=True):
 
     def at_work(self, now: int) -> bool:
         return self.status == "active" or (self.started is not None and self.status in ("requested", "issued"))
+
+
+def named_by(request: Requested) -> set[str]:
+    """Everybody whom a request names, in whatever part."""
+    return {*request.workers, *request.guardians, *request.testers, *request.approvers, *request.isolators, request.responsible} - {""}
 
 
 def read_course(site: Site, work: Work) -> Course:

@@ -15,7 +15,7 @@ from streams.lives import OVER, TOOLS, TURNING, begun, name_of, number_of, parte
 from streams.packs import Pack
 from streams.plant import plant_terms
 from streams.rules.limits import CONFINED, HOT, family
-from streams.rules.rule import Cause, Known
+from streams.rules.rule import Cause, Known, Subject
 from streams.sound import sound_pack, sound_plant
 from streams.spans import Spans
 from streams.telemetry import Dirty, Telemetry
@@ -178,6 +178,8 @@ class Fold:
             for left in self._place(work):
                 self._place_changed(left, subject, dirty)
         self._watch(work)
+        for worker in self.known.course(subject).everybody:
+            _list(site.named, worker, subject)
         self._permit_changed(subject, event, dirty)
         if work.began:
             dirty.update(("permit", subject, cause) for cause in ("prepared", "tested", "guard"))
@@ -189,6 +191,7 @@ class Fold:
             return
         if isinstance(event, e.Guard):
             dirty.add(("permit", permit, "guard"))
+            dirty.update(("worker", w, "permit") for w in (event.worker, event.to) if (p := self.known.site.people.get(w)) and p.scans)
             self._posts_changed(permit, dirty)
             return
         site, course = self.known.site, self.known.course(permit)
@@ -197,7 +200,7 @@ class Fold:
             dirty.add(("point", course.point_id, "evidence"))
         if course.request is None:
             return
-        dirty.update(("worker", w, "permit") for w in course.people if (p := site.people.get(w)) and (p.scans or p.records))
+        dirty.update(("worker", w, "permit") for w in course.everybody if (p := site.people.get(w)) and (p.scans or p.records))
         self._posts_changed(permit, dirty)
         if isinstance(event, Requested) or (isinstance(event, e.Step) and event.step in TURNS):
             if course.point:
@@ -216,8 +219,8 @@ class Fold:
         site, atlas = self.known.site, self.known.atlas
         if course.type in HOT and course.point_id in site.sightings:
             self._place_changed(course.point_id, course.permit, dirty)
-        elif any(site.visitors.get(door) for door in atlas.doors_of_point.get(course.point_id, ())):
-            over = [c for c in self._others(course.point_id, course.permit) if c.type == CONFINED or c.accepted or (c.valid_to or 0) < site.now]
+        if any(site.visitors.get(door) for door in atlas.doors_of_point.get(course.point_id, ())):
+            over = [c for c in self._others(course.point_id, course.permit) if c.type == CONFINED or c.over_at is not None or (c.valid_to or 0) < site.now]
             self._read_anew(over, dirty)
 
     def _place_changed(self, point: str, permit: str, dirty: Dirty) -> None:
@@ -252,6 +255,24 @@ class Fold:
     def _over_before(self, permit: str, since: int) -> bool:
         over = self.known.course(permit).over_at
         return over is not None and over < since
+
+    def around(self, dirty: Dirty) -> set[tuple[Subject, str]]:
+        """Whoever may be judged otherwise because of what came late: the permits that it concerns, those near them, with the same people or linked to them, the people, the points."""
+        site, atlas, out = self.known.site, self.known.atlas, set[tuple[Subject, str]]()
+        permits = {name for subject, name, _ in dirty if subject == "permit" and name in site.works}
+        points = {name for subject, name, _ in dirty if subject == "point"} | {self.known.course(p).point_id for p in permits}
+        for point in sorted(points):
+            out.add(("point", point))
+            for near in atlas.near(point) or [point]:
+                permits.update([p for p in site.at_point.get(near, ()) if not self._over_before(p, site.now - RECENT)][-CROWD:])
+        for permit in sorted(permits):
+            course = self.known.course(permit)
+            out.add(("permit", permit))
+            for post in course.posts:
+                out.update(("permit", other) for other in site.watched.get(post.worker, ())[-CROWD:])
+            doors = atlas.doors_of_point.get(course.point_id, ())
+            out.update(("worker", who) for who in course.everybody.union(*(site.visitors.get(door, ()) for door in doors)) if who in site.people)
+        return out | {(subject, name) for subject, name, _ in dirty if subject == "worker"}
 
     def _posts_changed(self, permit: str, dirty: Dirty) -> None:
         """Whoever guards here and elsewhere may be at two posts at once, here and there."""
@@ -294,8 +315,6 @@ class Fold:
         _list(site.at_point, known.id if known else event.point, work.permit)
         self.known.stands_at(known.id if known else event.point, work.permit, family(event.type))
         self.known.placed += 1
-        for worker in {*event.workers, *event.guardians, *event.testers, *event.approvers, *event.isolators, event.responsible} - {""}:
-            _list(site.named, worker, work.permit)
         return moved
 
     def _watch(self, work: Work) -> None:
@@ -554,7 +573,9 @@ class Fold:
         remember(self.known.site.actions.setdefault(f"{code}|{subject}", []), fact)
 
     def _done(self, fact: Fact, event: e.Done, dirty: Dirty) -> None:
-        remember(self.known.site.done.setdefault(event.command, []), fact)
+        if remember(self.known.site.done.setdefault(event.command, []), fact) and ":roll_call:" in event.command:
+            point = event.command.rpartition(":")[2]
+            dirty.update(("permit", permit, "scan") for permit in self.known.site.at_point.get(point, ()))
 
     def _chain(self, fact: Fact, event: e.ChainSaid, dirty: Dirty) -> None:
         if remember(self.known.site.broken, fact):
@@ -638,6 +659,8 @@ def _earliest(course: Course) -> int:
     return min(marks)
 
 
+CROWD = 64
+"""Of so many permits at a point, those asked for last, it is asked whether a late fact concerns them: with more the cost would grow as their square."""
 RECENT = 12 * HOUR
 """What has been over for longer is of no permit's concern that turns now."""
 TURNS = frozenset({"issued", "started", "suspended", "resumed", "finished", "accepted", "cancelled", "rejected"})

@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Struct
 
 from streams.alerts import Told, commands, ended, number, open_alerts, settle, stands, withdrawn
+from streams.course import named_by
 from streams.events import Action, ClockSaid, Entry, Requested, SourceSaid, Step, Tick
 from streams.fold import Fold
 from streams.forget import forget
@@ -24,13 +25,13 @@ from streams.rules.limits import CONFINED
 from streams.rules.minute import minute, worked
 from streams.rules.people import colour
 from streams.rules.quality import OURS
-from streams.rules.rule import Finding, Judged, Known, Rule, Subject, wake_at
+from streams.rules.rule import SUBJECTS, Finding, Judged, Known, Rule, Subject, wake_at
 from streams.rules.verdict import barriers, checks, light, next_look, outcome, times
 from streams.spans import Numbers
 from streams.telemetry import Dirty
 from streams.texts import both
 from streams.times import DAY, HOUR, MINUTE, SECOND
-from streams.timing import timed
+from streams.timing import STREAMED, timed
 from streams.work import Hole, Site, Work, say
 
 KEEP: Final = 48 * HOUR
@@ -45,19 +46,21 @@ LEDGER: Final = frozenset({"permit", "seen", "gas", "guard", "video", "clock", "
 VERDICT: Final = -1
 CODE: Final = -2
 MINUTES: Final = -3
+LOOK: Final = -4
 NONE: Final[tuple[Output, ...]] = ()
 KEYS: Final = tuple(f"{r.code}/{r.subject}" for r in RULES)
-PERMIT_RULES: Final = tuple(i for i, r in enumerate(RULES) if r.subject == "permit")
+BY_SUBJECT: Final = {subject: tuple(i for i, r in enumerate(RULES) if r.subject == subject) for subject in SUBJECTS}
+PERMIT_RULES: Final = BY_SUBJECT["permit"]
 SILENCE: Final = frozenset({VERDICT, MINUTES, *(i for i, r in enumerate(RULES) if r.silence)})
 """What cannot be judged without streams: the rules that speak of what was not heard, verdicts and minutes, which rest on gas, video and the guardian."""
 BROKEN: Final = Rule("SYS-RULE", "site", 2, frozenset(), lambda known, subject: Judged(), "our rule", OURS, "C")
 
 
-VERSION: Final = f"{BOOK}/4"
+VERSION: Final = f"{BOOK}/5"
 """A snapshot of another version is set aside, and its timeline folded anew."""
 
 
-NAMES: Final = {VERDICT: "verdict", CODE: "code"}
+NAMES: Final = {VERDICT: "verdict", CODE: "code", LOOK: "look"}
 CODED: Final[dict[str, str]] = {"worker": "person", "contractor": "contractor"}
 
 
@@ -85,7 +88,7 @@ class Kernel:
         self.known = Known(self.memory.site)
         self.fold = Fold(self.known)
         self._index = {key: i for i, key in enumerate(KEYS)}
-        self._index |= {"verdict": VERDICT, "code": CODE}
+        self._index |= {"verdict": VERDICT, "code": CODE, "look": LOOK}
         self.standing: dict[str, dict[str, int]] = {}
         self.off: frozenset[str] = frozenset()
         """The codes that the plant has switched off, in this turn."""
@@ -113,13 +116,13 @@ class Kernel:
             self._heard(entry.event, dirty)
         moment = max(site.now, entry.seen)
         read = self._read(entry, moment, dirty)
-        if dirty and MINUTES not in self.left_out:
-            self._late(self._since(read), dirty)
+        if dirty:
+            self._late(read, self._since(read), dirty)
         if isinstance(entry.event, Action):
             return self._acted(entry.event.alert, moment)
         out = self._judge_all(dirty, moment) if dirty else []
         if isinstance(entry.event, Step) and entry.event.step in ("started", "resumed"):
-            self._look_again(site.latest(entry.event.permit), max(site.now, min(entry.event.at, entry.seen)) + SECOND)
+            self._look("permit", site.latest(entry.event.permit), max(site.now, min(entry.event.at, entry.seen)) + SECOND)
         return out
 
     def _read(self, entry: Entry, moment: int, dirty: Dirty) -> Entry:
@@ -148,10 +151,13 @@ class Kernel:
             return event.at
         return before[-1].at if before else event.at - DAY
 
-    def _late(self, at: int, dirty: Dirty) -> None:
-        """Of minutes that were told before this was heard, those lives are told anew that it concerns."""
+    def _late(self, entry: Entry, at: int, dirty: Dirty) -> None:
+        """What was heard late, or moves what is known of earlier: all who stand near it are looked at once more, and minutes that were told before are told anew."""
         site = self.memory.site
-        if at >= site.now // MINUTE * MINUTE:
+        if at < site.now - SECOND and type(entry.event) not in STREAMED:
+            for subject, name in sorted(self.fold.around(dirty)):
+                self._look(subject, name, site.now + SECOND)
+        if at >= site.now // MINUTE * MINUTE or MINUTES in self.left_out:
             return
         for subject, permit, cause in dirty:
             if subject == "permit" and cause in LEDGER:
@@ -172,10 +178,9 @@ class Kernel:
             dirty.add(("source", entry.source, "words"))
         return self._judge_all(dirty, moment) if dirty else []
 
-    def _look_again(self, permit: str, at: int) -> None:
-        """Work that has just begun has no length yet: its rules look once more a second later."""
-        for i in PERMIT_RULES:
-            self._no_later(i, permit, at)
+    def _look(self, subject: Subject, name: str, at: int) -> None:
+        """All rules of a subject look at it then, whatever was heard of it: work that has just begun has no length yet, and a late fact may concern whoever stands near it."""
+        self._no_later(LOOK, f"{subject}|{name}", at)
 
     def _count(self, entry: Entry, dirty: Dirty) -> bool:
         """Notes the entry's number; False for a repeat. A hole is remembered with the moment it was noticed."""
@@ -329,9 +334,20 @@ class Kernel:
                 permits.add(name)
             elif i == CODE:
                 out += self._code(name, now)
+            elif i == LOOK:
+                out += self._looked(name, permits, now)
             elif RULES[i].subject != "permit" or name in self.memory.site.works:
                 out += self._judge(i, name, now)
         return out + self._conclude_all(permits, now)
+
+    def _looked(self, at: str, permits: set[str], now: int) -> list[Output]:
+        """What all rules of a subject have to say of it; `permits`: whose verdict is drawn after that."""
+        subject, _, name = at.partition("|")
+        if subject == "permit":
+            if name not in self.memory.site.works:
+                return []
+            permits.add(name)
+        return [said for i in BY_SUBJECT[subject] for said in self._judge(i, name, now, touched=True)]  # type: ignore[index]
 
     def _judge(self, i: int, name: str, moment: int, touched: bool = False) -> Sequence[Output]:
         """What one rule has to say of one subject. What is new, or stands and was touched, is looked at once more a second later, since its end may be now."""
@@ -543,6 +559,7 @@ class Kernel:
         site.worked.pop(permit, None)
         site.overdue.pop(permit, None)
         over: list[Alert] = []
+        self.memory.armed.pop(self._key(LOOK, f"permit|{permit}"), None)
         for i in (*PERMIT_RULES, VERDICT):
             self.memory.armed.pop(self._key(i, permit), None)
             if told := self.memory.told.pop(self._key(i, permit), None):
@@ -580,7 +597,7 @@ class Kernel:
 def _names(work: Work) -> set[str]:
     """Everybody whom a permit's facts name: as worker, guardian, heir of a post or signer."""
     events = [fact.event for name in ("permit.requested", "guard", "issued") for fact in work.all(name)]
-    return {who for e in events for who in ((*e.workers, *e.guardians) if isinstance(e, Requested) else (getattr(e, "worker", ""), getattr(e, "to", ""), getattr(e, "by", "")))}
+    return {who for e in events for who in (named_by(e) if isinstance(e, Requested) else (getattr(e, "worker", ""), getattr(e, "to", ""), getattr(e, "by", "")))}
 
 
 def restore(raw: bytes) -> Kernel:

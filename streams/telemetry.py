@@ -14,7 +14,7 @@ import msgspec
 from streams.events import Entry, Frame, Positions
 from streams.gases import Limit, factors, limit_of
 from streams.packs import Terms
-from streams.plant import Channel
+from streams.plant import Channel, Zone
 from streams.rules.rule import Cause, Known, Subject
 from streams.spans import Spans
 from streams.times import HOUR, MINUTE, SECOND, Stamp
@@ -72,6 +72,11 @@ class Plan:
             return not any(map(gt, values, self.above)) and not any(map(lt, self.low(values), self.lows))  # type: ignore[arg-type]
         except TypeError:
             return False
+
+
+def _outside(zone: Zone, x: float, y: float) -> float:
+    """How far (m) a place is from a zone; 0 within it."""
+    return math.hypot(max(zone.x - x, 0.0, x - zone.x - zone.w), max(zone.y - y, 0.0, y - zone.y - zone.h))
 
 
 def _width(channel: Channel, limit: Limit, terms: Terms) -> float:
@@ -435,6 +440,9 @@ class Telemetry:
             outside = away - 2 * event.acc[i] > point.radius
             heard = track.heard.add(at, 0.0, ref)
             if (track.outside if outside else track.inside).add(at, away, ref) or heard:
+                dirty.add(("permit", permit, "guard"))
+            zone = self.known.atlas.zones.get(point.space) if point.space else None
+            if zone is not None and _outside(zone, event.x[i], event.y[i]) > 2 * event.acc[i] and track.away.add(at, 0.0, ref):
                 dirty.add(("permit", permit, "guard"))
         if approval is not None and approval.by == worker and course.issued is not None:
             self._sign(course.issued, permit, event, i, away, dirty)

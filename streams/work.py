@@ -76,10 +76,12 @@ class Track(Struct):
     inside: Spans
     outside: Spans
     heard: Spans
+    away: Spans
+    """When surely outside the zone drawn for its space, where one is."""
 
 
 def new_track() -> Track:
-    return Track(Spans(JOIN_FIX), Spans(JOIN_FIX), Spans(JOIN_FIX))
+    return Track(Spans(JOIN_FIX), Spans(JOIN_FIX), Spans(JOIN_FIX), Spans(JOIN_FIX))
 
 
 class Signing(Struct):

@@ -9,7 +9,7 @@ from datetime import date
 from msgspec import Struct
 
 from streams.course import Course
-from streams.events import Certificate, Scan, Step, Worker
+from streams.events import Certificate, Done, Scan, Step, Worker
 from streams.lives import TOOLS, number_of
 from streams.plant import Door
 from streams.rules.certificates import last_day
@@ -47,7 +47,7 @@ def watching(known: Known, course: Course, worker: str, at: int) -> bool:
 def permits_of(known: Known, worker: str, points: list[str], at: int) -> list[Course]:
     """The courses at these points that name the worker (in a confined space as worker or guardian), and were not over long before a moment."""
     courses = [known.course(permit) for permit in known.site.named.get(worker, ())]
-    return [c for c in courses if c.point_id in points and c.request and (c.type != CONFINED or worker in c.request.workers or worker in c.request.guardians) and max(c.valid_to or 0, c.over_at or 0) >= at - LATELY]
+    return [c for c in courses if c.point_id in points and c.request and (c.type != CONFINED or worker in c.people or any(p.worker == worker for p in c.posts)) and max(c.valid_to or 0, c.over_at or 0) >= at - LATELY]
 
 
 def trades_asked(known: Known, worker: str, courses: list[Course]) -> list[str]:
@@ -144,13 +144,15 @@ def judge_after(known: Known, worker: str) -> Judged:
 
 
 def judge_no_permit(known: Known, worker: str) -> Judged:
-    """X-BADGE-NOPERMIT: somebody comes in where only those may whom a permit names."""
+    """X-BADGE-NOPERMIT: somebody comes in where only those may whom a permit names that is not over."""
     found: list[Finding] = []
     if helper(known, worker):
         return NOTHING
     for entrance in _entrances(known, worker):
         door, at = entrance.door, entrance.at.at
-        if door is None or door.shelter or not door.points or at < known.now - REMEMBERED or permits_of(known, worker, door.points, at):
+        if door is None or door.shelter or not door.points or at < known.now - REMEMBERED:
+            continue
+        if any(c.over_at is None or entrance.at.lo < c.over_at or watching(known, c, worker, at) for c in permits_of(known, worker, door.points, at)):
             continue
         numbers = {"worker": worker, "door": entrance.name, "at": known.clock(at)}
         found.append(Finding(at, (entrance.fact.ref,), _left(known, worker, at), numbers=numbers, point=door.points[0], requests=(("access.deny", worker),)))
@@ -177,19 +179,20 @@ def went(known: Known, fact: Fact) -> int:
     return at.hi if fact.ahead else at.at
 
 
-def stays(known: Known, worker: str, doors: Container[str], since: int = 0) -> Iterator[Stay]:
-    """The times that somebody was behind doors, by their scans from `since` on."""
+def stays(known: Known, worker: str, doors: Container[str]) -> Iterator[Stay]:
+    """The times that somebody was behind doors, by their scans; where two clocks cannot say whether he came or went last, he is inside (`domain.md` 4.5); of one source its numbers say it."""
     person = known.site.people.get(worker)
-    passes = sorted(((known.site.stamp(f).at, f.source, f.seq, f) for f in person.scans if isinstance(f.event, Scan) and f.event.door in doors), key=lambda p: p[:3]) if person else []
+    passes = sorted(((known.site.stamp(f), f) for f in person.scans if isinstance(f.event, Scan) and f.event.door in doors), key=lambda p: (p[0].at, p[1].source, p[1].seq)) if person else []
     entries: list[Fact] = []
-    for at, _, _, fact in passes:
-        if at < since or not isinstance(fact.event, Scan):
-            continue
-        if fact.event.direction == "in":
+    latest: dict[str, int] = {}
+    for at, fact in passes:
+        if fact.event.direction == "in":  # type: ignore[union-attr]
             entries.append(fact)
-        elif entries:
+            latest[fact.source] = max(at.hi, latest.get(fact.source, at.hi))
+        elif entries and all(hi < at.lo for source, hi in latest.items() if source != fact.source):
             yield Stay(tuple(entries), (first := came(known, entries[0])), max(first, went(known, fact)))
             entries = []
+            latest.clear()
     if entries:
         yield Stay(tuple(entries), came(known, entries[0]), None)
 
@@ -197,9 +200,8 @@ def stays(known: Known, worker: str, doors: Container[str], since: int = 0) -> I
 def inside_at(known: Known, course: Course, at: int) -> Iterator[tuple[str, Fact, int | None]]:
     """(worker, the last scan that let him in, when he came out or None) for everybody who was inside a permit's work point at a moment, by its doors."""
     doors = known.atlas.doors_of_point.get(course.point_id, set())
-    since = course.window()[0] - HOUR if course.request else 0
     for worker in sorted(course.people | {w for d in doors for w in known.site.visitors.get(d, ())}):
-        for stay in stays(known, worker, doors, since):
+        for stay in stays(known, worker, doors):
             if stay.since <= at and (stay.until is None or stay.until > at):
                 yield worker, [f for f in stay.entries if came(known, f) <= at][-1], stay.until
 
@@ -234,6 +236,18 @@ def tools_inside(known: Known, permit: str, at: int) -> tuple[str, ...]:
     return tuple(sorted(there.elements()))
 
 
+def roll_calls(known: Known, course: Course) -> list[int]:
+    """When roll calls of a permit's work point were signed."""
+    asked = (facts for command, facts in known.site.done.items() if ":roll_call:" in command and command.endswith(f":{course.point_id}"))
+    return sorted(f.event.at for facts in asked for f in facts if isinstance(f.event, Done) and f.event.outcome == "done" and f.event.by)
+
+
+def missed(known: Known, course: Course, at: int) -> Iterator[tuple[str, Fact, int | None]]:
+    """Of those left inside at a moment, whoever came in after the last roll call that somebody signed."""
+    called = max((m for m in roll_calls(known, course) if m <= at), default=0)
+    return (one for one in left_inside(known, course, at) if came(known, one[1]) > called)
+
+
 def _tools_left(known: Known, course: Course, closed: int) -> Iterator[Finding]:
     """Tools that were inside when the permit was closed, until the register has them all out."""
     if not (left := tools_inside(known, course.permit, closed)):
@@ -242,20 +256,22 @@ def _tools_left(known: Known, course: Course, closed: int) -> Iterator[Finding]:
     later = sorted(at for f in facts if isinstance(f.event, Step) and f.event.step == "tools_out" and (at := went(known, f)) > closed)
     out = next((at for at in later if not tools_inside(known, course.permit, at)), None)
     named = ", ".join(f"{name} ×{n}" if n > 1 else name for name, n in Counter(left).items())
-    refs = (*(f.ref for f in facts if isinstance(f.event, Step) and f.event.step == "tools_in"), *known.refs(course.permit, "accepted"))
+    refs = (*(f.ref for f in facts if isinstance(f.event, Step) and f.event.step == "tools_in"), *known.refs(course.permit, "accepted", "cancelled", "rejected"))
     numbers = {"permit": course.permit, "worker": "", "tools": named, "count": len(left), "closed": known.clock(closed)}
     yield Finding(closed, refs, out, 2 if course.type == CONFINED else 3, numbers, course.permit, course.point_id, variant="tools", requests=(("permit.block", course.permit),))
 
 
 def judge_signed_out(known: Known, permit: str) -> Judged:
-    """X-SIGNOUT: the permit was closed and somebody has not scanned out (P1 in a confined space), or tools are inside (P2 there)."""
+    """X-SIGNOUT: the permit was closed or called off and somebody has not scanned out (P1 in a confined space), or tools are inside (P2 there)."""
     course = known.course(permit)
-    if course.accepted is None or course.request is None:
+    closed, found = course.over_at, []
+    if closed is None or course.request is None:
         return NOTHING
-    closed, found = course.accepted.at, []
-    for worker, fact, out in left_inside(known, course, closed):
+    for worker, fact, out in missed(known, course, closed):
+        called = min((at for at in roll_calls(known, course) if at > closed), default=None)
+        over = min((m for m in (out, called) if m is not None), default=None)
         numbers = {"permit": permit, "worker": worker, "since": known.clock(came(known, fact)), "closed": known.clock(closed)}
-        found.append(Finding(closed, (fact.ref, *known.refs(permit, "accepted")), out, 1 if course.type == CONFINED else 3, numbers, permit, course.point_id,
+        found.append(Finding(closed, (fact.ref, *known.refs(permit, "accepted", "cancelled", "rejected")), over, 1 if course.type == CONFINED else 3, numbers, permit, course.point_id,
                              requests=(("roll_call", course.point_id), ("permit.block", permit))))  # fmt: skip
     return Judged((*found, *_tools_left(known, course, closed)))
 

@@ -12,7 +12,7 @@ from streams import events as e
 from streams.course import Course, Pause
 from streams.gases import limit_of
 from streams.lives import life_of, number_of, subject_of
-from streams.rules.access import LATELY, came, expired, helper, in_time, left_inside, tools_inside, watching
+from streams.rules.access import LATELY, expired, helper, in_time, missed, tools_inside, watching
 from streams.rules.certificates import best, ends_at, held, last_day, left_at
 from streams.rules.evidence import five_dimensions, three_and_one
 from streams.rules.gas import fresh, retested, slept, tested, tested_today
@@ -89,7 +89,7 @@ def _of_permit(known: Known, q: Question) -> Answer:
     asked: dict[str, Callable[[Known, Course, Stamp], Iterable[Reason]]] = {"issue": _issue, "start": _start, "resume": _resume, "close": _close}
     course = known.course(permit)
     said = _answer(asked[q.gate](known, course, q.at))
-    people = missed(known, course, q.at.at) if "X-SIGNOUT" in said.reasons else []
+    people = [worker for worker, *_ in missed(known, course, q.at.at)] if "X-SIGNOUT" in said.reasons else []
     names = (*people, *(tools_inside(known, course.permit, q.at.at) if "TOOLS-INSIDE" in said.reasons else ()))
     return Answer(said.answer, said.reasons, said.mode, names)
 
@@ -511,7 +511,7 @@ def as_asked(known: Known, request: e.Requested) -> Course:
 
 def _close(known: Known, course: Course, at: Stamp) -> Iterator[Reason]:
     """Nobody inside (a signed roll call answers it), tools out, evidence there, watched for as long as the pack asks."""
-    if missed(known, course, at.at):
+    if any(missed(known, course, at.at)):
         yield "X-SIGNOUT", Truth.UNKNOWN
     if course.started is not None and course.finished is None and not course.ended:
         yield "NOT-FINISHED", Truth.UNKNOWN
@@ -525,13 +525,6 @@ def _close(known: Known, course: Course, at: Stamp) -> Iterator[Reason]:
         yield "X-EVID-3P1R", Truth.FALSE
     if "X-EVID-5D" not in off and any(since is None for since in five_dimensions(known, closed).values()):
         yield "X-EVID-5D", Truth.FALSE
-
-
-def missed(known: Known, course: Course, at: int) -> list[str]:
-    """Who is inside by the doors, and came in after the last roll call that somebody signed."""
-    called = max((f.event.at for command, facts in known.site.done.items() if ":roll_call:" in command and command.endswith(f":{course.point_id}") for f in facts
-                  if isinstance(f.event, e.Done) and f.event.outcome == "done" and f.event.by and f.event.at <= at), default=0)  # fmt: skip
-    return [worker for worker, entry, _ in left_inside(known, course, at) if came(known, entry) > called]
 
 
 def _as_closed(course: Course, at: Stamp) -> Course:

@@ -105,6 +105,8 @@ def judge_absent(known: Known, permit: str) -> Judged:
         numbers = {"permit": permit, "worker": worker, "since": known.clock(since), "warn": minutes(warn), "alarm": minutes(alarm)}
         found.append(Finding(since, _evidence(known, course, worker, since), None if open_ else until, priority, numbers, permit, course.point_id,
                              how or ("long" if length >= alarm else ""), requests=((SUSPEND, permit),) if length >= alarm else ()))  # fmt: skip
+    if course.type == CONFINED and course.at_work(known.now):
+        wakes += _will_be_long(known, course, warn, alarm)
     if course.at_work(known.now) and not wakes and _tracks(known, course):
         wakes.append(_next_empty(known, course, course.started.at, max(warn, JOIN_FIX)))
     return Judged(tuple(found), wake_at(*wakes))
@@ -119,23 +121,33 @@ def _next_empty(known: Known, course: Course, started: int, patience: int) -> in
 
 def gone_in(known: Known, course: Course) -> Iterator[tuple[int, int, int, str]]:
     """(from, to, length, who) of each time that a guardian of a confined space was inside it while work went on: by its doors, from an `in` to its `out` or, where a zone is drawn for the space, a fix surely outside the fence (GB 30871-2022 6.8)."""
-    doors = known.atlas.doors_of_point.get(course.point_id, set())
-    if course.type != CONFINED or not doors:
+    if course.type != CONFINED:
         return
-    drawn = course.point is not None and course.point.space in known.atlas.zones
     for post in course.posts:
-        track = _tracks(known, course).get(post.worker) if drawn else None
-        for a, b in _stays_in(known, post.worker, doors, track):
+        for a, b in _stays_in(known, course, post.worker):
             a, b = max(a, post.since), min(b, post.until if post.until is not None else b)
             for lo, hi in course.working(known.now):
                 if max(a, lo) < min(b, hi):
                     yield max(a, lo), min(b, hi), min(b, hi) - max(a, lo), post.worker
 
 
-def _stays_in(known: Known, worker: str, doors: set[str], track: Track | None) -> Iterator[tuple[int, int]]:
+def _stays_in(known: Known, course: Course, worker: str) -> Iterator[tuple[int, int]]:
+    """When somebody was in the space: from each `in` to the `out`, or to a fix surely outside the zone that is drawn for it."""
+    doors, track = known.atlas.doors_of_point.get(course.point_id, set()), _tracks(known, course).get(worker)
     for stay in stays(known, worker, doors):
-        seen = track.outside.next(stay.since) if track and stay.until is None else None
-        yield stay.since, seen if seen is not None else known.now if stay.until is None else stay.until
+        until = known.now if stay.until is None else stay.until
+        for entry in stay.entries:
+            since = came(known, entry)
+            seen = track.away.next(since) if track else None
+            yield since, min(until, seen) if seen is not None else until
+
+
+def _will_be_long(known: Known, course: Course, *dwells: int) -> Iterator[int]:
+    """When somebody at the post who is in the space now will have been there for so long: as of a moment that our own time has not reached yet, too."""
+    for post in course.posts:
+        for since, until in _stays_in(known, course, post.worker):
+            if until >= known.now and post.until is None:
+                yield from (since + dwell for dwell in dwells if since + dwell > known.now)
 
 
 def _evidence(known: Known, course: Course, worker: str, since: int) -> tuple[str, ...]:
