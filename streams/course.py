@@ -220,7 +220,7 @@ def read_course(site: Site, work: Work) -> Course:
     done = _walk(turns, valid_to)
     declared, gone = done.started, done.gone
     cancelled = gone[0].at if gone else None
-    stamp, ref = _start(site, number_of(work.permit), request, valid_to, declared[0] if declared else None, declared[1] if declared else "", cancelled)
+    stamp, ref = _start(site, work, request, valid_to, declared[0] if declared else None, declared[1] if declared else "", cancelled)
     issued, perhaps = _approval(site, work, stamp)
     approval = site.stamp(issued) if issued else None
     begun = [m.at for m in (approval, stamp) if m]
@@ -361,10 +361,10 @@ def _approval(site: Site, work: Work, started: Stamp | None) -> tuple[Fact | Non
     return chosen, tuple(site.stamp(f) for f in (said[sure], *open_) if f is not chosen)
 
 
-def _start(site: Site, number: str, request: Requested | None, valid_to: int | None, declared: Stamp | None, ref: str, gone: int | None) -> tuple[Stamp | None, str]:
+def _start(site: Site, work: Work, request: Requested | None, valid_to: int | None, declared: Stamp | None, ref: str, gone: int | None) -> tuple[Stamp | None, str]:
     """Ts: the permit system's start or, if surely earlier, the work that a camera saw, or the first entry into a confined space, before it was called off."""
     best, proof = declared, ref
-    for seen, evidence in _seen(site, request, valid_to or 0, number):
+    for seen, evidence in _seen(site, request, valid_to or 0, number_of(work.permit), work.began):
         if gone is not None and seen.at >= gone:
             continue
         if best is None or (before(best, seen) is Truth.FALSE):
@@ -372,8 +372,8 @@ def _start(site: Site, number: str, request: Requested | None, valid_to: int | N
     return best, proof
 
 
-def _seen(site: Site, request: Requested | None, until: int, number: str) -> Iterator[tuple[Stamp, str]]:
-    """Sure sights of the permit's own kind of work, unless another permit there is at it, and entries into its confined space, unless they belong to another that ends before."""
+def _seen(site: Site, request: Requested | None, until: int, number: str, began: int) -> Iterator[tuple[Stamp, str]]:
+    """Sure sights of the permit's own kind of work, unless another permit there is at it, and entries into its confined space, unless they belong to another that ends before; of a later life, what came after it `began`."""
     if request is None:
         return
     point = atlas_of(site.plant).point(request.point)
@@ -381,7 +381,7 @@ def _seen(site: Site, request: Requested | None, until: int, number: str) -> Ite
     for camera, sightings in sorted(site.sightings.get(place, {}).items()) if request.type in HOT else ():
         for first, last, evidence in sightings.sure():
             offset, error = site.offset(camera, first)
-            begun = first - offset
+            begun = max(first - offset, began)
             while begun <= last - offset and (goes_on := _at_it(site, place, number, begun)) is not None:
                 begun = goes_on + site.terms(begun).permit.ms["tools_down"]
             if request.valid_from - HOUR <= begun <= min(until, last - offset):
@@ -391,7 +391,7 @@ def _seen(site: Site, request: Requested | None, until: int, number: str) -> Ite
         doors = atlas_of(site.plant).doors_of_point.get(place, set())
         for worker in request.workers:
             for scan in site.people[worker].scans if worker in site.people else ():
-                if scan.event.door not in doors or scan.event.direction != "in" or (at := site.stamp(scan)).at < request.valid_from - HOUR:  # type: ignore[union-attr]
+                if scan.event.door not in doors or scan.event.direction != "in" or (at := site.stamp(scan)).at < max(request.valid_from - HOUR, began):  # type: ignore[union-attr]
                     continue
                 if at.at >= request.valid_from or not _comes_for(site, place, worker, number, at.at):
                     yield at, scan.ref

@@ -375,9 +375,19 @@ class Fold:
     def _seen_changed(self, point: str, dirty: Dirty) -> None:
         dirty.add(("point", point, "seen"))
         for permit in self.known.site.at_point.get(point, ()):
+            before = self.known.course(permit)
             self.known.courses.pop(permit, None)
             dirty.add(("permit", permit, "seen"))
-            self._posts_changed(permit, dirty)
+            self._started_otherwise(before, dirty)
+
+    def _started_otherwise(self, before: Course, dirty: Dirty) -> None:
+        """Work that began, or began earlier than was known, as its sight or an entry says: its neighbours and whoever guards it too are judged anew, as at a start that was declared."""
+        course = self.known.course(before.permit)
+        if course.started == before.started:
+            return
+        dirty.update(("permit", course.permit, cause) for cause in ("seen", "near", "asked"))
+        dirty.update(("permit", other, cause) for other in self._concerned(course, ("near", "asked")) for cause in ("near", "asked"))
+        self._posts_changed(course.permit, dirty)
 
     def _beat(self, entry: Entry, event: e.CameraBeat, dirty: Dirty) -> None:
         camera, ref = self.known.site.camera(event.camera), entry.ref
@@ -473,8 +483,7 @@ class Fold:
         if course.type != CONFINED or course.request is None:
             return
         del self.known.courses[course.permit]
-        if self.known.course(course.permit).started != course.started:
-            dirty.add(("permit", course.permit, "seen"))
+        self._started_otherwise(course, dirty)
         if any(post.worker == event.worker for post in course.posts):
             dirty.add(("permit", course.permit, "guard"))
         if any(record.over is not None for record in course.tests):
@@ -505,6 +514,8 @@ class Fold:
         for permit in permits:
             self.known.courses.pop(permit, None)
         dirty.update(("permit", permit, "clock") for permit in permits)
+        if any(f.source == event.device for facts in site.activities.values() for f in facts):
+            dirty.update(("permit", permit, "near") for permit in site.works)
         dirty.update(("point", point, "clock") for point in points or ())
         dirty.update(("worker", worker, "scan") for worker, person in site.people.items() if any(f.source == event.device for f in person.scans))
 

@@ -21,7 +21,7 @@ from streams.rules.limits import BLINDING, CONFINED, HOT, SPECIAL
 from streams.rules.people import colour, runs_out
 from streams.rules.permit import judge_change
 from streams.rules.preparation import missing_links, needed_devices, unrelated
-from streams.rules.process import own_work
+from streams.rules.process import openings, own_work, words_of
 from streams.rules.readings import gas_tags, heard, judge_limit, testing, unseen
 from streams.rules.rule import Known
 from streams.rules.simops import conflicts, hard_now, judge_duplicate
@@ -358,10 +358,11 @@ def _open_isolations(known: Known, course: Course, at: int) -> list[str]:
     """Isolations on which the permit rests and that are removed or opened now; those that nobody has applied count as open."""
     out = []
     for name in sorted(relied_on(known.site, course.permit)):
-        said = [f.event for f in known.site.isolations.get(name, ()) if isinstance(f.event, e.Isolation) and f.event.at <= at]
+        said = [word for word in words_of(known, name) if word.at <= at]
         series = [s for tag in known.atlas.isolations.get(name, ()) if (s := known.site.series.get(tag))]
         moved = any(end is None for s in series for _, end, *_ in s.held.intervals(known.now))
-        if moved or (not own_work(course, said[-1] if said else None) and (not said or said[-1].state in ("removed", "opened"))):
+        open_ = [word for word, again in openings(said) if again is None or again > at]
+        if moved or (not said and not own_work(course, None)) or any(not own_work(course, word.said) for word in open_):
             out.append(name)
     return out
 

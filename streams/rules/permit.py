@@ -127,8 +127,9 @@ def judge_over(known: Known, permit: str) -> Judged:
     end = course.finished or course.accepted or (exactly(course.cancelled) if course.cancelled is not None else None)
     extended = known.work(permit).first("extended")
     if extended is not None:
-        numbers = {"permit": permit, "valid_to": known.clock(until), "at": known.clock(extended.event.at)}
-        return Judged((Finding(extended.event.at, (extended.ref, course.request_ref), end.at if end else None, numbers=numbers, permit=permit,
+        since = known.site.stamp(extended).at
+        numbers = {"permit": permit, "valid_to": known.clock(until), "at": known.clock(since)}
+        return Judged((Finding(since, (extended.ref, course.request_ref), end.at if end else None, numbers=numbers, permit=permit,
                                point=course.point_id, variant="extended", requests=(("permit.lock", permit),)),))  # fmt: skip
     if end is None and known.now <= until:
         return Judged(wake=until + 1)

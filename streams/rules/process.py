@@ -4,16 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from msgspec import Struct
+
 from streams.course import Course
 from streams.events import Isolation
 from streams.lives import number_of
+from streams.rules.access import came, went
 from streams.rules.gas import GB, SUSPEND
 from streams.rules.limits import BLINDING, CONFINED
 from streams.rules.permit import OURS
 from streams.rules.readings import unseen
 from streams.rules.rule import NOTHING, Cause, Finding, Judged, Known, Rule, merge, minutes, wake_at
-from streams.times import SECOND
+from streams.times import SECOND, Stamp
 from streams.work import relied_on
+
+OPEN = frozenset({"removed", "opened"})
+"""States in which an isolation holds nothing back."""
 
 
 def judge_deviation(known: Known, tag: str) -> Judged:
@@ -40,6 +46,39 @@ def _unfinished(known: Known, unit: str) -> list[str]:
     return sorted(c.permit for p in points for c in known.at(p) if c.open and c.finished is None)
 
 
+class Word(Struct, frozen=True):
+    """What was said of an isolation, from when on it counts by true time (ms), and whether it is open after that."""
+
+    at: int
+    open: bool
+    said: Isolation
+    stamp: Stamp
+    ref: str
+
+    def puts_back(self, other: Word) -> bool:
+        """Was it surely in place after another word? One source's own numbers decide."""
+        if self.open:
+            return False
+        return self.stamp.seq > other.stamp.seq if self.stamp.source == other.stamp.source else self.stamp.lo > other.stamp.hi
+
+
+def words_of(known: Known, name: str) -> list[Word]:
+    """All that was said of an isolation, by true time: that it is open is believed at once, that it is in place only when all of the time of it is past."""
+    words = []
+    for fact in known.site.isolations.get(name, ()):
+        if isinstance(fact.event, Isolation):
+            open_ = fact.event.state in OPEN
+            words.append(Word(came(known, fact) if open_ else went(known, fact), open_, fact.event, known.site.stamp(fact), fact.ref))
+    return sorted(words, key=lambda w: (w.at, w.open, w.stamp.source, w.stamp.seq))
+
+
+def openings(words: list[Word]) -> Iterator[tuple[Word, int | None]]:
+    """Each time that an isolation was opened, and when it was surely in place again: where nothing decides which was last, it is open."""
+    for word in words:
+        if word.open:
+            yield word, min((max(w.at, word.at) for w in words if w.puts_back(word)), default=None)
+
+
 def judge_isolation(known: Known, permit: str) -> Judged:
     """X-DCS-OPEN: an isolation on which an approved permit rests was removed or opened before its work was over, whoever removed it; P2 where work began and nobody had said that it is applied."""
     course, site = known.course(permit), known.site
@@ -49,12 +88,12 @@ def judge_isolation(known: Known, permit: str) -> Judged:
     over = min((m for m in (course.finished.at if course.finished else None, course.over_at) if m is not None), default=1 << 62)
     found = []
     for name in sorted(names):
-        facts = [(f, f.event) for f in site.isolations.get(name, ()) if isinstance(f.event, Isolation)]
-        for i, (fact, said) in enumerate(facts):
-            again = next((e.at for _, e in facts if e.state in ("applied", "verified") and e.at > said.at), None)
-            gone = said.state in ("removed", "opened") and said.at < over and not own_work(course, said)
-            if gone and (again is None or again > course.issued.at) and not (i and facts[i - 1][1].state in ("removed", "opened") and said.at <= course.issued.at):
-                found.append(_opened(known, permit, name, said.state, max(said.at, course.issued.at), again if again is not None else (over if over < 1 << 62 else None), fact.ref))
+        told = False
+        for word, again in openings(words_of(known, name)):
+            before_ = word.at <= course.issued.at
+            if word.at < over and not own_work(course, word.said) and (again is None or again > course.issued.at) and not (told and before_):
+                told = before_
+                found.append(_opened(known, permit, name, word.said.state, max(word.at, course.issued.at), again if again is not None else (over if over < 1 << 62 else None), word.ref))
     for name, tag in ((n, t) for n in sorted(names) for t in known.atlas.isolations.get(n, ())):
         series = site.series.get(tag)
         for start, end, _, _, ref in series.held.intervals(known.now) if series else ():
@@ -70,7 +109,7 @@ def _never_applied(known: Known, course: Course, names: list[str], over: int) ->
         return
     since = course.started.at
     for name in names:
-        first = min((f.event.at for f in known.site.isolations.get(name, ())), default=None)
+        first = next((word.at for word in words_of(known, name)), None)
         if first is not None and first <= since:
             continue
         end = min(m for m in (first, over) if m is not None)

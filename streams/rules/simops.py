@@ -12,10 +12,12 @@ from streams.course import Course
 from streams.events import Activity, Production
 from streams.lives import number_of
 from streams.plant import Point
+from streams.rules.access import came, went
 from streams.rules.gas import GB, SUSPEND
 from streams.rules.limits import BLINDING, CONFINED, HEIGHT, HOT, LIFTING, POWER
 from streams.rules.permit import OURS, valid_until
 from streams.rules.rule import NOTHING, Cause, Finding, Judged, Known, Rule, wake_at
+from streams.work import Fact
 
 CAUSES: frozenset[Cause] = frozenset({"permit", "near", "seen"})
 ASKED: frozenset[Cause] = frozenset({"asked"})
@@ -74,7 +76,7 @@ def hard_now(known: Known, course: Course) -> Iterator[Meeting]:
     """Hard conflicts with neighbours at work now, whichever of the two was approved later; for hot work also painting in its space."""
     if course.type in HOT and course.point and course.point.space:
         for facts in known.site.activities.values():
-            said = [f.event for f in facts if isinstance(f.event, Activity) and f.event.at <= known.now]
+            said = [f.event for f in facts if isinstance(f.event, Activity) and _when(known, f) <= known.now]
             if said and said[-1].phase != "end" and said[0].what == "painting" and said[0].space == course.point.space:
                 yield Meeting("space", True, 0.0, 0.0)
     for theirs in _neighbours(known, course, MET.get(course.family), same=course.family != "hot") if course.point else ():
@@ -103,14 +105,19 @@ def _earlier(a: int | None, b: int | None) -> int | None:
     return min((m for m in (a, b) if m is not None), default=None)
 
 
+def _when(known: Known, fact: Fact) -> int:
+    """When an activity began, believed at once, or ended, when all of that time is past."""
+    return went(known, fact) if getattr(fact.event, "phase", "") == "end" else came(known, fact)
+
+
 def _activities(known: Known, course: Course, point: Point, span: tuple[int, int | None]) -> Iterator[Conflict]:
     """Discharges, cleaning, painting, sampling, trains beside hot work; painting in a space with hot work."""
     for name, facts in sorted(known.site.activities.items()):
         first = facts[0].event
         if not isinstance(first, Activity):
             continue
-        ended = next((f.event.at for f in facts if isinstance(f.event, Activity) and f.event.phase == "end"), None)
-        start, end = max(span[0], first.at), _earlier(span[1], ended)
+        ended = next((_when(known, f) for f in facts if isinstance(f.event, Activity) and f.event.phase == "end"), None)
+        start, end = max(span[0], _when(known, facts[0])), _earlier(span[1], ended)
         if end is not None and end <= start:
             continue
         if course.type == CONFINED and first.what == "painting" and point.space and first.space == point.space:

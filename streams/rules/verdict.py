@@ -90,13 +90,13 @@ def _in_time(course: Course, te: Stamp) -> Truth:
 
 def _video(known: Known, course: Course) -> Truth | None:
     truth = covers(known, course)
-    return None if truth is not Truth.FALSE and course.finished is None else truth
+    return None if truth is not Truth.FALSE and course.stopped is None else truth
 
 
 def _readings(known: Known, course: Course) -> Truth | None:
     if list(record_gaps(course, known.now, known.terms_of(course).ms["record_every"])) or stream_gaps(known, course):
         return Truth.FALSE
-    if course.finished is None:
+    if course.stopped is None:
         return None
     return Truth.TRUE if gas_tags(known, course) else Truth.UNKNOWN
 
