@@ -90,6 +90,8 @@ class Kernel:
         self._index = {key: i for i, key in enumerate(KEYS)}
         self._index |= {"verdict": VERDICT, "code": CODE, "look": LOOK}
         self.standing: dict[str, dict[str, int]] = {}
+        self.about: dict[str, str] = {}
+        """Alert that stands → the life of a permit that it is about."""
         self.off: frozenset[str] = frozenset()
         """The codes that the plant has switched off, in this turn."""
         self.moved: set[str] = set()
@@ -350,7 +352,7 @@ class Kernel:
         return [said for i in BY_SUBJECT[subject] for said in self._judge(i, name, now, touched=True)]  # type: ignore[index]
 
     def _judge(self, i: int, name: str, moment: int, touched: bool = False) -> Sequence[Output]:
-        """What one rule has to say of one subject. What is new, or stands and was touched, is looked at once more a second later, since its end may be now."""
+        """What one rule has to say of one subject. What is new, or stands and was touched, or ended just now, is looked at once more a second later, since its end may be now."""
         if i in self.left_out:
             return NONE
         rule, memory = RULES[i], self.memory
@@ -380,7 +382,7 @@ class Kernel:
         said = [self._within_incident(a, told) for a in said]
         for alert in said:
             self._stand(alert)
-        if any(a.end is None and (touched or a.revision == 1) and stands(a) for a in (told.alerts if touched else said)):
+        if any((a.end is None and (touched or a.revision == 1) and stands(a)) or (a.end is not None and a.end >= memory.site.now) for a in (told.alerts if touched else said)):
             self._no_later(i, name, moment + SECOND)
         out: list[Output] = [*said, *gone, *self._requests(judged, told, before)]
         for alert in said:
@@ -400,14 +402,23 @@ class Kernel:
         return quiet
 
     def _stand(self, alert: Alert) -> None:
-        """Keeps, for each life of a permit, the priorities of the alerts that stand, and whose worst has changed."""
+        """Keeps, for each life of a permit, the priorities of the alerts that stand, and whose worst has changed. An alert may come to be about another permit, or none."""
         subject = subject_of(alert.permit, alert.life)
+        if (was := self.about.get(alert.id, subject)) != subject:
+            self._put(was, alert.id, None)
+        self._put(subject, alert.id, alert.priority if stands(alert) else None)
+        if stands(alert):
+            self.about[alert.id] = subject
+        else:
+            self.about.pop(alert.id, None)
+
+    def _put(self, subject: str, id: str, priority: int | None) -> None:
         mine = self.standing.setdefault(subject, {})
         before = min(mine.values(), default=0)
-        if stands(alert):
-            mine[alert.id] = alert.priority
+        if priority is None:
+            mine.pop(id, None)
         else:
-            mine.pop(alert.id, None)
+            mine[id] = priority
         if min(mine.values(), default=0) != before:
             self.moved.add(subject)
 

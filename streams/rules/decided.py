@@ -23,18 +23,18 @@ def judge_helper(known: Known, worker: str) -> Judged:
 
 
 def judge_again(known: Known, site: str) -> Judged:
-    """SYS-DECIDED: an answer given while we were blind or behind, judged again now that we see, would have been another (M15)."""
+    """SYS-DECIDED: an answer given while we were blind or behind, judged again within the hour, now that we see, would have been another (M15)."""
     found = []
     blind_until = known.site.blind.hi[-1] if known.site.blind.hi else 0
     for fact in known.site.decisions:
         said = fact.event
-        if not isinstance(said, Decided) or said.mode in SEEN or said.gate not in GATES or known.now < max(blind_until, said.at) + 15 * SECOND:
+        if not isinstance(said, Decided) or said.mode in SEEN or said.gate not in GATES or not max(blind_until, said.at) + 15 * SECOND <= known.now < said.at + HOUR:
             continue
         now = decide(known, Question(said.gate, said.worker, said.door, said.permit, Stamp(said.at, said.u or 0)), sighted=True)  # type: ignore[arg-type]
         if now.answer != said.answer:
             numbers = {"who": said.worker or said.permit, "at": known.clock(said.at), "was": said.answer, "now": now.answer}
-            found.append(Finding(said.at, (fact.ref,), said.at + HOUR if known.now >= said.at + HOUR else None, numbers=numbers))
-    waiting = any(isinstance(f.event, Decided) and f.event.mode not in SEEN and known.now < max(blind_until, f.event.at) + HOUR for f in known.site.decisions)
+            found.append(Finding(said.at, (fact.ref,), None, numbers=numbers))
+    waiting = any(isinstance(f.event, Decided) and f.event.mode not in SEEN and known.now < f.event.at + HOUR for f in known.site.decisions)
     return Judged(tuple(found), known.now + 15 * SECOND) if waiting else (Judged(tuple(found)) if found else NOTHING)
 
 

@@ -158,7 +158,7 @@ def _tag(known: Known, worker: str, what: str) -> list[tuple[int, int | None, st
 
 
 def _job(known: Known, worker: str, at: int) -> Course | None:
-    return next((c for p in known.site.named.get(worker, ()) if (c := known.course(p)).started and c.started.at <= at and c.finished is None), None)
+    return next((c for p in known.site.named.get(worker, ()) if (c := known.course(p)).started and c.started.at <= at and (c.finished is None or c.finished.at > at)), None)
 
 
 def judge_still(known: Known, worker: str) -> Judged:

@@ -201,6 +201,8 @@ def _exceeded(known: Known, course: Course, start: int, until: int, over: bool) 
         cleared, look = _cleared(known, _lasts(mine))
         wakes.append(look)
         end = last if cleared == b or (cleared is None and course.finished) else cleared
+        if course.finished and end is not None:
+            end = max(a, min(end, until))
         found.append(_limit_finding(known, course, first, a, end, over, spans))
     return found, wake_at(*wakes) if not course.finished else None
 
