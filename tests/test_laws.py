@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import random
+from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
@@ -18,7 +19,9 @@ from streams.intake import Refusal
 from streams.kernel import Kernel, restore
 from streams.outputs import Alert, Verdict
 from streams.rules import RULES
-from streams.times import HOUR
+from streams.rules.rule import CAUSES, Subject
+from streams.telemetry import Dirty
+from streams.times import HOUR, MINUTE
 
 SCENARIOS = Path(__file__).parent / "scenarios"
 LAWS = (
@@ -198,3 +201,24 @@ def test_forgetting_unmakes_nothing(name):
     """Five days without a fact: memory lets go, and no alert is called wrong because of it."""
     kernel, end = _after(name)
     assert _unmade(kernel.advance(end + 120 * HOUR)) == []
+
+
+# ---- whoever could say something new was asked ------------------------------------------------------------------------
+
+
+def _asked_anew(kernel: Kernel) -> list[str]:
+    """What all rules say of all subjects when two quiet minutes have passed, beyond what was told."""
+    again = restore(kernel.snapshot())
+    again.advance(again.memory.site.now + 2 * MINUTE)
+    dirty: Dirty = set()
+    again.fold.ask_all(dirty)
+    site = again.memory.site
+    names: dict[Subject, Iterable[str]] = {"permit": site.works, "worker": site.people, "point": [p.id for p in site.plant.points] if site.plant else (), "source": {*site.comers, *site.leads, *site.words}, "device": site.clocks}
+    dirty |= {(subject, name, cause) for subject, those in names.items() for name in those for cause in CAUSES}
+    return [f"{o.code} {o.permit} {o.state} P{o.priority} {o.text['en']}" if isinstance(o, Alert) else str(o) for o in again._judge_all(dirty, site.now) if isinstance(o, Alert | Verdict)]
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.every) if n % 6 else name for n, name in enumerate(EVERY)])
+def test_whoever_could_say_something_new_was_asked(name):
+    """A cause that nobody set is an alert that never comes: after any story, all rules asked of everything say nothing new."""
+    assert _asked_anew(_fold(_entries(name))[0]) == []

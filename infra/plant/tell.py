@@ -121,7 +121,8 @@ def _expected(story: Story, telling: Telling, e: Expect, unclaimed: dict[str, li
         came = ", ".join(f"P{a.priority} at {_time(story, a.known)}" for _, r in same for a in r) or "nothing"
         yield f"{e.code} P{e.priority} at {e.at} expected; {came} came"
         return
-    if not any(x.code == e.code and x.permit == e.permit and x.priority < e.priority and story.ms(x.at) > due for x in story.told.expect):
+    later = (x for x in story.told.expect if x.code == e.code and x.permit == e.permit and x.priority < e.priority and story.ms(x.at) > due)
+    if not any(_at_priority(revisions, x, story.ms(x.at)) for x in later):
         unclaimed.pop(ident, None)
     last = max(revisions, key=lambda a: a.revision)
     worst, most = min(a.priority for a in revisions), min(x.priority for x in story.told.expect if x.code == e.code and x.permit in ("", last.permit, e.permit))
