@@ -94,10 +94,6 @@ class Spans(Struct):
         if at < end:
             yield at, end
 
-    def covered(self, start: int, end: int) -> int:
-        """How many ms of [start, end] lie in spans."""
-        return sum(max(0, min(last, end) - max(first, start)) for first, last in self if last > start and first < end)
-
 
 class Intervals(Struct):
     """A set of closed intervals (ms), kept disjoint; the union does not depend on order."""
@@ -182,7 +178,8 @@ class Held(Struct):
     def add(self, at: int, holds: bool, value: float, ref: str) -> bool:
         """Adds a sample; True if an interval began or ended, or may have grown after its end was known."""
         if holds:
-            return self.over.add(at, value, ref) or bool(self.calm and self.calm[-1] > at)
+            before = self.over.last[-1] if self.over.last else at
+            return self.over.add(at, value, ref) or at < before or bool(self.calm and self.calm[-1] > before)
         insort(self.calm, at)
         if len(self.calm) % PRUNED == 0:
             self._prune()
@@ -200,7 +197,7 @@ class Held(Struct):
             cuts = [c for c in self.calm if first < c <= last + join]
             start = first
             for cut in cuts:
-                if cut > start + 1 and start < last:
+                if cut > start and start < last:
                     yield start, cut, min(cut, last), top, ref
                 elif start == first == last:
                     yield start, cut, last, top, ref

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from itertools import pairwise
 from pathlib import Path
 
 import msgspec
@@ -19,9 +20,9 @@ from streams.plant import Channel, Plant, PlantError, read_plant
 from streams.rules import RULES
 from streams.rules.rule import Known
 from streams.sentences import SENTENCES
-from streams.spans import Intervals, Numbers, Spans
+from streams.spans import Held, Intervals, Numbers, Spans
 from streams.texts import TEXTS
-from streams.times import Stamp, Truth, before, cases, no_later
+from streams.times import Stamp, Truth, before, cases, every, no_later, some
 from streams.work import Site
 
 SCENARIOS = Path(__file__).parent / "scenarios"
@@ -70,7 +71,59 @@ def test_spans_do_not_depend_on_order_or_repeats(moments, join, rng):
     for m in shuffled:
         two.add(m, float(m % 7), str(m))
     assert one == two
-    assert all(b - a > join for a, b in zip(one.last, one.first[1:], strict=False))
+    parts = list[list[int]]()
+    for m in sorted(set(moments)):
+        parts = [*parts[:-1], [*parts[-1], m]] if parts and m - parts[-1][-1] <= join else [*parts, [m]]
+    assert list(one) == [(p[0], p[-1]) for p in parts]
+    assert list(zip(one.head, one.top, one.ref, strict=True)) == [(float(p[0] % 7), float(max(m % 7 for m in p)), str(p[0])) for p in parts]
+
+
+@given(st.lists(st.integers(0, 60), max_size=12), st.integers(0, 5), st.integers(-2, 62), st.integers(0, 30))
+def test_what_spans_say_of_a_moment_is_what_their_moments_say(moments, join, at, long):
+    spans = Spans(join)
+    for m in moments:
+        spans.add(m)
+    inside = {n for a, b in spans for n in range(a, b + 1)}
+    assert spans.next(at) == min((n for n in inside if n >= at), default=None)
+    assert spans.latest(at) == max((n for n in inside if n <= at), default=None)
+    open_ = [n for n in range(at, at + long) if not any(a <= n < b for a, b in spans)]
+    assert [n for a, b in spans.gaps(at, at + long) for n in range(a, b)] == open_
+    assert all(a < b for a, b in spans.gaps(at, at + long))
+    kept = [span for span in spans if span[1] >= at]
+    spans.forget(at)
+    assert list(spans) == kept
+
+
+SAMPLES = st.lists(st.tuples(st.integers(0, 60), st.booleans()), max_size=14, unique_by=lambda s: s[0])
+
+
+@given(SAMPLES, st.integers(1, 9), st.integers(0, 20))
+def test_a_condition_holds_between_its_samples_and_never_over_one_that_says_not(samples, join, later):
+    held, now = Held(Spans(join)), max((at for at, _ in samples), default=0) + later
+    for at, holds in samples:
+        held.add(at, holds, float(at), str(at))
+    found = list(held.intervals(now))
+    ends = [(start, now + 1_000 if end is None else end) for start, end, *_ in found]
+    assert all(start < end or (start == last) for start, end, last, *_ in found if end is not None)
+    assert all(b <= c for (_, b), (c, _) in pairwise(ends))
+    assert all(any(start <= at <= end for start, end in ends) for at, holds in samples if holds)
+    assert not any(start < at < end for start, end in ends for at, holds in samples if not holds and at <= now)
+    newest = max((at for at, holds in samples if holds), default=None)
+    calm = newest is not None and any(newest < at <= newest + join for at, holds in samples if not holds)
+    assert any(end is None for _, end, *_ in found) is (newest is not None and not calm and now <= newest + join)
+
+
+@given(SAMPLES, st.integers(1, 9), st.tuples(st.integers(0, 60), st.booleans()))
+def test_a_sample_that_is_called_of_no_importance_begins_and_ends_nothing(samples, join, last):
+    held, now = Held(Spans(join)), max((at for at, _ in samples), default=0)
+    for at, holds in samples:
+        held.add(at, holds, 0.0, str(at))
+    before = [(start, end) for start, end, *_ in held.intervals(now)]
+    if not held.add(last[0], last[1], 0.0, str(last[0])):
+        after = [(start, end) for start, end, *_ in held.intervals(max(now, last[0]))]
+        assert [start for start, _ in after] == [start for start, _ in before]
+        assert [end for _, end in after[:-1]] == [end for _, end in before[:-1]]
+        assert after[-1:] == before[-1:] or last[0] > now
 
 
 @given(st.lists(st.tuples(MS, MS).map(sorted), max_size=30), st.randoms())
@@ -230,9 +283,17 @@ def test_the_cases_of_a_stamp_are_its_instants_and_no_others(at, u, grain, cuts,
     assert sorted(n for p in parts for n in range(p.lo, p.hi + 1 - bool(p.grain))) == inside
     for way in (lambda s: before(s, Stamp(other)), lambda s: before(Stamp(other), s)):
         assert way(whole) is Truth.UNKNOWN or {way(p) for p in parts} == {way(whole)}
+    marks = [*cuts, *(end + edge for edge in edges for end in (whole.lo, whole.hi))]
+    assert not any(p.lo < cut < p.hi - bool(p.grain) for p in parts for cut in marks)
+    assert no_later(whole, whole.hi) is whole
     if whole.lo < other < whole.hi:
         clipped = no_later(whole, other)
         assert clipped.lo == whole.lo and clipped.hi - bool(clipped.grain) == other
+
+
+def test_of_none_all_are_true_and_some_are_not():
+    assert every([]) is Truth.TRUE
+    assert some([]) is Truth.FALSE
 
 
 def test_not_is_the_other_way_round_and_what_is_unknown_stays_so():
