@@ -35,6 +35,7 @@ SENTENCES: Final[dict[str, tuple[str, str]]] = {
     "GUARD-ABSENT": ("作业票 {permit}:监护人 {worker} 自 {since} 离开监护范围,已超过 {warn}。", "Permit {permit}: guardian {worker} has been outside the fence since {since}, over {warn}."),
     "GUARD-ABSENT.long": ("作业票 {permit}:监护人 {worker} 自 {since} 离岗,已超过 {alarm},请求暂停作业。", "Permit {permit}: guardian {worker} has been away since {since}, over {alarm}; suspension is requested."),
     "GUARD-ABSENT.inside": ("受限空间作业票 {permit}:监护人 {worker} 自 {since} 进入空间内,外面无人监护。", "Confined space {permit}: guardian {worker} has been inside since {since}; nobody watches from outside."),
+    "GUARD-ABSENT.nobody": ("作业票 {permit}:自 {since} 起无人在岗监护,已超过 {warn}。", "Permit {permit}: nobody has had the guardian's post since {since}, over {warn}."),
     "GUARD-ABSENT.advice": ("监护人立即返回,否则收回作业票停止作业。", "Return at once, or take back the ticket and stop the work."),
     "X-T1": ("作业票 {permit} 于 {issued} 批准,早于气体取样 {sampled}。", "Permit {permit} was approved at {issued}, before the gas sample of {sampled}."),
     "X-T1.advice": ("收回批准,按顺序重新办理。", "Withdraw the approval and go through the steps in order."),

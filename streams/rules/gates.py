@@ -339,7 +339,7 @@ def _going_on(known: Known, course: Course, at: Stamp) -> Iterator[Reason]:
     assert request is not None
     if course.point is None:
         yield "POINT-UNKNOWN", Truth.UNKNOWN
-    if not (request.guardians or any(p.until is None for p in course.posts)):
+    if not any(p.until is None for p in course.posts):
         yield "GUARD-NONE", Truth.FALSE
     if _open_isolations(known, course, at.at):
         yield "X-DCS-OPEN", Truth.FALSE

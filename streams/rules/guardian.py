@@ -56,7 +56,7 @@ def current(course: Course, at: int) -> list[str]:
 
 
 def absences(known: Known, course: Course) -> Iterator[tuple[int, int, int, str]]:
-    """(from, to, length surely known, who) of each time that the post was surely empty while work went on."""
+    """(from, to, length surely known, who: empty where nobody had the post) of each time that it was surely empty while work went on."""
     there = present(known, course)
     for start, end in course.working(known.now):
         for a, b in _between(there, start, end):
@@ -69,6 +69,17 @@ def absences(known: Known, course: Course) -> Iterator[tuple[int, int, int, str]
                 heard = track.outside.latest(b) or since
                 yield since, b, min(b, heard + JOIN_FIX) - since, worker
                 break
+            else:
+                yield from _unheld(course, a, b)
+
+
+def _unheld(course: Course, a: int, b: int) -> Iterator[tuple[int, int, int, str]]:
+    """Of a time that nobody was there, that in which nobody had the post: after it was signed off, until it is taken again, or from the start if it never was taken."""
+    if current(course, a):
+        return
+    until = min([b, *(p.since for p in course.posts if p.since > a)])
+    if until > a:
+        yield a, until, until - a, ""
 
 
 def _between(there: list[tuple[int, int]], start: int, end: int) -> Iterator[tuple[int, int]]:
@@ -86,15 +97,15 @@ def _between(there: list[tuple[int, int]], start: int, end: int) -> Iterator[tup
 
 
 def judge_absent(known: Known, permit: str) -> Judged:
-    """GUARD-ABSENT: nobody who may guard has been inside the fence for 60 s (warning) or 180 s (alarm), allowing for the fixes' error."""
+    """GUARD-ABSENT: nobody who may guard has been inside the fence for 60 s (warning) or 180 s (alarm), allowing for the fixes' error; or nobody has had the post."""
     course = known.course(permit)
-    if course.started is None or not course.posts:
+    if course.started is None or (course.request is None and not course.posts):
         return NOTHING
     terms = known.terms_of(course)
     warn, alarm = terms.ms["guardian_warn"], terms.ms["guardian_alarm"]
     found: list[Finding] = []
     wakes: list[int | None] = []
-    away = [*((*a, "") for a in absences(known, course)), *((*a, "inside") for a in gone_in(known, course))]
+    away = [*((*a, "" if a[3] else "nobody") for a in absences(known, course)), *((*a, "inside") for a in gone_in(known, course))]
     for since, until, length, worker, how in sorted(away):
         open_ = until >= known.now and course.at_work(known.now)
         if open_:
@@ -102,7 +113,7 @@ def judge_absent(known: Known, permit: str) -> Judged:
         if length < warn or (found and found[-1].end is None and how == "inside"):
             continue
         priority = 3 - (length >= alarm) - course.special
-        numbers = {"permit": permit, "worker": worker, "since": known.clock(since), "warn": minutes(warn), "alarm": minutes(alarm)}
+        numbers = {"permit": permit, "worker": worker or "—", "since": known.clock(since), "warn": minutes(warn), "alarm": minutes(alarm)}
         found.append(Finding(since, _evidence(known, course, worker, since), None if open_ else until, priority, numbers, permit, course.point_id,
                              how or ("long" if length >= alarm else ""), requests=((SUSPEND, permit),) if length >= alarm else ()))  # fmt: skip
     if course.type == CONFINED and course.at_work(known.now):
