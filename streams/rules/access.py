@@ -143,6 +143,11 @@ def judge_after(known: Known, worker: str) -> Judged:
     return Judged(tuple(found.values())) if found else NOTHING
 
 
+def _counts(known: Known, course: Course, worker: str, at: Stamp) -> bool:
+    """Does a permit stand for somebody who comes in: it is not over, or he watches after hot work, or he comes after its validity, which is X-BADGE-AFTER's?"""
+    return course.over_at is None or at.lo < course.over_at or watching(known, course, worker, at.at) or in_time(known, course, at) is Truth.FALSE
+
+
 def judge_no_permit(known: Known, worker: str) -> Judged:
     """X-BADGE-NOPERMIT: somebody comes in where only those may whom a permit names that is not over."""
     found: list[Finding] = []
@@ -152,7 +157,7 @@ def judge_no_permit(known: Known, worker: str) -> Judged:
         door, at = entrance.door, entrance.at.at
         if door is None or door.shelter or not door.points or at < known.now - REMEMBERED:
             continue
-        if any(c.over_at is None or entrance.at.lo < c.over_at or watching(known, c, worker, at) for c in permits_of(known, worker, door.points, at)):
+        if any(_counts(known, c, worker, entrance.at) for c in permits_of(known, worker, door.points, at)):
             continue
         numbers = {"worker": worker, "door": entrance.name, "at": known.clock(at)}
         found.append(Finding(at, (entrance.fact.ref,), _left(known, worker, at), numbers=numbers, point=door.points[0], requests=(("access.deny", worker),)))
