@@ -375,7 +375,7 @@ def report(found: list[tuple[Mutant, str]], seed: int, minutes: float) -> str:
 
     excuses = tomllib.loads(EXCUSED.read_text(encoding="utf-8"))["excused"] if EXCUSED.exists() else []
     alive = [(m, change(m.name)) for m, by in found if not by]
-    excused = [(m, lines, e["why"]) for m, lines in alive for e in excuses if e["function"] == m.function and e["change"] in "\n".join(lines)]
+    excused = [(m, lines, e["why"]) for m, lines in alive for e in excuses if e["function"] in ("*", m.function) and e["change"] in "\n".join(lines)]
     names = {m.name for m, _, _ in excused}
     left = [(m, lines) for m, lines in alive if m.name not in names]
     of, hit = len(found) - len(excused), sum(bool(by) for _, by in found)
