@@ -244,11 +244,12 @@ def _alert(known: Known, rule: Rule, subject: str, finding: Finding, n: int, mom
     finding = replace(finding, numbers=_plainly(finding.numbers))
     raised, ended = old.raised if old else moment, finding.end is not None
     life = _life(known, finding, done, raised, ended, priority, late)
-    area, shop = known.atlas.place(finding.point)
+    point = finding.point or (known.course(finding.permit).point_id if finding.permit in known.site.works else "")
+    area, shop = known.atlas.place(point)
     alert = Alert(
         id=f"{rule.code}:{site.site}:{subject}:{n}", revision=1, site=site.site, code=rule.code, priority=priority, state=life.state,
         subject=subject, incident=f"{site.site}:{finding.incident or finding.permit or finding.point or subject}",
-        permit=number_of(finding.permit), life=life_of(finding.permit), point=finding.point, area=area or finding.area, start=finding.start, end=finding.end, raised=raised, known=moment,
+        permit=number_of(finding.permit), life=life_of(finding.permit), point=point, area=area or finding.area, start=finding.start, end=finding.end, raised=raised, known=moment,
         deadline=life.deadline or raised + RESPOND[priority], aq=rule.aq if finding.aq is None else finding.aq, clause=rule.clause, edition=rule.edition,
         confidence=rule.confidence, pack=f"{_judged_by(known, rule, finding).label} {BOOK}", text=_text(rule, finding, setting), advice=both(f"{rule.code}.advice"),
         numbers=finding.numbers | ({"shop": shop} if shop else {}), evidence=sorted(set(finding.evidence)), by=life.by, owner=life.owner,

@@ -15,7 +15,7 @@ from streams import packs
 from streams.events import CameraBeat, Entry, Tick
 from streams.kernel import Kernel
 from streams.limits import LIMITS
-from streams.outputs import Alert, Output
+from streams.outputs import Alert, Output, Verdict
 from streams.rules import RULES
 from streams.rules.gates import ORDER
 from streams.sentences import REASONS
@@ -30,7 +30,7 @@ def _told(path: Path):
     return pytest.param(path, id=path.stem, marks=seed_marks(told))
 
 
-READ = {"lel_vol_high", "lel_vol_low", "lel_percent", "oxygen_low", "oxygen_pass", "valid_special", "valid_first", "valid_second", "valid_confined", "valid_height", "valid_power", "late_fact", "analysis_span"}
+READ = {"tools_down", "lel_vol_high", "lel_vol_low", "lel_percent", "oxygen_low", "oxygen_pass", "valid_special", "valid_first", "valid_second", "valid_confined", "valid_height", "valid_power", "late_fact", "analysis_span"}
 """Figures by which facts are read (an analysis, a validity that was not told) and announcing is held back, whichever rule asks first."""
 
 
@@ -70,10 +70,14 @@ def noted():
 
 @pytest.mark.parametrize("path", [_told(p) for p in STORIES])
 def test_the_kernel_tells_the_story(path):
-    """As it is told to happen; and each rule takes only the figures that it declares (as of which moment, `Terms` sees to)."""
+    """As it is told to happen; every alert of a permit says where; and each rule takes only the figures that it declares (as of which moment, `Terms` sees to)."""
     story = read_story(path)
     Noted.taken.clear()
-    assert judge(story, tell(story)) == []
+    telling = tell(story)
+    assert judge(story, telling) == []
+    at = {(v.permit, v.life, v.point) for v in telling.outputs if isinstance(v, Verdict)}
+    ruled = {(permit, life) for permit, life, _ in at}
+    assert {a.id for r in telling.alerts.values() for a in r if (a.permit, a.life) in ruled and (a.permit, a.life, a.point) not in at} == set()
     declared = {f"{r.code}/{r.subject}": {*r.takes, *READ} for r in RULES}
     assert {rule: taken - declared[rule] for rule, taken in Noted.taken.items() if rule and taken - declared[rule]} == {}
 
