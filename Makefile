@@ -30,10 +30,10 @@ lint: $(VENV)/.dev ## ruff, mypy strict, import contracts
 	@$(BIN)/lint-imports --no-logo 2>/dev/null || $(BIN)/lint-imports
 
 test: lint ## Lint, then every test on the real parts
-	@$(BIN)/python -m pytest -q -n 2 --dist loadgroup
+	@$(BIN)/python -m pytest -q -n 2
 
 test-all: lint ## Every test: all stories through Kafka too, chaos, twenty thousand fuzzed events
-	@$(BIN)/python -m pytest -q -n 2 --dist loadgroup -m "every or not every"
+	@$(BIN)/python -m pytest -q -n 2 -m "every or not every"
 
 fuzz: $(VENV)/.dev ## A million events of every kind, absurd ones too, the whole way; its page is docs/fuzz.md
 	@$(BIN)/permitwatch fuzz --events 1000000 --write docs/fuzz.md

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from xdist.scheduler.loadscope import LoadScopeScheduling
 
 from infra.up import Ports, System
 from sql.store import Store
@@ -16,11 +17,27 @@ SCENARIOS = Path(__file__).parent / "scenarios"
 JARS = Path(__file__).parent.parent / "var" / "jars"
 
 
+RUNNING = ("test_chaos", "test_edges", "test_screens", "test_system", "test_wires")
+"""The files whose tests need a running system, or a part of one: they share it, and its ports, so one process runs them all."""
+
+
+class Apart(LoadScopeScheduling):  # type: ignore[misc]
+    """What needs a running system is one piece of work, every other test its own (pytest-xdist's groups by mark do not reach pytest 9)."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "system" if Path(nodeid.partition("::")[0]).stem in RUNNING else nodeid
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> Apart:
+    return Apart(config, log)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whatever needs a running system shares one, in one process: they stand on the same ports."""
+    """No other file may ask for a running system."""
     for item in items:
-        if {"system", "store", "kafka"} & set(getattr(item, "fixturenames", ())) or any(item.get_closest_marker(name) for name in ("broker", "engine", "browser")):
-            item.add_marker(pytest.mark.xdist_group("system"))
+        asks = {"system", "store", "kafka"} & set(getattr(item, "fixturenames", ())) or any(item.get_closest_marker(name) for name in ("broker", "engine", "browser"))
+        if asks and item.path.stem not in RUNNING:
+            raise pytest.UsageError(f"{item.nodeid} needs a running system: name its file in RUNNING of tests/conftest.py")
 
 
 @pytest.fixture(scope="session")
