@@ -38,6 +38,8 @@ KEEP: Final = 48 * HOUR
 ANEW: Final = 5 * MINUTE
 """So often minutes are told anew of which something was heard late."""
 FORGET: Final = 6 * HOUR
+CROWDED, SELDOM = 100, 10 * SECOND
+"""Where more than so many stand near what came late, they are looked at once in ten seconds, not every second."""
 BLIND: Final = 5 * SECOND
 ASIDE: Final = frozenset({"near", "asked", "dark", "post", "prepared", "evidence", "weather", "process", "scan", "site"})
 """Causes that a permit's verdict does not ask: what they change comes to it as alerts."""
@@ -157,8 +159,10 @@ class Kernel:
         """What was heard late, or moves what is known of earlier: all who stand near it are looked at once more, and minutes that were told before are told anew."""
         site = self.memory.site
         if at < site.now - SECOND and type(entry.event) not in STREAMED:
-            for subject, name in sorted(self.fold.around(dirty)):
-                self._look(subject, name, site.now + SECOND)
+            near = sorted(self.fold.around(dirty))
+            soon = site.now + SECOND if len(near) <= CROWDED else (site.now // SELDOM + 1) * SELDOM
+            for subject, name in near:
+                self._look(subject, name, soon)
         if at >= site.now // MINUTE * MINUTE or MINUTES in self.left_out:
             return
         for subject, permit, cause in dirty:

@@ -23,10 +23,11 @@ def _mark(said: str) -> pytest.MarkDecorator:
 
 
 def one_of_each_sentence(stories: list[Path]) -> list[Path]:
-    """The first story of each name: S02 for S02, S02-b …; the others tell the other sides of the same sentence. Neither rules of the book (R-…) nor cases from the field (A, B, U)."""
+    """One story of each name: S02 of S02, S02-b … (where none is just that, the first); the others tell the other sides of the same sentence. Neither rules of the book (R-…) nor cases from the field (A, B, U)."""
     first: dict[str, Path] = {}
     for path in stories:
-        name = re.sub(r"-[a-z]$", "", str(tomllib.loads(path.read_text(encoding="utf-8"))["story"]))
-        if name[0] not in "RABU":
-            first.setdefault(name, path)
+        ident = str(tomllib.loads(path.read_text(encoding="utf-8"))["story"])
+        name = re.sub(r"-[a-z]$", "", ident)
+        if name[0] not in "RABU" and (ident == name or name not in first):
+            first[name] = path
     return list(first.values())
