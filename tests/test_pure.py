@@ -278,12 +278,12 @@ def test_the_box_goes_on_counting_permits_where_it_was(tmp_path):
 def test_the_cases_of_a_stamp_are_its_instants_and_no_others(at, u, grain, cuts, edges, other):
     """Every instant lies in a case and no case reaches beyond; what is sure of the whole is sure of each."""
     whole = Stamp(at, u, grain)
-    parts = list(cases(whole, *cuts, *(end + edge for edge in edges for end in (whole.lo, whole.hi))))
+    marks = [*cuts, *(end + edge for edge in edges for end in (whole.lo, whole.hi))]
+    parts = list(cases(whole, *marks))
     inside = [n for n in range(-20, 90) if whole.lo <= n <= whole.hi - bool(grain)]
     assert sorted(n for p in parts for n in range(p.lo, p.hi + 1 - bool(p.grain))) == inside
     for way in (lambda s: before(s, Stamp(other)), lambda s: before(Stamp(other), s)):
         assert way(whole) is Truth.UNKNOWN or {way(p) for p in parts} == {way(whole)}
-    marks = [*cuts, *(end + edge for edge in edges for end in (whole.lo, whole.hi))]
     assert not any(p.lo < cut < p.hi - bool(p.grain) for p in parts for cut in marks)
     assert no_later(whole, whole.hi) is whole
     if whole.lo < other < whole.hi:
