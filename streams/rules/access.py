@@ -272,8 +272,8 @@ def judge_signed_out(known: Known, permit: str) -> Judged:
     closed, found = course.over_at, []
     if closed is None or course.request is None:
         return NOTHING
+    called = min((at for at in roll_calls(known, course) if at > closed), default=None)
     for worker, fact, out in missed(known, course, closed):
-        called = min((at for at in roll_calls(known, course) if at > closed), default=None)
         over = min((m for m in (out, called) if m is not None), default=None)
         numbers = {"permit": permit, "worker": worker, "since": known.clock(came(known, fact)), "closed": known.clock(closed)}
         found.append(Finding(closed, (fact.ref, *known.refs(permit, "accepted", "cancelled", "rejected")), over, 1 if course.type == CONFINED else 3, numbers, permit, course.point_id,
