@@ -24,10 +24,8 @@ def _mark(said: str) -> pytest.MarkDecorator:
 
 def one_of_each_sentence(stories: list[Path]) -> list[Path]:
     """One story of each name: S02 of S02, S02-b … (where none is just that, the first); the others tell the other sides of the same sentence. Neither rules of the book (R-…) nor cases from the field (A, B, U)."""
+    idents = {path: str(tomllib.loads(path.read_text(encoding="utf-8"))["story"]) for path in stories}
     first: dict[str, Path] = {}
-    for path in stories:
-        ident = str(tomllib.loads(path.read_text(encoding="utf-8"))["story"])
-        name = re.sub(r"-[a-z]$", "", ident)
-        if name[0] not in "RABU" and (ident == name or name not in first):
-            first[name] = path
-    return list(first.values())
+    for path in sorted(stories, key=lambda p: len(idents[p])):
+        first.setdefault(re.sub(r"-[a-z]$", "", idents[path]), path)
+    return sorted(path for name, path in first.items() if name[0] not in "RABU")

@@ -27,6 +27,8 @@ from streams.sentences import CODES
 from streams.topics import OF_KIND
 
 SITE = "story"
+HERE = "{site}"
+"""In the bytes of a raw message: the site the story is told at, each time another one."""
 TIMES = frozenset({"at", "valid_from", "valid_to", "planned_start", "until", "arrives", "effective", "recorded", "due", "since"})
 
 
@@ -299,7 +301,7 @@ class _Numbered:
         row = dict(row)
         source, clock = row.pop("source", "ptw"), row.pop("clock", 0)
         if "raw" in row:
-            topic, raw = row["topic"], row["raw"].encode()
+            topic, raw = row["topic"], row["raw"].replace(HERE, self.site).encode()
             self.rows.append((moment(self.told, row["arrives"]), source, topic, raw))
             return
         arrives = row.pop("arrives", None) or row["at"]
