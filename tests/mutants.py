@@ -111,12 +111,12 @@ def forked(work: Callable[[], object], longest: float) -> tuple[str, float]:
     return out.decode() or ("no longer ends" if os.waitstatus_to_exitcode(status) == ENDLESS else "died"), time.monotonic() - began
 
 
-def covered() -> dict[str, tuple[float, dict[str, list[int]]]]:
-    """Check → (seconds, file → the lines that it runs)."""
+def covered(first: int, step: int) -> dict[str, tuple[float, dict[str, list[int]]]]:
+    """Check → (seconds, file → the lines that it runs), of every so manieth check."""
     from coverage import Coverage
 
-    out, page = {}, Path("covered.json")
-    for name, check in checks().items():
+    out, page = {}, Path(f"covered-{first}.json")
+    for name, check in list(checks().items())[first::step]:
 
         def work(check: Callable[[], bool] = check) -> str:
             traced = Coverage(data_file=None, include=["streams/*"])
@@ -130,7 +130,7 @@ def covered() -> dict[str, tuple[float, dict[str, list[int]]]]:
         said, _ = forked(work, 2400)
         quick, seconds = forked(lambda check=check: check(), 1200)  # type: ignore[misc]
         if (said, quick) != ("True", "True"):
-            print(f"  {name} does not pass without a mutant and is left out: {said[:200]}", flush=True)
+            print(f"  {name} does not pass without a mutant and is left out: {said[:200]}", file=sys.stderr, flush=True)
             continue
         out[name] = (seconds, json.loads(page.read_text(encoding="utf-8")))
     return out
@@ -159,12 +159,12 @@ def found_by(mutant: str, covering: list[tuple[str, float]]) -> str:
     return "" if said in ("none", "never ended") else said
 
 
-def inside(what: str) -> int:
+def inside(what: str, first: int, step: int) -> int:
     """The work that is done in the folder of the mutants: one JSON a line on standard output."""
     os.environ.setdefault("MUTANT_UNDER_TEST", "")
     sys.path.insert(0, str(Path.cwd()))
     if what == "cover":
-        print("\n" + json.dumps(covered()), flush=True)
+        print("\n" + json.dumps(covered(first, step)), flush=True)
         return 0
     checks()
     for line in sys.stdin:
@@ -422,12 +422,13 @@ def main() -> int:
     parser.add_argument("--again", action="store_true", help="with the mutants that were made last, of the code as it was then, and the tests of now: what was found stays found, the others are tried again")
     parser.add_argument("--show", help="what one mutant changes, and nothing else")
     parser.add_argument("--inside", choices=["cover", "hold"], help=argparse.SUPPRESS)
+    parser.add_argument("--part", type=int, nargs=2, default=(0, 1), help=argparse.SUPPRESS)
     parser.add_argument("--packs", action="store_true", help="instead: each figure of the pack one step to the looser side")
     a = parser.parse_args()
     if a.packs:
         return step_packs(a.write)
     if a.inside:
-        return inside(a.inside)
+        return inside(a.inside, *a.part)
     if a.show:
         print("\n".join(change(a.show)))
         return 0
@@ -437,12 +438,13 @@ def main() -> int:
     else:
         build()
     print("what each test runs is looked up ...", flush=True)
-    said = subprocess.run([sys.executable, "tests/mutants.py", "--inside", "cover"], cwd=BUILT / "mutants", capture_output=True, text=True)
-    if said.returncode:
-        print(said.stdout[-2000:], said.stderr[-2000:], file=sys.stderr)
+    asked = [[sys.executable, "tests/mutants.py", "--inside", "cover", "--part", str(i), str(a.workers)] for i in range(a.workers)]
+    parts = [subprocess.Popen(ask, cwd=BUILT / "mutants", stdout=subprocess.PIPE, text=True) for ask in asked]
+    said = [part.communicate()[0] for part in parts]
+    if any(part.returncode for part in parts):
+        print("✗ what the tests run could not be looked up", file=sys.stderr)
         return 2
-    print("\n".join(said.stdout.splitlines()[:-1]))
-    looked_up.write_text(said.stdout.splitlines()[-1], encoding="utf-8")
+    looked_up.write_text(json.dumps({name: hit for text in said for name, hit in json.loads(text.splitlines()[-1]).items()}), encoding="utf-8")
     COUNTED[:] = list(made())
     cover = {name: (seconds, {f: set(lines) for f, lines in hit.items()}) for name, (seconds, hit) in json.loads(looked_up.read_text(encoding="utf-8")).items()}
     before = dict(json.loads(line) for line in HELD.read_text(encoding="utf-8").splitlines()) if HELD.exists() else {}
