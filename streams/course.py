@@ -414,7 +414,7 @@ def _at_it(site: Site, place: str, number: str, at: int) -> int | None:
         if done.started is None:
             continue
         over = min((m.at for m in (done.finished, done.accepted, done.gone[0] if done.gone else None) if m), default=1 << 62)
-        idle = [(p.since.at, p.until.at if p.until else 1 << 62) for p in done.pauses if p.finish]
+        idle = [(p.since.at, p.until.at) for p in done.pauses if p.finish and p.until]
         if done.started[0].at <= at < over and not any(a <= at < b for a, b in idle):
             ends.append(min([over, *(a for a, _ in idle if a > at)]))
     return max(ends, default=None)

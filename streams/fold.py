@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import insort
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import msgspec
@@ -514,10 +514,26 @@ class Fold:
         for permit in permits:
             self.known.courses.pop(permit, None)
         dirty.update(("permit", permit, "clock") for permit in permits)
-        if any(f.source == event.device for facts in site.activities.values() for f in facts):
-            dirty.update(("permit", permit, "near") for permit in site.works)
         dirty.update(("point", point, "clock") for point in points or ())
-        dirty.update(("worker", worker, "scan") for worker, person in site.people.items() if any(f.source == event.device for f in person.scans))
+        dirty.update(self._said_by(event.device))
+
+    def _said_by(self, source: str) -> Iterator[tuple[Subject, str, Cause]]:
+        """What rests on the clock of a source but no permit's course: people, contractors, neighbours' activities, weather, units, roll calls."""
+        site = self.known.site
+
+        def spoke(*told: Iterable[Fact]) -> bool:
+            return any(f.source == source for facts in told for f in facts)
+
+        for worker, person in site.people.items():
+            if spoke(person.scans):
+                yield "worker", worker, "scan"
+            if spoke(person.authorisations, person.hr, person.tag):
+                yield "worker", worker, "roster"
+        yield from (("contractor", name, "roster") for name, facts in site.contractors.items() if spoke(facts))
+        causes: dict[Cause, Iterable[Iterable[Fact]]] = {"near": site.activities.values(), "weather": (site.warnings,), "process": site.equipment.values(), "seen": site.done.values(), "device": site.devices.values()}
+        for cause, told in causes.items():
+            if spoke(*told):
+                yield from (("permit", permit, cause) for permit in site.works)
 
     def _rests_on(self, permit: str, device: str) -> bool:
         """Does a permit's course, its gas, its tools or who is inside rest on a device's clock? The entries of a confined space on the doors'."""

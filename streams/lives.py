@@ -88,19 +88,19 @@ def possible(turns: Sequence[Fact]) -> bool:
 
 
 def lives_of(turns: Sequence[Fact]) -> list[int]:
-    """Which life each turning fact belongs to, in order."""
-    life, state, waiting, out = 1, "", 0, list[int]()
+    """Which life each turning fact belongs to, in order. An acceptance of what is only asked for, or the first that a finished life still wanted, is of the life before."""
+    life, state, before, waiting, out = 1, "", 0, False, list[int]()
     until: int | None = None
     for fact in turns:
         name = name_of(fact)
         if isinstance(fact.event, Requested) and fact.event.valid_to > 0:
             until = fact.event.valid_to
         if name in BEGINS and state in OVER:
-            waiting = life if state == "finished" else 0
+            before, waiting = life if state in ("finished", "accepted") else 0, state == "finished"
             life, state = life + 1, name
-        elif name == "accepted" and waiting and state in BEGINS:
-            out.append(waiting)
-            waiting = 0
+        elif name == "accepted" and before and (state == "permit.requested" or (waiting and state == "issued")):
+            out.append(before)
+            waiting = False
             continue
         else:
             state = _next(state, name, past=until is not None and fact.event.at > until)

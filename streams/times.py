@@ -102,7 +102,7 @@ def cases(stamp: Stamp, *cuts: int) -> Iterator[Stamp]:
 
 def no_later(stamp: Stamp, moment: int) -> Stamp:
     """A stamp that is known to be not after a moment (ms)."""
-    return stamp if stamp.hi <= moment or stamp.lo >= moment else Stamp(stamp.lo, 0, moment - stamp.lo + 1)
+    return stamp if stamp.hi <= moment or stamp.lo > moment else Stamp(stamp.lo, 0, moment - stamp.lo + 1)
 
 
 def agreed(truths: Iterable[Truth]) -> Truth:

@@ -463,6 +463,23 @@ class Site(Struct):
         u = self.doubt(fact.source, event)
         return Stamp(event.at - offset, max(u + error, self.bound(fact)), event.grain, fact.source, fact.seq)
 
+    def counts(self, fact: Fact, relief: bool = False) -> int:
+        """From when a fact counts, ms of true time. What is from the future is believed at once; what takes a danger away only when all of its time is past (`domain.md` 4.5)."""
+        at = self.stamp(fact)
+        return (at.hi if relief else at.lo) if fact.ahead else at.at
+
+    def stands(self, dangers: Iterable[Fact], reliefs: Iterable[Fact], at: int) -> Fact | None:
+        """What was said last of a danger by a moment (ms), where nothing that was surely later took it away; of one source its numbers decide."""
+        over = [f for f in reliefs if self.counts(f, relief=True) <= at]
+        said = [f for f in dangers if self.counts(f) <= at and not any(self._later(f, other) for other in over)]
+        return max(said, key=lambda f: (self.counts(f), f.seq), default=None)
+
+    def _later(self, one: Fact, other: Fact) -> bool:
+        """Is another fact surely later than one?"""
+        if one.source != other.source:
+            return self.stamp(other).lo > self.stamp(one).hi
+        return other.seq > one.seq if one.ahead or other.ahead else (other.event.at, other.seq) > (one.event.at, one.seq)
+
     def doubt(self, source: str, event: Any_) -> int:
         """By how much (± ms) an event's stamp may be wrong: as it says, else as its source is declared; a time that somebody typed by five minutes at least."""
         if event.u is not None:

@@ -33,6 +33,10 @@ def _fact(at: int, word: str, source: str = "ptw") -> Fact:
         ("permit.requested issued started finished started finished permit.requested", [1, 1, 1, 1, 1, 1, 2]),
         ("permit.requested issued started finished permit.requested accepted issued accepted", [1, 1, 1, 1, 2, 1, 2, 2]),
         ("permit.requested issued permit.requested issued", [1, 1, 1, 1]),
+        ("permit.requested issued started finished accepted permit.requested accepted issued", [1, 1, 1, 1, 1, 2, 1, 2]),
+        ("permit.requested issued started finished permit.requested accepted accepted issued started", [1, 1, 1, 1, 2, 1, 1, 2, 2]),
+        ("permit.requested issued started finished issued accepted started accepted", [1, 1, 1, 1, 2, 1, 2, 2]),
+        ("permit.requested rejected permit.requested accepted permit.requested", [1, 1, 2, 2, 3]),
     ],
 )
 def test_what_is_over_stays_over_until_it_is_asked_for_again(words, lives):

@@ -61,21 +61,25 @@ def test_a_minute_is_half_open():
 # ---- spans ----------------------------------------------------------------------------------------------------------
 
 
-@given(st.lists(MS, max_size=60), st.integers(0, 300), st.randoms())
-def test_spans_do_not_depend_on_order_or_repeats(moments, join, rng):
+VALUED = st.tuples(st.integers(0, 60) | MS, st.integers(0, 6))
+
+
+@given(st.lists(VALUED, max_size=60), st.integers(0, 9) | st.integers(0, 300), st.randoms())
+def test_spans_do_not_depend_on_order_or_repeats(told, join, rng):
+    """Many near each other, and some of one moment that say different things."""
     one, two = Spans(join), Spans(join)
-    for m in moments:
-        one.add(m, float(m % 7), str(m))
-    shuffled = [*moments, *moments[:5]]
+    for m, value in told:
+        one.add(m, float(value), f"{m} {value}")
+    shuffled = [*told, *told[:5]]
     rng.shuffle(shuffled)
-    for m in shuffled:
-        two.add(m, float(m % 7), str(m))
+    for m, value in shuffled:
+        two.add(m, float(value), f"{m} {value}")
     assert one == two
-    parts = list[list[int]]()
-    for m in sorted(set(moments)):
-        parts = [*parts[:-1], [*parts[-1], m]] if parts and m - parts[-1][-1] <= join else [*parts, [m]]
-    assert list(one) == [(p[0], p[-1]) for p in parts]
-    assert list(zip(one.head, one.top, one.ref, strict=True)) == [(float(p[0] % 7), float(max(m % 7 for m in p)), str(p[0])) for p in parts]
+    parts = list[list[tuple[int, int]]]()
+    for m, value in sorted(told):
+        parts = [*parts[:-1], [*parts[-1], (m, value)]] if parts and m - parts[-1][-1][0] <= join else [*parts, [(m, value)]]
+    assert list(one) == [(p[0][0], p[-1][0]) for p in parts]
+    assert list(zip(one.head, one.top, one.ref, strict=True)) == [(float(p[0][1]), float(max(value for _, value in p)), f"{p[0][0]} {p[0][1]}") for p in parts]
 
 
 @given(st.lists(st.integers(0, 60), max_size=12), st.integers(0, 5), st.integers(-2, 62), st.integers(0, 30))
@@ -100,7 +104,7 @@ SAMPLES = st.lists(st.tuples(st.integers(0, 60), st.booleans()), max_size=14, un
 @given(SAMPLES, st.integers(1, 9), st.integers(0, 20))
 def test_a_condition_holds_between_its_samples_and_never_over_one_that_says_not(samples, join, later):
     held, now = Held(Spans(join)), max((at for at, _ in samples), default=0) + later
-    for at, holds in samples:
+    for at, holds in [*samples, *samples[:2]]:
         held.add(at, holds, float(at), str(at))
     found = list(held.intervals(now))
     ends = [(start, now + 1_000 if end is None else end) for start, end, *_ in found]
@@ -286,9 +290,13 @@ def test_the_cases_of_a_stamp_are_its_instants_and_no_others(at, u, grain, cuts,
         assert way(whole) is Truth.UNKNOWN or {way(p) for p in parts} == {way(whole)}
     assert not any(p.lo < cut < p.hi - bool(p.grain) for p in parts for cut in marks)
     assert no_later(whole, whole.hi) is whole
-    if whole.lo < other < whole.hi:
-        clipped = no_later(whole, other)
+    clipped = no_later(whole, other)
+    if whole.lo <= other < whole.hi:
         assert clipped.lo == whole.lo and clipped.hi - bool(clipped.grain) == other
+    else:
+        assert clipped is whole
+    if grain:
+        assert before(said := Stamp(at, u, grain, "door", 7), said) is Truth.TRUE
 
 
 def test_of_none_all_are_true_and_some_are_not():

@@ -98,7 +98,7 @@ def _entrances(known: Known, worker: str) -> list[Entrance]:
 
 def _left(known: Known, worker: str, at: int) -> int | None:
     """When somebody who came in scanned out again."""
-    outs = (went(known, f) for f in known.site.people[worker].scans if isinstance(f.event, Scan) and f.event.direction == "out")
+    outs = (known.site.counts(f, relief=True) for f in known.site.people[worker].scans if isinstance(f.event, Scan) and f.event.direction == "out")
     return min((out for out in outs if out > at), default=None)
 
 
@@ -172,18 +172,6 @@ class Stay(Struct, frozen=True):
     until: int | None
 
 
-def came(known: Known, fact: Fact) -> int:
-    """When somebody or something came in: what is from the future is believed at once."""
-    at = known.site.stamp(fact)
-    return at.lo if fact.ahead else at.at
-
-
-def went(known: Known, fact: Fact) -> int:
-    """When somebody or something was out: what is from the future is only then believed when all of it is past."""
-    at = known.site.stamp(fact)
-    return at.hi if fact.ahead else at.at
-
-
 def stays(known: Known, worker: str, doors: Container[str]) -> Iterator[Stay]:
     """The times that somebody was behind doors, by their scans; where two clocks cannot say whether he came or went last, he is inside (`domain.md` 4.5); of one source its numbers say it."""
     person = known.site.people.get(worker)
@@ -195,11 +183,11 @@ def stays(known: Known, worker: str, doors: Container[str]) -> Iterator[Stay]:
             entries.append(fact)
             latest[fact.source] = max(at.hi, latest.get(fact.source, at.hi))
         elif entries and all(hi < at.lo for source, hi in latest.items() if source != fact.source):
-            yield Stay(tuple(entries), (first := came(known, entries[0])), max(first, went(known, fact)))
+            yield Stay(tuple(entries), (first := known.site.counts(entries[0])), max(first, known.site.counts(fact, relief=True)))
             entries = []
             latest.clear()
     if entries:
-        yield Stay(tuple(entries), came(known, entries[0]), None)
+        yield Stay(tuple(entries), known.site.counts(entries[0]), None)
 
 
 def inside_at(known: Known, course: Course, at: int) -> Iterator[tuple[str, Fact, int | None]]:
@@ -208,7 +196,7 @@ def inside_at(known: Known, course: Course, at: int) -> Iterator[tuple[str, Fact
     for worker in sorted(course.people | {w for d in doors for w in known.site.visitors.get(d, ())}):
         for stay in stays(known, worker, doors):
             if stay.since <= at and (stay.until is None or stay.until > at):
-                yield worker, [f for f in stay.entries if came(known, f) <= at][-1], stay.until
+                yield worker, [f for f in stay.entries if known.site.counts(f) <= at][-1], stay.until
 
 
 def left_inside(known: Known, course: Course, at: int) -> Iterator[tuple[str, Fact, int | None]]:
@@ -229,7 +217,7 @@ def _lets_in(known: Known, course: Course, at: int) -> bool:
 def tools_inside(known: Known, permit: str, at: int) -> tuple[str, ...]:
     """The tools that the register of a permit's number has inside at a moment, each as often as it is there; one without a name is "?"."""
     ticket, there = known.site.tickets.get(number_of(permit)), Counter[str]()
-    said = [(came(known, f) if f.event.step == "tools_in" else went(known, f), f.source, f.seq, f.event) for f in (ticket.facts if ticket else ()) if isinstance(f.event, Step) and f.event.step in TOOLS]
+    said = [(known.site.counts(f, f.event.step == "tools_out"), f.source, f.seq, f.event) for f in (ticket.facts if ticket else ()) if isinstance(f.event, Step) and f.event.step in TOOLS]
     for moment, _, _, step in sorted(said, key=lambda one: one[:3]):
         if moment > at:
             break
@@ -241,16 +229,17 @@ def tools_inside(known: Known, permit: str, at: int) -> tuple[str, ...]:
     return tuple(sorted(there.elements()))
 
 
-def roll_calls(known: Known, course: Course) -> list[int]:
-    """When roll calls of a permit's work point were signed."""
+def roll_calls(known: Known, course: Course) -> list[tuple[int, int]]:
+    """(from when it is believed, up to when who came in was counted) of each signed roll call of a permit's work point."""
     asked = (facts for command, facts in known.site.done.items() if ":roll_call:" in command and command.endswith(f":{course.point_id}"))
-    return sorted(f.event.at for facts in asked for f in facts if isinstance(f.event, Done) and f.event.outcome == "done" and f.event.by)
+    signed = (f for facts in asked for f in facts if isinstance(f.event, Done) and f.event.outcome == "done" and f.event.by)
+    return sorted((known.site.counts(f, relief=True), known.site.counts(f)) for f in signed)
 
 
 def missed(known: Known, course: Course, at: int) -> Iterator[tuple[str, Fact, int | None]]:
     """Of those left inside at a moment, whoever came in after the last roll call that somebody signed."""
-    called = max((m for m in roll_calls(known, course) if m <= at), default=0)
-    return (one for one in left_inside(known, course, at) if came(known, one[1]) > called)
+    called = max((counted for believed, counted in roll_calls(known, course) if believed <= at), default=0)
+    return (one for one in left_inside(known, course, at) if known.site.counts(one[1]) > called)
 
 
 def _tools_left(known: Known, course: Course, closed: int) -> Iterator[Finding]:
@@ -258,7 +247,7 @@ def _tools_left(known: Known, course: Course, closed: int) -> Iterator[Finding]:
     if not (left := tools_inside(known, course.permit, closed)):
         return
     facts = known.site.tickets[number_of(course.permit)].facts
-    later = sorted(at for f in facts if isinstance(f.event, Step) and f.event.step == "tools_out" and (at := went(known, f)) > closed)
+    later = sorted(at for f in facts if isinstance(f.event, Step) and f.event.step == "tools_out" and (at := known.site.counts(f, relief=True)) > closed)
     out = next((at for at in later if not tools_inside(known, course.permit, at)), None)
     named = ", ".join(f"{name} ×{n}" if n > 1 else name for name, n in Counter(left).items())
     refs = (*(f.ref for f in facts if isinstance(f.event, Step) and f.event.step == "tools_in"), *known.refs(course.permit, "accepted", "cancelled", "rejected"))
@@ -272,10 +261,10 @@ def judge_signed_out(known: Known, permit: str) -> Judged:
     closed, found = course.over_at, []
     if closed is None or course.request is None:
         return NOTHING
-    called = min((at for at in roll_calls(known, course) if at > closed), default=None)
+    called = min((believed for believed, counted in roll_calls(known, course) if counted > closed), default=None)
     for worker, fact, out in missed(known, course, closed):
         over = min((m for m in (out, called) if m is not None), default=None)
-        numbers = {"permit": permit, "worker": worker, "since": known.clock(came(known, fact)), "closed": known.clock(closed)}
+        numbers = {"permit": permit, "worker": worker, "since": known.clock(known.site.counts(fact)), "closed": known.clock(closed)}
         found.append(Finding(closed, (fact.ref, *known.refs(permit, "accepted", "cancelled", "rejected")), over, 1 if course.type == CONFINED else 3, numbers, permit, course.point_id,
                              requests=(("roll_call", course.point_id), ("permit.block", permit))))  # fmt: skip
     return Judged((*found, *_tools_left(known, course, closed)))

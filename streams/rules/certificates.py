@@ -171,8 +171,9 @@ def judge_contradiction(known: Known, worker: str) -> Judged:
 def left_at(known: Known, worker: str) -> tuple[int, str] | None:
     """When HR said last that a worker left, if he has not joined since."""
     person = known.site.people.get(worker)
-    last = person.hr[-1] if person and person.hr else None
-    return (last.event.at, last.ref) if last and isinstance(last.event, HrChange) and last.event.change == "left" else None
+    gone, here = ([f for f in person.hr if isinstance(f.event, HrChange) and (f.event.change == "left") is way] if person else [] for way in (True, False))
+    last = known.site.stands(gone, here, 1 << 62)
+    return (known.site.counts(last), last.ref) if last else None
 
 
 def judge_leaver(known: Known, worker: str) -> Judged:
@@ -181,7 +182,8 @@ def judge_leaver(known: Known, worker: str) -> Judged:
     if left is None:
         return NOTHING
     person, due = known.site.people[worker], left[0] + known.terms_now().ms["leaver_grace"]
-    off = min((f.event.at for f in person.authorisations if isinstance(f.event, Authorisation) and not f.event.active and f.event.at >= left[0]), default=None)
+    switched = (known.site.counts(f, relief=True) for f in person.authorisations if isinstance(f.event, Authorisation) and not f.event.active)
+    off = min((at for at in switched if at >= left[0]), default=None)
     if off is not None and off <= due:
         return NOTHING
     if known.now < due:

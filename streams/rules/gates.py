@@ -133,8 +133,8 @@ def account(known: Known, worker: str, at: int) -> Iterator[Reason]:
     if (left := left_at(known, worker)) and left[0] <= at:
         yield "X-LEAVER", Truth.FALSE
     person = known.site.people.get(worker)
-    said = [f.event for f in person.authorisations if isinstance(f.event, e.Authorisation) and f.event.at <= at] if person else []
-    if said and not said[-1].active:
+    off, on = ([f for f in person.authorisations if isinstance(f.event, e.Authorisation) and f.event.active is way] if person else [] for way in (False, True))
+    if known.site.stands(off, on, at):
         yield "ACCOUNT-OFF", Truth.FALSE
 
 
@@ -160,7 +160,7 @@ def paper_ends(known: Known, kind: str, who: str) -> Iterator[int]:
     if kind == "person":
         yield from (ends_at(known, c) for _, c in held(known, who))
         return
-    for fact in known.site.contractors.get(who, [])[-1:]:
+    for fact in known.site.contractors.get(who, ()):
         yield from runs_out(known, fact)
 
 
@@ -302,7 +302,7 @@ def locked(known: Known, course: Course) -> bool:
     """Did the permit system say that it locked this permit?"""
     mine = (f":permit.lock:{number_of(course.permit)}", f":permit.freeze:{number_of(course.permit)}")
     asked = course.request.at if course.request else 0
-    return any(command.endswith(mine) and any(isinstance(f.event, e.Done) and f.event.outcome == "done" and f.event.at >= asked for f in facts) for command, facts in known.site.done.items())
+    return any(command.endswith(mine) and any(isinstance(f.event, e.Done) and f.event.outcome == "done" and known.site.counts(f) >= asked for f in facts) for command, facts in known.site.done.items())
 
 
 # ---- work ----------------------------------------------------------------------------------------------------------------

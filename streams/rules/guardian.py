@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 
 from streams.course import Course, Post
-from streams.rules.access import came, stays
+from streams.rules.access import stays
 from streams.rules.gas import GB, SUSPEND
 from streams.rules.limits import CONFINED, HOT
 from streams.rules.rule import NOTHING, Cause, Finding, Judged, Known, Rule, among, both_of, merge, minutes, wake_at, without
@@ -148,7 +148,7 @@ def _stays_in(known: Known, course: Course, worker: str) -> Iterator[tuple[int, 
     for stay in stays(known, worker, doors):
         until = known.now if stay.until is None else stay.until
         for entry in stay.entries:
-            since = came(known, entry)
+            since = known.site.counts(entry)
             seen = track.away.next(since) if track else None
             yield since, min(until, seen) if seen is not None else until
 
@@ -165,7 +165,7 @@ def _evidence(known: Known, course: Course, worker: str, since: int) -> tuple[st
     track = _tracks(known, course).get(worker)
     if track is None:
         person = known.site.people.get(worker)
-        return (*(f.ref for f in (person.scans if person else ()) if came(known, f) == since), course.request_ref)
+        return (*(f.ref for f in (person.scans if person else ()) if known.site.counts(f) == since), course.request_ref)
     spans = track.outside
     ref = next((r for a, b, r in zip(spans.first, spans.last, spans.ref, strict=True) if a <= since <= b), "")
     return tuple(r for r in (ref, course.request_ref) if r)

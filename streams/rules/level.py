@@ -134,8 +134,10 @@ def computed_level(known: Known, course: Course, at: int) -> tuple[str | None, b
 
 
 def _runs(known: Known, equipment: str, at: int) -> bool | None:
-    said = [f.event for f in known.site.equipment.get(equipment, ()) if isinstance(f.event, EquipmentSaid) and f.event.at <= at]
-    return said[-1].running if said else None
+    started, stopped = ([f for f in known.site.equipment.get(equipment, ()) if isinstance(f.event, EquipmentSaid) and f.event.running is way] for way in (True, False))
+    if known.site.stands(started, stopped, at):
+        return True
+    return False if any(known.site.counts(f, relief=True) <= at for f in stopped) else None
 
 
 def judge_level(known: Known, permit: str) -> Judged:
@@ -144,7 +146,8 @@ def judge_level(known: Known, permit: str) -> Judged:
     if course.request is None or course.type not in HOT:
         return NOTHING
     asked, end = course.request.at, course.finished.at if course.finished else course.over_at
-    later = [f.event.at for f in known.site.equipment.get(course.point.equipment, ()) if f.event.at > asked and (end is None or f.event.at < end)] if course.point else []
+    said = known.site.equipment.get(course.point.equipment, ()) if course.point else ()
+    later = sorted(at for f in said if isinstance(f.event, EquipmentSaid) and (at := known.site.counts(f, not f.event.running)) > asked and (end is None or at < end))
     found: list[Finding] = []
     open_: tuple[int, str] | None = None
     for at in (asked, *later):

@@ -17,11 +17,11 @@ from streams.work import Fact, Person
 
 def colour(known: Known, contractor: str, at: int) -> tuple[str, list[str]]:
     """(green, yellow or red; what is wrong) for a contractor (001-10): all papers, one missing, two missing or any expired or void."""
-    said = [f.event for f in known.site.contractors.get(contractor, ()) if isinstance(f.event, Contractor) and f.event.at <= at]
+    said = [fact for since, fact in _told(known, contractor) if since <= at]
     if not said:
         return "grey", ["unknown"]
     today, missing, void, unread = str(known.day(at)), [], [], []
-    for name, paper in sorted(said[-1].papers.items()):
+    for name, paper in sorted(said[-1].event.papers.items()):  # type: ignore[union-attr]
         if paper == "missing":
             missing.append(name)
         elif paper == UNTOLD_PAPER:
@@ -33,14 +33,20 @@ def colour(known: Known, contractor: str, at: int) -> tuple[str, list[str]]:
     return ("yellow", missing + unread) if missing or unread else ("green", [])
 
 
+def _told(known: Known, contractor: str) -> list[tuple[int, Fact]]:
+    """(since, fact) of all that was said of a contractor's papers; that all of them are there takes a danger away."""
+    said = [(f, f.event.papers.values()) for f in known.site.contractors.get(contractor, ()) if isinstance(f.event, Contractor)]
+    return sorted(((known.site.counts(f, relief=not {"missing", "void", UNTOLD_PAPER} & set(papers)), f) for f, papers in said), key=lambda told: (told[0], told[1].event.at))
+
+
 def judge_contractor(known: Known, contractor: str) -> Judged:
     """X-CONTR: a contractor whose code is red has an open permit."""
     if not contractor:
         return NOTHING
     works = [c for p in sorted(known.site.works) if (c := known.course(p)).request and c.request and c.request.contractor == contractor]
-    said = known.site.contractors.get(contractor, [])
-    days = [day for fact in said for day in runs_out(known, fact)]
-    found, changes = [], [*(f.event.at for f in said), *(day for day in days if day <= known.now)]
+    said = _told(known, contractor)
+    days = [day for _, fact in said for day in runs_out(known, fact)]
+    found, changes = [], [*(since for since, _ in said), *(day for day in days if day <= known.now)]
     for course in works:
         assert course.request is not None
         moments = sorted({course.request.at, *(m for m in changes if course.request.at <= m and (course.over_at is None or m < course.over_at))})
@@ -49,7 +55,7 @@ def judge_contractor(known: Known, contractor: str) -> Judged:
             if code != "red" or (i and told[i - 1][1][0] == "red"):
                 continue
             good = next((m for m, (later, _) in told[i:] if later != "red"), course.over_at)
-            ref = [f for f in said if f.event.at <= red][-1].ref
+            ref = [f for since, f in said if since <= red][-1].ref
             numbers = {"contractor": contractor, "permit": course.permit, "papers": ", ".join(papers)}
             found.append(Finding(red, (ref, course.request_ref), good, numbers=numbers, permit=course.permit, point=course.point_id, requests=(("access.deny", contractor),)))
     return Judged(tuple(sorted(found, key=lambda f: (f.start, f.permit))), wake_at(*(day for day in days if day > known.now)) if any(c.over_at is None for c in works) else None)

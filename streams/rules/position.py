@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from streams.course import Course
 from streams.events import TagSaid
 from streams.plant import Zone
-from streams.rules.access import came, went
 from streams.rules.rule import NOTHING, Cause, Finding, Judged, Known, Rule, minutes, wake_at
 from streams.spans import Spans
 from streams.times import SECOND
@@ -151,9 +150,9 @@ def _tag(known: Known, worker: str, what: str) -> list[tuple[int, int | None, st
         if not isinstance(said, TagSaid) or said.what != what:
             continue
         if not said.over and (not out or out[-1][1] is not None):
-            out.append((came(known, fact), None, fact.ref, said))
+            out.append((known.site.counts(fact), None, fact.ref, said))
         elif said.over and out and out[-1][1] is None:
-            out[-1] = (out[-1][0], max(out[-1][0], went(known, fact)), *out[-1][2:])
+            out[-1] = (out[-1][0], max(out[-1][0], known.site.counts(fact, relief=True)), *out[-1][2:])
     return out
 
 

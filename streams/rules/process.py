@@ -9,7 +9,6 @@ from msgspec import Struct
 from streams.course import Course
 from streams.events import Isolation
 from streams.lives import number_of
-from streams.rules.access import came, went
 from streams.rules.gas import GB, SUSPEND
 from streams.rules.limits import BLINDING, CONFINED
 from streams.rules.permit import OURS
@@ -68,7 +67,7 @@ def words_of(known: Known, name: str) -> list[Word]:
     for fact in known.site.isolations.get(name, ()):
         if isinstance(fact.event, Isolation):
             open_ = fact.event.state in OPEN
-            words.append(Word(came(known, fact) if open_ else went(known, fact), open_, fact.event, known.site.stamp(fact), fact.ref))
+            words.append(Word(known.site.counts(fact, not open_), open_, fact.event, known.site.stamp(fact), fact.ref))
     return sorted(words, key=lambda w: (w.at, w.open, w.stamp.source, w.stamp.seq))
 
 

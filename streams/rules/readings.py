@@ -35,10 +35,11 @@ def modes(site: Site, tag: str, now: int) -> list[tuple[int, int, str]]:
         said = fact.event
         if not isinstance(said, DeviceSaid) or not said.mode:
             continue
+        at = site.counts(fact, relief=said.mode not in OFF_DUTY)
         if out and out[-1][1] == now:
-            out[-1] = (out[-1][0], min(now, said.at), out[-1][2])
+            out[-1] = (out[-1][0], min(now, at), out[-1][2])
         if said.mode in OFF_DUTY:
-            out.append((said.at, now, said.mode))
+            out.append((at, now, said.mode))
     return [(a, b, mode) for a, b, mode in out if b > a]
 
 
@@ -248,9 +249,12 @@ def testing(known: Known, tag: str, start: int, last: int) -> str:
     mode = ""
     for fact in known.site.devices.get(tag, ()):
         said = fact.event
-        if isinstance(said, DeviceSaid) and said.mode and said.at <= start:
+        if not isinstance(said, DeviceSaid) or not said.mode:
+            continue
+        at = known.site.counts(fact, relief=said.mode in OFF_DUTY)
+        if at <= start:
             mode = said.mode
-        elif isinstance(said, DeviceSaid) and said.mode == "normal" and said.at + JOIN_OVER < last:
+        elif said.mode == "normal" and at + JOIN_OVER < last:
             return ""
     return mode if mode in OFF_DUTY else ""
 

@@ -12,7 +12,6 @@ from streams.course import Course
 from streams.events import Activity, Production
 from streams.lives import number_of
 from streams.plant import Point
-from streams.rules.access import came, went
 from streams.rules.gas import GB, SUSPEND
 from streams.rules.limits import BLINDING, CONFINED, HEIGHT, HOT, LIFTING, POWER
 from streams.rules.permit import OURS, valid_until
@@ -106,8 +105,8 @@ def _earlier(a: int | None, b: int | None) -> int | None:
 
 
 def _when(known: Known, fact: Fact) -> int:
-    """When an activity began, believed at once, or ended, when all of that time is past."""
-    return went(known, fact) if getattr(fact.event, "phase", "") == "end" else came(known, fact)
+    """When an activity began or ended."""
+    return known.site.counts(fact, getattr(fact.event, "phase", "") == "end")
 
 
 def _activities(known: Known, course: Course, point: Point, span: tuple[int, int | None]) -> Iterator[Conflict]:

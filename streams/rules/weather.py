@@ -66,15 +66,15 @@ def judge_wind(known: Known, permit: str) -> Judged:
 def _withdrawn_at(known: Known, fact: Fact, said: OfficialWarning) -> int | None:
     """When a warning was taken back: by its id, else as the latest of its source, hazard and colour by then."""
     for later in known.site.warnings:
-        back = later.event
-        if not isinstance(back, OfficialWarning) or not back.withdrawn or back.at < said.at:
+        back, at = later.event, known.site.counts(later, relief=True)
+        if not isinstance(back, OfficialWarning) or not back.withdrawn or at < known.site.counts(fact):
             continue
         if back.id:
             if back.id == said.id:
-                return back.at
+                return at
             continue
         if later.source == fact.source and back.hazard == said.hazard and (back.colour in ("", said.colour) or said.id == ""):
-            return back.at
+            return at
     return None
 
 
@@ -82,22 +82,22 @@ def _replaced_at(known: Known, fact: Fact, said: OfficialWarning) -> int | None:
     """When the same source said another thing of the same hazard: of warnings without ids the latest statement holds."""
     if said.id:
         return None
-    later = (f.event.at for f in known.site.warnings if f.source == fact.source and isinstance(f.event, OfficialWarning) and not f.event.withdrawn and not f.event.id and f.event.hazard == said.hazard)
-    return min((at for at in later if at > said.at), default=None)
+    later = (known.site.counts(f, relief=True) for f in known.site.warnings if f is not fact and f.source == fact.source and isinstance(f.event, OfficialWarning) and not f.event.withdrawn and not f.event.id and f.event.hazard == said.hazard)
+    return min((at for at in later if at > known.site.counts(fact)), default=None)
 
 
-def warnings(known: Known) -> Iterator[tuple[Fact, OfficialWarning, int]]:
-    """(fact, warning, its end) of everything that was warned of."""
+def warnings(known: Known) -> Iterator[tuple[Fact, OfficialWarning, int, int]]:
+    """(fact, warning, since, its end) of everything that was warned of."""
     for fact in known.site.warnings:
         said = fact.event
         if isinstance(said, OfficialWarning) and not said.withdrawn:
             ends = [m for m in (said.until, _withdrawn_at(known, fact, said), _replaced_at(known, fact, said)) if m is not None]
-            yield fact, said, min(ends)
+            yield fact, said, known.site.counts(fact), min(ends)
 
 
 def stands(known: Known, at: int) -> list[OfficialWarning]:
     """The warnings in force at a moment."""
-    return [said for _, said, end in warnings(known) if said.at <= at < end]
+    return [said for _, said, since, end in warnings(known) if since <= at < end]
 
 
 def stops(known: Known, course: Course, said: OfficialWarning) -> bool:
@@ -123,12 +123,12 @@ def _out(known: Known, course: Course) -> list[tuple[int, int, bool]]:
 def judge_warning(known: Known, permit: str) -> Judged:
     """X-WX: an official warning stands and this crew is out in the open (P1), or approved and about to go (P2: do not start)."""
     course, found, wakes = known.course(permit), [], []
-    for fact, said, ends in warnings(known):
+    for fact, said, since, ends in warnings(known):
         if course.request is None or not stops(known, course, said):
             continue
         for lo, hi, begun in _out(known, course):
             going = hi >= known.now and (course.at_work(known.now) or not begun) and course.over_at is None
-            start, end = max(said.at, lo), min(ends, hi)
+            start, end = max(since, lo), min(ends, hi)
             if end <= start and not (going and known.now < ends):
                 continue
             open_ = going and known.now < ends
