@@ -62,6 +62,22 @@ def _command(commands, name: str, text: str, run, *options):  # type: ignore[no-
     c.set_defaults(run=run)
 
 
+def _file(said: str) -> Path:
+    """A file that is there."""
+    path = Path(said)
+    if not path.is_file():
+        raise argparse.ArgumentTypeError(f"there is no file {said}")
+    return path
+
+
+def _page(said: str) -> Path:
+    """A file to be written: its folder is there, which is better known before an hour's work than after it."""
+    path = Path(said)
+    if not path.absolute().parent.is_dir():
+        raise argparse.ArgumentTypeError(f"there is no folder {path.parent}: make it first")
+    return path
+
+
 def _o(*flags: str, **settings: object) -> tuple[tuple[str, ...], dict[str, object]]:
     return flags, settings
 
@@ -75,7 +91,7 @@ SQL = _o("--sql", default=os.environ.get("PERMITWATCH_SQL", "http://default@127.
 def _system(commands) -> None:  # type: ignore[no-untyped-def]
     _command(commands, "up", "the whole system on this machine", _up, DATA, OFFSET, _o("--plant", type=Path, help="a real plant's plant.toml instead of the box"),
              _o("--scale", type=float, default=0.1, help="of the plant in the box; 1 is the whole reference plant"), _o("--seed", type=int, default=7, help="of the random day"),
-             _o("--story", type=Path, help="the box acts out this story on its wires instead of a random day"), _o("--since", default="", metavar="HH:MM:SS", help="the moment of the story that is now; what came before is pushed at once"),
+             _o("--story", type=_file, help="the box acts out this story on its wires instead of a random day"), _o("--since", default="", metavar="HH:MM:SS", help="the moment of the story that is now; what came before is pushed at once"),
              _o("--shadow", default="", metavar="PACK", help="judge by this pack too, silently"))  # fmt: skip
     _command(commands, "check", "tries every part and says what is wrong and how to mend it", _check, DATA, OFFSET, KAFKA, SQL, _o("--plant", type=Path, help="check this plant.toml too"))
     _command(commands, "topics", "creates the topics on any Kafka", _topics, KAFKA, _o("--partitions", type=int, default=4), _o("--replication", type=int, default=1))
@@ -90,14 +106,14 @@ def _rooms(commands) -> None:  # type: ignore[no-untyped-def]
     _command(commands, "sql", "the embedded ClickHouse", _sql, DATA, _o("--host", default="127.0.0.1"), _o("--port", type=int, default=8123))
     _command(commands, "dashboards", "the screens", _dashboards, KAFKA, SQL, _o("--host", default=os.environ.get("PERMITWATCH_HOST", "127.0.0.1")), _o("--port", type=int, default=8050))
     _command(commands, "plant", "the plant in a box: simulated devices that speak the real protocols", _plant, _o("--plant", type=Path, required=True), _o("--scale", type=float, default=0.1),
-             _o("--seed", type=int, default=7), _o("--door", default="http://127.0.0.1:8090"), _o("--story", type=Path, help="act out this story instead of a random day"), _o("--since", default="", metavar="HH:MM:SS"))  # fmt: skip
+             _o("--seed", type=int, default=7), _o("--door", default="http://127.0.0.1:8090"), _o("--story", type=_file, help="act out this story instead of a random day"), _o("--since", default="", metavar="HH:MM:SS"))  # fmt: skip
 
 
 def _judging(commands) -> None:  # type: ignore[no-untyped-def]
-    _command(commands, "play", "judges stories: what was expected, what came and when", _play, KAFKA, _o("stories", nargs="+", type=Path), _o("--through-kafka", action="store_true", help="through the running Kafka and Faust"),
+    _command(commands, "play", "judges stories: what was expected, what came and when", _play, KAFKA, _o("stories", nargs="+", type=_file), _o("--through-kafka", action="store_true", help="through the running Kafka and Faust"),
              _o("--prefix", default="", help="of topic names"), _o("--verbose", action="store_true", help="print every alert"))  # fmt: skip
     _command(commands, "replay", "judges a span of the timeline again and compares", _replay, KAFKA, SQL, _o("--from", dest="source", choices=["kafka", "clickhouse"], default="kafka"),
-             _o("--since", help="ISO 8601; default: everything kept"), _o("--until", help="ISO 8601"), _o("--prefix", default=""), _o("--out", type=Path, help="write the outputs here, one JSON a line"),
+             _o("--since", help="ISO 8601; default: everything kept"), _o("--until", help="ISO 8601"), _o("--prefix", default=""), _o("--out", type=_page, help="write the outputs here, one JSON a line"),
              _o("--pack", default="", help="what if: another pack; which alerts would come, go or change priority"),
              _o("--permits-only", action="store_true", help="what if: permits, people and the site without the streams of sensors, tags and recorders: a year in minutes; rules that speak of silence are left out"))  # fmt: skip
     _command(commands, "verify", "follows the archive's hash chain and names the first broken link", _verify, SQL, _o("--report", default="", metavar="DOOR", help="tell the plant (SYS-CHAIN) through this ingest door"))
@@ -105,12 +121,12 @@ def _judging(commands) -> None:  # type: ignore[no-untyped-def]
     _rules(commands)
     _command(commands, "conform", "plays one story for each alarm type of AQ 3064.2 Table A.4 and AQ 3064.3", _conform, STORIES)
     _command(commands, "fuzz", "events of every kind, absurd ones too, the whole way in one process: nothing may raise, no other permit may notice", _fuzz, _o("--events", type=int, default=20_000, help="how many"),
-             _o("--seed", type=int, default=1, help="the same seed makes the same events"), _o("--write", type=Path, default=None, metavar="FILE", help="its page: seed, minutes, counts"))  # fmt: skip
+             _o("--seed", type=int, default=1, help="the same seed makes the same events"), _o("--write", type=_page, default=None, metavar="FILE", help="its page: seed, minutes, counts"))  # fmt: skip
     _command(commands, "chaos", "kills every process under load and shows that nothing is lost and nothing counted twice", _chaos, _o("--data", type=Path, default=Path("var/chaos"), help="folder of the trial system"),
              _o("--port-offset", type=int, default=3000), _o("--stories", type=Path, default=Path("tests/scenarios")), _o("--seed", type=int, default=1), _o("--rounds", type=int, default=1), _o("--outage", type=float, default=60, help="seconds that Kafka and ClickHouse stay away"))  # fmt: skip
     _command(commands, "bench", "speed and memory on this machine", _bench, DATA, _o("what", nargs="?", choices=["speed", "truth", "score"], default="speed", help="speed and memory; recall and precision on random plant-days; or another system's score on such days"), _o("--quick", action="store_true"),
-             _o("--write", type=Path, help="speed: write the table into this Markdown file; truth: publish the days, their truth and the score in this folder"),
-             _o("--doc", type=Path, help="truth: put the score between the marks in this Markdown file"), _o("--alerts", type=Path, help="score: what the other system raised, one JSON a line"), _o("--truth", type=Path, help="score: truth.jsonl"),
+             _o("--write", type=_page, help="speed: write the table into this Markdown file; truth: publish the days, their truth and the score in this folder"),
+             _o("--doc", type=_file, help="truth: put the score between the marks in this Markdown file"), _o("--alerts", type=_file, help="score: what the other system raised, one JSON a line"), _o("--truth", type=_file, help="score: truth.jsonl"),
              _o("--days", type=int, default=3, help="truth: how many plant-days"), _o("--permits", type=int, default=60, help="truth: permits on a workday"), _o("--seed", type=int, default=1, help="truth: the seed"),
              _o("--share", type=float, default=0.5, help="truth: share of the permits in which something goes wrong"))  # fmt: skip
 
@@ -129,7 +145,7 @@ def _rules(commands) -> None:  # type: ignore[no-untyped-def]
     _command(verbs, "diff", "what changes from one pack to another", _rules_diff, _o("one"), _o("two"))
     _command(verbs, "apply", "puts a pack into force at a moment, as an event in the log", _rules_apply, _o("pack", type=Path), _o("--since", default="", help="ISO 8601; default: now"), _o("--door", default="http://127.0.0.1:8090"))
     _command(verbs, "sign", "signs the waivers of a pack; where waivers.pub lies beside a pack, none stands unsigned", _rules_sign, _o("pack", type=Path), _o("--key", type=Path, required=True, help="Ed25519 private key, PEM"))
-    _command(verbs, "catalogue", "the rule catalogue as Markdown", _rules_catalogue, PACK, STORIES, _o("--write", type=Path))
+    _command(verbs, "catalogue", "the rule catalogue as Markdown", _rules_catalogue, PACK, STORIES, _o("--write", type=_page))
 
 
 RULES_EPILOG = """examples:

@@ -173,6 +173,26 @@ def test_the_catalogue_in_the_docs_is_the_one_of_the_book():
     assert written == catalogue(built_in("GB"), SCENARIOS), "write it anew: permitwatch rules catalogue --write docs/rules-catalogue.md"
 
 
+@pytest.mark.parametrize(
+    ("asked", "remedy"),
+    [
+        (["bench", "truth", "--doc", "nowhere.md"], "there is no file nowhere.md"),
+        (["bench", "truth", "--doc", "page.md"], "put the lines <!-- score: begin -->"),
+        (["bench", "score", "--alerts", "none.jsonl", "--truth", "page.md"], "there is no file none.jsonl"),
+        (["fuzz", "--write", "nowhere/fuzz.md"], "there is no folder nowhere: make it first"),
+        (["play", "nowhere.toml"], "there is no file nowhere.toml"),
+    ],
+)
+def test_a_file_that_cannot_be_read_or_written_is_said_before_the_work(asked, remedy, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    Path("page.md").write_text("# A page without a place for the score\n", encoding="utf-8")
+    try:
+        assert main(asked) == 2
+    except SystemExit as left:
+        assert left.code == 2
+    assert remedy in capsys.readouterr().err
+
+
 @pytest.mark.seed("001-29")
 def test_all_alarm_types_of_aq_3064_conform(capsys):
     assert len(AQ2) == 22

@@ -159,7 +159,10 @@ def scored(made: Days, judged: Judged) -> Score:
 
 
 def truth(folder: Path, days: int, per_day: int, seed: int, share: float, write: Path | None, doc: Path | None = None) -> int:
-    """0 if the goals are met on these days, 1 if not."""
+    """0 if the goals are met on these days, 1 if not, 2 if the page cannot take the score."""
+    if doc and any(mark not in doc.read_text(encoding="utf-8") for mark in MARKS):
+        print(f"permitwatch bench truth: {doc} has no place for the score: put the lines {MARKS[0]} and {MARKS[1]} into it", file=sys.stderr)
+        return 2
     made = make_days(folder / "plant", days, per_day, seed, share)
     print(f"{days} day(s) of the reference plant from seed {seed}: {len(made.jobs)} permits, {len(made.truths)} injected truths")
     judged = judge_days(made)
