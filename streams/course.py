@@ -19,7 +19,7 @@ from streams.plant import Point
 from streams.rules.limits import CONFINED, HOT, NEEDS_GAS, POWER, SPECIAL, VALID, family
 from streams.times import DAY, HOUR, Stamp, Truth, before, exactly
 from streams.words import day_of
-from streams.work import Fact, Site, Work
+from streams.work import Fact, Site, Work, approved_as
 
 
 class Pause(Struct, frozen=True):
@@ -87,6 +87,8 @@ class Course(Struct, frozen=True):
     """The final approval that counts: the last before the start."""
     validity: int | None = None
     """The end of validity as declared; where it cannot be read, the longest of the type."""
+    upgraded: bool = False
+    """Managed one level up, as it was approved."""
     gone_as: str = ""
     """`rejected` or `cancelled`, where it was."""
 
@@ -215,7 +217,7 @@ def read_course(site: Site, work: Work) -> Course:
     point_id = point.id if point else point_id
     turns = _turns(site, work)
     valid_to = _valid_to(site, work, request)
-    if (approved := _approved(site, work, asked)) is not None and valid_to is not None:
+    if (approved := approved_as(site, work)) is not None and valid_to is not None:
         valid_to = min(valid_to, _valid_to(site, work, approved) or valid_to)
     done = _walk(turns, valid_to)
     declared, gone = done.started, done.gone
@@ -228,14 +230,14 @@ def read_course(site: Site, work: Work) -> Course:
     type_ = request.type if request else ""
     records = _records(site, work, point)
     return Course(
-        permit=work.permit, request=request, request_ref=asked.ref if asked else "", type=type_,
+        permit=work.permit, request=request, upgraded=(approved or request).upgraded if request else False, request_ref=asked.ref if asked else "", type=type_,
         family=family(type_) if request else "", span=(min(begun), min(ends, default=None)) if begun and request else None,
         point=point, point_id=point_id,
         issued=approval, issued_ref=issued.ref if issued else "", approval=issued.event if issued and isinstance(issued.event, Step) else None,
         declared_start=declared[0] if declared else None, started=stamp, started_ref=ref,
         finished=done.finished, accepted=done.accepted, ended=gone is not None, halted=gone[0] if gone else None, perhaps=perhaps, gone_as=gone[1] if gone else "",
         tests=records, analyses=analyses(records, required(type_, point)), pauses=_rests(done.pauses, stamp),
-        held=_held(done.pauses, stamp, approval), forced=None if _approved_since(done.pauses, approval) else done.forced, strays=done.strays, posts=_posts(site, request, work),
+        held=_held(done.pauses, stamp, approval), forced=None if _approved_since(done.pauses, approval) else done.forced, strays=done.strays, posts=_posts(site, request, approved, asked, work),
         needs_gas=type_ in NEEDS_GAS or (type_ == POWER and point is not None and point.zone == "fire"), validity=valid_to,
     )  # fmt: skip
 
@@ -246,20 +248,6 @@ def _valid_to(site: Site, work: Work, request: Requested | None) -> int | None:
         return request.valid_to if request else None
     longest = VALID.get(request.type)
     return request.valid_from + (site.terms(issued.event.at if (issued := work.last("issued")) else request.at).permit.ms[longest] if longest else 8 * HOUR)
-
-
-def _approved(site: Site, work: Work, asked: Fact | None) -> Requested | None:
-    """The request as it stood at the last approval, where it was said anew after that: nobody has approved that it lasts longer (GB 30871-2022 4.16)."""
-    issued = work.last("issued")
-    if asked is None or issued is None or not said_after(site, asked, issued):
-        return None
-    earlier = [f.event for f in work.all("permit.requested") if not said_after(site, f, issued)]
-    return earlier[-1] if earlier and isinstance(earlier[-1], Requested) else None
-
-
-def said_after(site: Site, fact: Fact, approval: Fact) -> bool:
-    """Was something surely said after an approval?"""
-    return before(site.stamp(fact), site.stamp(approval)) is Truth.FALSE
 
 
 def _turns(site: Site, work: Work) -> list[tuple[str, Stamp, str]]:
@@ -447,21 +435,23 @@ def _calibrated(site: Site, fact: Fact) -> bool:
     return datetime.fromtimestamp((test.at + min(test.u or 0, DAY)) / 1000, zone).date() <= max(days)
 
 
-def _posts(site: Site, request: Requested | None, work: Work) -> list[Post]:
-    """Who held the post, in order of their own times; those named on the request hold it from the beginning."""
-    open_: dict[str, int] = dict.fromkeys(request.guardians, 0) if request else {}
+def _posts(site: Site, request: Requested | None, approved: Requested | None, asked: Fact | None, work: Work) -> list[Post]:
+    """Who held the post, in order of their own times; those named on the request (as it was approved) hold it from the beginning, those who were named only after that from then on."""
+    open_: dict[str, int] = dict.fromkeys((approved or request).guardians, 0) if request else {}  # type: ignore[union-attr]
+    for worker in request.guardians if request and asked else ():
+        open_.setdefault(worker, site.stamp(asked).at)  # type: ignore[arg-type]
     posts: list[Post] = []
     for fact in work.all("guard"):
         event = fact.event
         if not isinstance(event, Guard):
             continue
-        at = site.stamp(fact).at
         match event.action:
             case "sign_in":
-                open_.setdefault(event.worker, at)
+                open_.setdefault(event.worker, site.counts(fact, relief=True))
             case "sign_out" if event.worker in open_:
-                posts.append(Post(event.worker, open_.pop(event.worker), at, ""))
+                posts.append(Post(event.worker, open_.pop(event.worker), site.counts(fact), ""))
             case "hand_over":
-                posts.append(Post(event.worker, open_.pop(event.worker, 0), at, event.to))
-                open_[event.to] = at
+                posts.append(Post(event.worker, open_.pop(event.worker, 0), site.counts(fact), event.to))
+                if event.to:
+                    open_[event.to] = site.counts(fact, relief=True)
     return posts + [Post(worker, since, None, "") for worker, since in sorted(open_.items())]

@@ -453,9 +453,11 @@ class Fold:
                 dirty.update(("permit", permit, "roster") for permit in self.known.site.named.get(event.worker, ()))
             case e.Worker():
                 changed = remember(person.listed, fact)
+                told = {f.source: f.event for f in person.listed if isinstance(f.event, e.Worker)}
                 last = person.listed[-1].event
                 if isinstance(last, e.Worker):
-                    person.crew, person.trades, person.employer = last.crew, sorted(last.trades), last.employer
+                    person.crew, person.trades = last.crew, sorted(last.trades)
+                    person.employer = last.employer or next((said.employer for said in reversed(told.values()) if said.employer), "")
             case e.HrChange():
                 changed = remember(person.hr, fact)
             case e.Authorisation():

@@ -65,7 +65,7 @@ def _person(person: Person, horizon: int, scans: int) -> None:
     person.places = [p for p in person.places if p[0] >= horizon]
     if person.records:
         person.records = [f for f in person.records if f.event.at >= horizon - 4 * LONG or (isinstance(f.event, Record) and f.event.what == "practice")][-200:]
-    for said, most in ((person.certificates, 20), (person.listed, 2), (person.hr, 4), (person.authorisations, 4)):
+    for said, most in ((person.certificates, 20), (person.listed, 8), (person.hr, 4), (person.authorisations, 4)):
         del said[:-most]
 
 

@@ -32,7 +32,7 @@ from streams.telemetry import Dirty
 from streams.texts import both
 from streams.times import DAY, HOUR, MINUTE, SECOND
 from streams.timing import STREAMED, timed
-from streams.work import Hole, Site, Work, say
+from streams.work import Hole, Site, Work, relied_on, say
 
 KEEP: Final = 48 * HOUR
 ANEW: Final = 5 * MINUTE
@@ -543,14 +543,27 @@ class Kernel:
         started = [max(c.started.at, c.request.valid_from - LATELY) - HOUR for c in courses if c.started and c.request]
         confined = [at for at, c in zip(started, courses, strict=True) if c.type == CONFINED]
         forget(self.memory.site, min([horizon, *started]), min([horizon, *confined]), long)
+        self._let_isolations_go(horizon)
         return list(over)
+
+    def _let_isolations_go(self, horizon: int) -> None:
+        """Isolations on which no permit rests, whose own ticket is forgotten, and of which nobody has said anything since a moment (ms)."""
+        site = self.memory.site
+        needed = {name for permit in site.works for name in relied_on(site, permit)}
+        for ticket in [n for n, names in site.relied.items() if n not in site.tickets and not needed & set(names)]:
+            del site.relied[ticket]
+        own = {name for names in site.relied.values() for name in names}
+        for name in [n for n, facts in site.isolations.items() if n not in needed | own and max((f.event.at for f in facts), default=0) < horizon]:
+            del site.isolations[name]
 
     def _is_over(self, permit: str, horizon: int) -> bool:
         course = self.known.course(permit)
         if course.accepted:
             return max(course.accepted.at, course.valid_to or 0) < horizon - LATELY
         if course.request is None:
-            return max((f.event.at for facts in self.memory.site.works[permit].facts.values() for f in facts), default=0) < horizon
+            site = self.memory.site
+            told = (*site.works[permit].facts.values(), *(site.isolations.get(i, ()) for i in site.relied.get(number_of(permit), ())))
+            return max((f.event.at for facts in told for f in facts), default=0) < horizon
         return course.valid_to is not None and course.valid_to < horizon - (0 if course.ended else 28 * 24 * HOUR)
 
     def _drop(self, permit: str, now: int) -> list[Alert]:
@@ -590,9 +603,6 @@ class Kernel:
         ticket.gone = max(ticket.gone, life_of(permit))
         if not any(subject_of(number_, life) in site.works for life in range(1, ticket.lives + 1)):
             del site.tickets[number_]
-            for isolation in site.relied.pop(number_, ()):
-                if not any(isolation in names for names in site.relied.values()):
-                    site.isolations.pop(isolation, None)
 
     # ---- questions ----------------------------------------------------------------------------------------------
 

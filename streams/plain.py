@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from streams import events as e
 from streams.events import Any_
-from streams.words import BEHAVIOUR, FIELDS, PAPER, STATUS, TRADE, TYPE, day_of, folded, gas_of, unit_of, word
+from streams.words import BEHAVIOUR, COLOUR, FIELDS, HAZARD, NOBODY, PAPER, STATUS, TRADE, TYPE, day_of, folded, gas_of, unit_of, word
 
 DAY: Final = 86_400_000
 YEARS: Final = 3653 * DAY
@@ -63,9 +63,19 @@ def _requested(event: e.Requested, odd: Odd) -> e.Requested:
     kind = word(TYPE, event.type)
     if kind is None and event.type:
         odd.append("type")
-    return replace(_set(event, odd, **instants), type=kind or event.type)
+    return replace(_set(event, odd, **instants, **{name: _named(getattr(event, name)) for name in PEOPLE}), type=kind or event.type)
 
 
+def _named(names: list[str]) -> list[str]:
+    """The names, without what people write where nobody is named."""
+    return [name for name in names if folded(name) not in NOBODY]
+
+
+def _posted(event: e.Guard, odd: Odd) -> e.Guard:
+    return _set(event, odd, to="") if event.to and folded(event.to) in NOBODY else event
+
+
+PEOPLE: Final = ("workers", "guardians", "testers", "approvers", "isolators")
 UNTOLD: Final = -1
 """An end of validity that cannot be read: the longest of the permit's type."""
 
@@ -121,17 +131,24 @@ BACK: Final = frozenset({"解除", "取消", "cancelled", "canceled", "withdrawn
 
 
 def _warned(event: e.OfficialWarning, odd: Odd) -> e.OfficialWarning:
-    """A cancellation written as a colour, or as an end that has passed, is one."""
+    """A cancellation written as a colour, or as an end that has passed, is one; an end that cannot be read is a day away."""
+    until = in_reason(event.until, event.at, YEARS)
+    event = _set(event, odd, until=event.at + DAY if until is None else until)
+    hazard = word(HAZARD, event.hazard)
+    if hazard is None:
+        odd.append("hazard")
+    event = replace(event, hazard=hazard or event.hazard)
     if event.withdrawn:
         return event
     if folded(event.colour) in BACK:
         return replace(event, withdrawn=True, colour="")
+    event = replace(event, colour=word(COLOUR, event.colour) or event.colour)
     return replace(event, withdrawn=True) if event.until <= event.at else event
 
 
 READERS: Final[dict[type, Callable[[Any, Odd], Any]]] = {
     e.Requested: _requested, e.GasTest: _tested, e.Detection: _detected, e.Certificate: _certified, e.Contractor: _papers, e.DeviceSaid: _device,
-    e.OfficialWarning: _warned,
+    e.OfficialWarning: _warned, e.Guard: _posted,
 }  # fmt: skip
 
 

@@ -66,12 +66,14 @@ BEHAVIOUR: Final[dict[str, tuple[str, ...]]] = {
     "vehicle_in_zone": ("车辆闯入",),
     "no_extinguisher": ("无灭火器",),
 }
-TYPE: Final[dict[str, tuple[str, ...]]] = {
+_TYPES: Final[dict[str, tuple[str, ...]]] = {
     "01": ("特级动火", "动火特级", "1"), "02": ("一级动火", "动火一级", "2"), "03": ("二级动火", "动火二级", "3"), "10": ("临时用电",),
     "21": ("高处ⅰ级", "一级高处", "高处一级", "高处作业ⅰ级"), "22": ("高处ⅱ级", "二级高处", "高处二级", "高处作业ⅱ级"), "23": ("高处ⅲ级", "三级高处", "高处三级", "高处作业ⅲ级"),
     "24": ("高处ⅳ级", "四级高处", "高处四级", "高处作业ⅳ级"), "30": ("动土",), "40": ("断路",), "50": ("盲板抽堵", "盲板"), "61": ("一级吊装", "吊装一级"), "62": ("二级吊装", "吊装二级"),
-    "63": ("三级吊装", "吊装三级"), "70": ("受限空间", "有限空间", "confinedspace"),
+    "63": ("三级吊装", "吊装三级"), "70": ("受限空间", "有限空间", "confinedspace", "进入受限空间", "confinedspaceentry"),
 }  # fmt: skip
+TYPE: Final[dict[str, tuple[str, ...]]] = {code: tuple(dict.fromkeys((*said, *(s + end for s in said for end in ("作业", "作业票", "证") if not s.isascii() and "作业" not in s)))) for code, said in _TYPES.items()}
+"""AQ 3064.2's codes, as people write them: 受限空间, 受限空间作业, 受限空间作业票."""
 TRADE: Final[dict[str, tuple[str, ...]]] = {
     "welding": ("焊接", "焊工", "焊接与热切割", "熔化焊接与热切割", "电焊工", "welder"),
     "height": ("高处", "登高", "高处作业", "登高架设"),
@@ -81,8 +83,8 @@ TRADE: Final[dict[str, tuple[str, ...]]] = {
 STEP: Final[dict[str, tuple[str, ...]]] = {
     "jsa": ("风险分析", "作业危害分析"), "isolated": ("隔离", "能量隔离"), "briefed": ("交底", "安全交底"), "measures": ("措施确认", "安全措施"), "approved": ("会签", "审核", "审批通过"),
     "rejected": ("驳回", "退回", "拒绝", "reject"), "issued": ("签发", "批准", "已签发", "issue"), "checked": ("验票",), "started": ("开工", "开始作业", "作业中", "start"),
-    "suspended": ("暂停", "中断", "suspend", "paused"), "resumed": ("恢复", "复工", "resume"), "changed": ("变更", "change"), "extended": ("延期",), "finished": ("完工", "作业结束", "finish", "done"),
-    "accepted": ("验收", "已验收", "关闭", "closed", "accept"), "cancelled": ("撤销", "作废", "取消", "canceled", "cancel", "void"),
+    "suspended": ("暂停", "中断", "中止", "停工", "停止作业", "暂停作业", "suspend", "paused", "pause", "stop", "stopped", "halted"), "resumed": ("恢复", "复工", "恢复作业", "resume", "restarted"), "changed": ("变更", "change"), "extended": ("延期",), "finished": ("完工", "作业结束", "finish", "done"),
+    "accepted": ("验收", "已验收", "关闭", "closed", "accept"), "cancelled": ("撤销", "作废", "取消", "终止", "吊销", "废止", "canceled", "cancel", "void", "voided", "revoked", "revoke", "terminated", "terminate", "withdrawn"),
     "tools_in": ("工具带入", "工器具带入", "工具登记"), "tools_out": ("工具带出", "工器具带出", "工具清点", "工完料净"),
 }  # fmt: skip
 STATUS: Final[dict[str, tuple[str, ...]]] = {
@@ -96,6 +98,15 @@ ACTION: Final[dict[str, tuple[str, ...]]] = {
 }  # fmt: skip
 MODE: Final[dict[str, tuple[str, ...]]] = {"normal": ("正常", "运行"), "bump": ("功能测试", "bumptest"), "service": ("检修", "维护", "maintenance"), "calibration": ("校准", "标定", "calibrating")}
 TAG: Final[dict[str, tuple[str, ...]]] = {"sos": ("求救", "报警", "panic"), "still": ("静止", "mandown")}
+
+HAZARD: Final[dict[str, tuple[str, ...]]] = {
+    "lightning": ("雷电", "雷暴", "雷雨", "雷雨大风", "强对流", "thunder", "thunderstorm"), "typhoon": ("台风", "热带风暴", "hurricane", "tropicalstorm"), "gale": ("大风", "强风", "阵风", "wind", "strongwind", "highwind", "storm"),
+    "rain": ("暴雨", "大雨", "降雨", "rainstorm", "heavyrain"), "snow": ("暴雪", "大雪", "道路结冰", "结冰", "snowstorm", "blizzard", "ice", "icing"), "fog": ("大雾", "浓雾", "霾", "haze"), "hail": ("冰雹",),
+    "heat": ("高温",), "cold": ("寒潮", "低温", "coldwave"), "sand": ("沙尘暴", "沙尘", "sandstorm", "duststorm"),
+}  # fmt: skip
+COLOUR: Final[dict[str, tuple[str, ...]]] = {"blue": ("蓝", "蓝色"), "yellow": ("黄", "黄色"), "orange": ("橙", "橙色"), "red": ("红", "红色")}
+NOBODY: Final = frozenset({"", "-", "--", "—", "/", "\\", "?", "无", "空", "待定", "none", "null", "n/a", "na", "nil", "tbd"})
+"""What people write where nobody is named."""
 
 FIELDS: Final[dict[str, dict[str, Mapping[str, tuple[str, ...]]]]] = {
     "permit.requested": {"type": TYPE}, "permit.step": {"step": STEP}, "scan": {"direction": DIRECTION}, "guard": {"action": ACTION}, "isolation": {"state": STATE},

@@ -16,7 +16,7 @@ from streams.lives import number_of, subject_of
 from streams.packs import Pack, Terms, terms_of
 from streams.plant import Plant, Policy, plant_terms
 from streams.spans import Held, Intervals, Numbers, Spans
-from streams.times import HOUR, MINUTE, SECOND, Stamp
+from streams.times import HOUR, MINUTE, SECOND, Stamp, Truth, before
 
 JOIN_FIX = 30 * SECOND
 JOIN_FRAME = 25 * SECOND
@@ -497,13 +497,27 @@ class Site(Struct):
         return sum(max(0, min(hi, end) - max(lo, start)) for lo, hi in self.blind)
 
 
+def said_after(site: Site, fact: Fact, approval: Fact) -> bool:
+    """Was something surely said after an approval?"""
+    return before(site.stamp(fact), site.stamp(approval)) is Truth.FALSE
+
+
+def approved_as(site: Site, work: Work) -> Requested | None:
+    """The request as it stood at the last approval, where it was said anew after that: nobody has approved what is new in it (GB 30871-2022 4.16)."""
+    asked, issued = work.last("permit.requested"), work.last("issued")
+    if asked is None or issued is None or not said_after(site, asked, issued):
+        return None
+    earlier = [f.event for f in work.all("permit.requested") if not said_after(site, f, issued)]
+    return earlier[-1] if earlier and isinstance(earlier[-1], Requested) else None
+
+
 def relied_on(site: Site, permit: str) -> set[str]:
-    """The isolations on which a permit's life rests: listed by it, applied or verified under it, or under a ticket that is linked to it."""
+    """The isolations on which a permit's life rests: listed by it as approved or as said last, applied or verified under it, or under a ticket that is linked to it."""
     work = site.works.get(permit)
     asked = work.last("permit.requested") if work else None
-    request = asked.event if asked and isinstance(asked.event, Requested) else None
-    numbers = {number_of(permit), *(number_of(n) for n in (request.linked if request else ()))}
-    return {*(request.isolations if request else ()), *(name for n in numbers for name in site.relied.get(n, ()))}
+    said = [r for r in (asked.event if asked else None, approved_as(site, work) if work else None) if isinstance(r, Requested)]
+    numbers = {number_of(permit), *(number_of(n) for r in said for n in r.linked)}
+    return {*(name for r in said for name in r.isolations), *(name for n in numbers for name in site.relied.get(n, ()))}
 
 
 def fact_of(entry: Entry, ahead: bool = False) -> Fact:

@@ -12,7 +12,7 @@ from streams.course import Course
 from streams.events import Certificate, Done, Scan, Step, Worker
 from streams.lives import TOOLS, number_of
 from streams.plant import Door
-from streams.rules.certificates import last_day
+from streams.rules.certificates import lasting, lasts
 from streams.rules.limits import CONFINED, HOT
 from streams.rules.permit import valid_until
 from streams.rules.rule import NOTHING, Cause, Finding, Judged, Known, Rule, minutes
@@ -47,7 +47,7 @@ def watching(known: Known, course: Course, worker: str, at: int) -> bool:
 def permits_of(known: Known, worker: str, points: list[str], at: int) -> list[Course]:
     """The courses at these points that name the worker (in a confined space as worker or guardian), and were not over long before a moment."""
     courses = [known.course(permit) for permit in known.site.named.get(worker, ())]
-    return [c for c in courses if c.point_id in points and c.request and (c.type != CONFINED or worker in c.people or any(p.worker == worker for p in c.posts)) and max(c.valid_to or 0, c.over_at or 0) >= at - LATELY]
+    return [c for c in courses if c.point_id in points and c.request and worker in c.everybody and (c.type != CONFINED or worker in c.people or any(p.worker == worker for p in c.posts)) and max(c.valid_to or 0, c.over_at or 0) >= at - LATELY]
 
 
 def trades_asked(known: Known, worker: str, courses: list[Course]) -> list[str]:
@@ -61,14 +61,9 @@ def _asked(known: Known, worker: str, courses: list[Course]) -> set[str]:
 
 
 def expired(known: Known, worker: str, trade: str, at: int) -> tuple[Fact, Certificate] | None:
-    """The worker's best certificate of a trade if even that is no longer valid on the local day of `at`; None if one is, or none is known."""
-    person = known.site.people.get(worker)
-    held = [(f, f.event) for f in person.certificates if isinstance(f.event, Certificate) and f.event.trade == trade and last_day(f.event)] if person else []
-    if not held:
-        return None
-    fact, best = max(held, key=lambda pair: (pair[1].valid_to, pair[0].ref))
-    today = known.local(at).date()
-    return (fact, best) if (last_day(best) or today) < today or best.status not in ("", "valid") else None
+    """The worker's best certificate of a trade if even that is no longer good at a moment; None if one is, or none is known."""
+    mine = lasting(known, worker, trade)
+    return mine if mine and lasts(known, *mine) <= at else None
 
 
 def in_time(known: Known, course: Course, at: Stamp) -> Truth:

@@ -14,17 +14,35 @@ from streams.rules.gas import GB, SUSPEND
 from streams.rules.permit import OURS
 from streams.rules.rule import NOTHING, Cause, Finding, Judged, Known, Rule, wake_at
 from streams.times import HOUR
-from streams.words import FOREVER, day_of
+from streams.words import FOREVER, day_of, folded
 from streams.work import Fact
 
 CAUSES: frozenset[Cause] = frozenset({"permit", "roster", "seen"})
 FREEZE = "authorization.freeze"
 
 
+def papers(known: Known, worker: str) -> list[tuple[Fact, Certificate]]:
+    """A worker's certificates as they were told last: a number that is told again is corrected by it."""
+    person = known.site.people.get(worker)
+    told = {(folded(f.event.number), f.event.trade): (f, f.event) for f in person.certificates if isinstance(f.event, Certificate)} if person else {}
+    return list(told.values())
+
+
 def held(known: Known, worker: str) -> list[tuple[Fact, Certificate]]:
     """A worker's certificates that are not revoked and whose end is known."""
-    person = known.site.people.get(worker)
-    return [(f, f.event) for f in person.certificates if isinstance(f.event, Certificate) and f.event.status != "revoked" and last_day(f.event)] if person else []
+    return [(f, c) for f, c in papers(known, worker) if c.status != "revoked" and last_day(c)]
+
+
+def lasts(known: Known, fact: Fact, certificate: Certificate) -> int:
+    """Until when (ms) a certificate is good: its end, or when it was said that it is not."""
+    ends = ends_at(known, certificate)
+    return ends if certificate.status in ("", "valid") else min(ends, known.site.counts(fact))
+
+
+def lasting(known: Known, worker: str, trade: str) -> tuple[Fact, Certificate] | None:
+    """The certificate of a trade that is, or was, good for longest; None where no end of any is known."""
+    mine = [(f, c) for f, c in papers(known, worker) if c.trade == trade and last_day(c)]
+    return max(mine, key=lambda pair: (lasts(known, *pair), pair[0].order), default=None)
 
 
 def last_day(certificate: Certificate) -> date | None:
@@ -41,7 +59,7 @@ def ends_at(known: Known, certificate: Certificate) -> int:
 def best(known: Known, worker: str, trade: str) -> tuple[Fact, Certificate] | None:
     """The certificate of a trade that lasts longest."""
     mine = [(f, c) for f, c in held(known, worker) if c.trade == trade]
-    return max(mine, key=lambda pair: (pair[1].valid_to, pair[0].ref), default=None)
+    return max(mine, key=lambda pair: (pair[1].valid_to, pair[0].order), default=None)
 
 
 def asked_of(known: Known, course: Course) -> Iterator[tuple[str, str]]:
@@ -91,7 +109,7 @@ def judge_mismatch(known: Known, permit: str) -> Judged:
 
 
 def judge_expiry(known: Known, permit: str) -> Judged:
-    """CERT-EXP: the certificate that the work asks for runs out (at local midnight) while the permit is open, or had run out when it was signed off."""
+    """CERT-EXP: the certificate that the work asks for runs out (at local midnight) or is taken away while the permit is open, or had been when it was signed off."""
     course = known.course(permit)
     due = _due(course)
     if due is None:
@@ -99,10 +117,10 @@ def judge_expiry(known: Known, permit: str) -> Judged:
     found: list[Finding] = []
     wakes: list[int | None] = []
     for worker, trade in asked_of(known, course):
-        mine = best(known, worker, trade)
+        mine = lasting(known, worker, trade)
         if mine is None:
             continue
-        ends = ends_at(known, mine[1])
+        ends = lasts(known, *mine)
         start, over = max(ends, due[0]), course.over_at
         if over is not None and over <= start:
             continue
@@ -110,7 +128,9 @@ def judge_expiry(known: Known, permit: str) -> Judged:
             wakes.append(start if ends < 1 << 62 else None)
             continue
         numbers = {"permit": permit, "worker": worker, "trade": trade, "number": mine[1].number, "valid_to": mine[1].valid_to}
-        found.append(replace(_finding(course, start, (mine[0].ref, due[1]), numbers, None, worker), variant="permit"))
+        taken = ends < ends_at(known, mine[1])
+        numbers |= {"at": known.clock(ends), "status": mine[1].status} if taken else {}
+        found.append(replace(_finding(course, start, (mine[0].ref, due[1]), numbers, None, worker), variant="taken" if taken else "permit"))
     return Judged(tuple(found), wake_at(*wakes))
 
 
@@ -171,7 +191,7 @@ def judge_contradiction(known: Known, worker: str) -> Judged:
 def left_at(known: Known, worker: str) -> tuple[int, str] | None:
     """When HR said last that a worker left, if he has not joined since."""
     person = known.site.people.get(worker)
-    gone, here = ([f for f in person.hr if isinstance(f.event, HrChange) and (f.event.change == "left") is way] if person else [] for way in (True, False))
+    gone, here = ([f for f in person.hr if isinstance(f.event, HrChange) and f.event.change == kind] if person else [] for kind in ("left", "joined"))
     last = known.site.stands(gone, here, 1 << 62)
     return (known.site.counts(last), last.ref) if last else None
 
@@ -182,14 +202,16 @@ def judge_leaver(known: Known, worker: str) -> Judged:
     if left is None:
         return NOTHING
     person, due = known.site.people[worker], left[0] + known.terms_now().ms["leaver_grace"]
-    switched = (known.site.counts(f, relief=True) for f in person.authorisations if isinstance(f.event, Authorisation) and not f.event.active)
-    off = min((at for at in switched if at >= left[0]), default=None)
-    if off is not None and off <= due:
-        return NOTHING
-    if known.now < due:
-        return Judged(wake=due)
+    switched = sorted((known.site.counts(f, not f.event.active), not f.event.active, f.ref) for f in person.authorisations if isinstance(f.event, Authorisation))
+    on: list[tuple[int, int | None, str]] = [(due, None, left[1])]
+    for at, off, ref in switched:
+        if off and on[-1][1] is None:
+            on[-1] = (on[-1][0], max(on[-1][0], at), on[-1][2])
+        elif not off and on[-1][1] is not None:
+            on.append((max(at, due), None, ref))
     numbers = {"worker": worker, "left": known.clock(left[0])}
-    return Judged((Finding(due, (left[1],), off, numbers=numbers, requests=((FREEZE, worker),)),))
+    found = [Finding(since, (left[1], *(() if ref == left[1] else (ref,))), until, numbers=numbers, requests=((FREEZE, worker),)) for since, until, ref in on if since <= known.now and until != since]
+    return Judged(tuple(found), wake_at(*(since for since, *_ in on if since > known.now)))
 
 
 def judge_dormant(known: Known, worker: str) -> Judged:

@@ -9,11 +9,11 @@ from typing import Final, Literal
 from msgspec.structs import replace
 
 from streams import events as e
-from streams.course import Course, Pause
+from streams.course import MOVES, Course, Pause
 from streams.gases import limit_of
 from streams.lives import life_of, number_of, subject_of
 from streams.rules.access import LATELY, expired, helper, in_time, missed, tools_inside, watching
-from streams.rules.certificates import best, ends_at, held, last_day, left_at
+from streams.rules.certificates import best, ends_at, held, last_day, left_at, papers
 from streams.rules.evidence import five_dimensions, three_and_one
 from streams.rules.gas import fresh, retested, slept, tested, tested_today
 from streams.rules.level import codes_at, computed_level
@@ -27,7 +27,7 @@ from streams.rules.rule import Known
 from streams.rules.simops import conflicts, hard_now, judge_duplicate
 from streams.rules.weather import stands, stops, windy
 from streams.times import MINUTE, SECOND, Stamp, Truth, before, exactly
-from streams.words import FOREVER
+from streams.words import FOREVER, TYPE
 from streams.work import Series, relied_on
 
 Gate = Literal["entry", "leave", "application", "issue", "start", "resume", "close"]
@@ -37,7 +37,7 @@ Reason = tuple[str, Truth]
 """(code, FALSE: it forbids, UNKNOWN: it cannot be told)"""
 ORDER: Final = (
     "X-LEAVER", "ACCOUNT-OFF", "DOOR-UNKNOWN", "WORKER-UNKNOWN", "CODE-RED", "X-CONTR", "CERT-EXP", "CERT-NONE", "CERT-MISM", "CERT-UNKNOWN", "X-CERT-SHORT",
-    "PERMIT-UNKNOWN", "POINT-UNKNOWN", "X-BADGE-NOPERMIT", "NOT-APPROVED", "X-BADGE-BEFORE", "X-BADGE-AFTER", "CLOCK-UNSURE", "SUSPENDED", "LOCKED", "X-CHG", "NOT-SUSPENDED", "GUARDIAN-INSIDE", "GUARD-NONE",
+    "PERMIT-UNKNOWN", "TYPE-UNKNOWN", "POINT-UNKNOWN", "X-BADGE-NOPERMIT", "NOT-APPROVED", "X-BADGE-BEFORE", "X-BADGE-AFTER", "CLOCK-UNSURE", "SUSPENDED", "LOCKED", "STEP-UNKNOWN", "X-CHG", "NOT-SUSPENDED", "GUARDIAN-INSIDE", "GUARD-NONE",
     "X-FORBID", "X-LEVEL", "UPG-HOL", "UPG-REST", "UPG-NIGHT", "UPG-EVENT", "BLIND-ONE", "X-DUP", "JSA-NONE", "MEAS-NONE", "BRIEF-NONE", "LINK-MISS", "LINK-UNREL", "X-BIND",
     "GAS-NONE", "GAS-STALE", "GAS-INTERRUPT", "GAS-DAILY", "X-DCS-OPEN", "EVACUATE", "X-GAS-LIM", "X-GAS-GAP", "X-WX", "X-WIND", "X-SIMOPS-H",
     "NOT-FINISHED", "X-SIGNOUT", "TOOLS-INSIDE", "X-WATCH", "X-EVID-3P1R", "X-EVID-5D", "EVID-MISSING", "SYS-LAG",
@@ -141,14 +141,14 @@ def account(known: Known, worker: str, at: int) -> Iterator[Reason]:
 def person_code(known: Known, worker: str, at: int) -> tuple[str, list[str]]:
     """(green, yellow, red or grey; what is wrong) for a person (000-27): only papers that a source has ever listed count; in the trades that are his or that a permit asks of him."""
     person = known.site.people.get(worker)
-    papers = [f.event for f in person.certificates if isinstance(f.event, e.Certificate)] if person else []
-    if not papers or person is None:
+    told = [c for _, c in papers(known, worker)]
+    if not told or person is None:
         return "grey", ["unknown"]
-    wrong, mend, mine = [], [], set(person.trades) or {c.trade for c in papers}
-    for trade in sorted({c.trade for c in papers} & mine):
-        if expired(known, worker, trade, at) is None:
-            mend += [trade] if all(last_day(c) is None for c in papers if c.trade == trade) else []
-        elif (last := best(known, worker, trade)) and last[1].status in ("re-examination", "review overdue"):
+    wrong, mend, mine = [], [], set(person.trades) or {c.trade for c in told}
+    for trade in sorted({c.trade for c in told} & mine):
+        if (gone := expired(known, worker, trade, at)) is None:
+            mend += [trade] if all(last_day(c) is None for c in told if c.trade == trade) else []
+        elif gone[1].status in ("re-examination", "review overdue"):
             mend.append(trade)
         else:
             wrong.append(trade)
@@ -202,7 +202,7 @@ def _everybody(known: Known, course: Course, at: int) -> Iterator[Reason]:
     request = course.request
     if request is None:
         return
-    for worker in dict.fromkeys((*request.workers, *request.guardians)):
+    for worker in dict.fromkeys((*request.workers, *request.guardians, *(p.worker for p in course.posts if p.until is None))):
         yield from _person(known, worker, at, _trades(known, course.type) if worker in request.workers else ())
     if request.contractor and colour(known, request.contractor, at)[0] == "red":
         yield "X-CONTR", Truth.FALSE
@@ -223,7 +223,7 @@ def _entry(known: Known, q: Question) -> Answer:
     if door is None:
         return _answer([*account(known, q.worker, at.at), ("DOOR-UNKNOWN", Truth.UNKNOWN)])
     if not door.points:
-        unknown: list[Reason] = [] if q.worker in known.site.people else [("WORKER-UNKNOWN", Truth.UNKNOWN)]
+        unknown: list[Reason] = [] if (person := known.site.people.get(q.worker)) and (person.listed or person.certificates) else [("WORKER-UNKNOWN", Truth.UNKNOWN)]
         gone = [("CERT-EXP", Truth.FALSE) for trade in _own(known, q.worker) if expired(known, q.worker, trade, at.at)]
         return _answer([*account(known, q.worker, at.at), *gone, *unknown])
     courses = [c for c in _naming(known, q.worker, known.atlas.behind(q.door)) if max(c.valid_to or 0, c.over_at or 0) >= at.at - LATELY]
@@ -232,7 +232,8 @@ def _entry(known: Known, q: Question) -> Answer:
     open_ = [c for c in courses if not c.ended and c.accepted is None]
     if not open_:
         return _answer([*account(known, q.worker, at.at), *(("CERT-EXP", Truth.FALSE) for t in _own(known, q.worker) if expired(known, q.worker, t, at.at)), ("X-BADGE-NOPERMIT", Truth.FALSE)])
-    said = [_answer(_in_by(known, c, q.worker, at)) for c in open_]
+    called = [("EVACUATE", Truth.FALSE)] if alarmed(known, known.atlas.behind(q.door)) else []
+    said = [_answer([*called, *_in_by(known, c, q.worker, at)]) for c in open_]
     if any(c.type == CONFINED and c.at_work(known.now) and q.worker in _guards(known, c, at.at) for c in open_):
         said = [_answer([*((code, Truth.FALSE) for code in a.reasons if a.answer == "deny"), ("GUARDIAN-INSIDE", Truth.FALSE)]) for a in said]
     return min(said, key=lambda a: (("allow", "pending", "deny").index(a.answer), len(a.reasons), a.reasons))
@@ -241,7 +242,7 @@ def _entry(known: Known, q: Question) -> Answer:
 def _naming(known: Known, worker: str, points: Iterable[str]) -> list[Course]:
     """The courses at these points that name a person, in whatever part."""
     here = set(points)
-    return [c for p in known.site.named.get(worker, ()) if (c := known.course(p)).request and c.point_id in here]
+    return [c for p in known.site.named.get(worker, ()) if (c := known.course(p)).request and c.point_id in here and worker in c.everybody]
 
 
 def _in_by(known: Known, course: Course, worker: str, at: Stamp) -> Iterator[Reason]:
@@ -252,8 +253,7 @@ def _in_by(known: Known, course: Course, worker: str, at: Stamp) -> Iterator[Rea
     yield from _person(known, worker, at.at, _trades(known, course.type) if works else ())
     if request.contractor and colour(known, request.contractor, at.at)[0] == "red":
         yield "X-CONTR", Truth.FALSE
-    if alarmed(known, [course.point_id]):
-        yield "EVACUATE", Truth.FALSE
+    yield from _typed(course)
     if course.issued is None:
         preparing = worker == request.responsible or any(worker in getattr(request, part) for part in PREPARING)
         if not preparing or course.type == CONFINED:
@@ -269,9 +269,20 @@ def _in_by(known: Known, course: Course, worker: str, at: Stamp) -> Iterator[Rea
         yield "X-BADGE-NOPERMIT", Truth.FALSE
     elif course.finished is not None:
         yield from _resume(known, course, at)
-    elif course.started is None or before(course.issued, course.started) is not Truth.TRUE:
-        yield from _ready(known, course, at)
+    elif course.declared_start is None or before(course.issued, course.declared_start) is not Truth.TRUE:
+        begun = course.started is not None and before(course.issued, course.started) is Truth.TRUE and fresh(course, course.started, known.terms_of(course)) is Truth.TRUE
+        yield from _going_on(known, course, at) if begun else _ready(known, course, at)
         yield from _everybody(known, course, at.at)
+    else:
+        if course.needs_gas and (told := tested(course, at)) is not Truth.TRUE:
+            yield "GAS-NONE", told
+        yield from _going_on(known, course, at)
+
+
+def _typed(course: Course) -> Iterator[Reason]:
+    """Of a type that nobody knows it is not known what it asks for."""
+    if course.type not in TYPE:
+        yield "TYPE-UNKNOWN", Truth.UNKNOWN
 
 
 def _guards(known: Known, course: Course, at: int) -> set[str]:
@@ -296,12 +307,23 @@ def _in_force(known: Known, course: Course, at: Stamp) -> Iterator[Reason]:
         yield "X-CHG", Truth.FALSE
     if locked(known, course):
         yield "LOCKED", Truth.FALSE
+    if _said_last(known, course, at.at) == "unknown":
+        yield "STEP-UNKNOWN", Truth.UNKNOWN
+
+
+def _said_last(known: Known, course: Course, at: int) -> str:
+    """The step of a permit's life that was said last by a moment: one that nobody can read may have stopped it."""
+    work = known.work(course.permit)
+    steps = [(known.site.counts(f), f.order, name) for name in ("issued", *MOVES, "unknown") for f in work.all(name)]
+    return max((s for s in steps if s[0] <= at), default=(0, 0, ""))[2]
 
 
 def locked(known: Known, course: Course) -> bool:
     """Did the permit system say that it locked this permit?"""
     mine = (f":permit.lock:{number_of(course.permit)}", f":permit.freeze:{number_of(course.permit)}")
-    asked = course.request.at if course.request else 0
+    work = known.work(course.permit)
+    first = work.first("permit.requested")
+    asked = max(first.event.at, work.began) if first else 0
     return any(command.endswith(mine) and any(isinstance(f.event, e.Done) and f.event.outcome == "done" and known.site.counts(f) >= asked for f in facts) for command, facts in known.site.done.items())
 
 
@@ -332,7 +354,8 @@ def _ready(known: Known, course: Course, at: Stamp) -> Iterator[Reason]:
 
 
 def _going_on(known: Known, course: Course, at: Stamp) -> Iterator[Reason]:
-    """Isolations, bindings, warnings, gas now, hard conflicts, a guardian, no evacuation."""
+    """A type that is known, isolations, bindings, warnings, gas now, hard conflicts, a guardian, no evacuation."""
+    yield from _typed(course)
     if course.ended or course.accepted:
         yield "X-BADGE-NOPERMIT", Truth.FALSE
     request = course.request
@@ -407,6 +430,7 @@ def _resume(known: Known, course: Course, at: Stamp) -> Iterator[Reason]:
         elif again is not Truth.TRUE:
             yield "GAS-INTERRUPT", again
     yield from _going_on(known, course, at)
+    yield from _fit(known, course, at.at)
     yield from _everybody(known, course, at.at)
 
 
@@ -432,6 +456,7 @@ def _issue(known: Known, course: Course, at: Stamp) -> Iterator[Reason]:
     yield from _prepared(known, course, planned)
     if not request.guardians and not course.posts:
         yield "GUARD-NONE", Truth.UNKNOWN
+    yield from _typed(course)
     yield from _everybody(known, course, at.at)
     if judge_duplicate(known, course.permit).findings:
         yield "X-DUP", Truth.UNKNOWN
@@ -467,7 +492,7 @@ def _fit(known: Known, course: Course, planned: int) -> Iterator[Reason]:
             yield "X-LEVEL", Truth.FALSE
         elif not sure:
             yield "X-LEVEL", Truth.UNKNOWN
-    if course.type in HOT and course.type != SPECIAL and not request.upgraded:
+    if course.type in HOT and course.type != SPECIAL and not course.upgraded:
         yield from ((code, Truth.FALSE) for code in codes_at(known, planned)[:1])
     if course.type == BLINDING and request.blind == "both":
         yield "BLIND-ONE", Truth.FALSE
@@ -487,6 +512,7 @@ def _application(known: Known, q: Question) -> Iterator[Reason]:
         yield "PERMIT-UNKNOWN", Truth.UNKNOWN
         return
     course = as_asked(known, q.request)
+    yield from _typed(course)
     yield from _everybody(known, course, q.at.at)
     least = known.terms_of(None).limits["cert_short"] / 86_400_000
     today = known.day(q.at.at)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from itertools import pairwise
 
 from streams.course import Course, Post
 from streams.rules.access import stays
@@ -75,11 +76,9 @@ def absences(known: Known, course: Course) -> Iterator[tuple[int, int, int, str]
 
 def _unheld(course: Course, a: int, b: int) -> Iterator[tuple[int, int, int, str]]:
     """Of a time that nobody was there, that in which nobody had the post: after it was signed off, until it is taken again, or from the start if it never was taken."""
-    if current(course, a):
-        return
-    until = min([b, *(p.since for p in course.posts if p.since > a)])
-    if until > a:
-        yield a, until, until - a, ""
+    turns = {m for p in course.posts for m in (p.since, p.until) if m is not None and a < m < b}
+    empty = [(lo, hi) for lo, hi in pairwise([a, *sorted(turns), b]) if hi > lo and not current(course, lo)]
+    yield from ((lo, hi, hi - lo, "") for lo, hi in merge(empty))
 
 
 def _between(there: list[tuple[int, int]], start: int, end: int) -> Iterator[tuple[int, int]]:
@@ -118,8 +117,9 @@ def judge_absent(known: Known, permit: str) -> Judged:
                              how or ("long" if length >= alarm else ""), requests=((SUSPEND, permit),) if length >= alarm else ()))  # fmt: skip
     if course.type == CONFINED and course.at_work(known.now):
         wakes += _will_be_long(known, course, warn, alarm)
-    if course.at_work(known.now) and not wakes and _tracks(known, course):
-        wakes.append(_next_empty(known, course, course.started.at, max(warn, JOIN_FIX)))
+    if course.at_work(known.now) and not wakes:
+        began = course.started.at + warn
+        wakes.append(_next_empty(known, course, course.started.at, max(warn, JOIN_FIX)) if _tracks(known, course) else began if began > known.now else None)
     return Judged(tuple(found), wake_at(*wakes))
 
 
@@ -136,7 +136,7 @@ def gone_in(known: Known, course: Course) -> Iterator[tuple[int, int, int, str]]
         return
     for post in course.posts:
         for a, b in _stays_in(known, course, post.worker):
-            a, b = max(a, post.since), min(b, post.until if post.until is not None else b)
+            a, b = max(a, post.since), min(b, _counts_until(known, course, post))
             for lo, hi in course.working(known.now):
                 if max(a, lo) < min(b, hi):
                     yield max(a, lo), min(b, hi), min(b, hi) - max(a, lo), post.worker
@@ -157,7 +157,7 @@ def _will_be_long(known: Known, course: Course, *dwells: int) -> Iterator[int]:
     """When somebody at the post who is in the space now will have been there for so long: as of a moment that our own time has not reached yet, too."""
     for post in course.posts:
         for since, until in _stays_in(known, course, post.worker):
-            if until >= known.now and post.until is None:
+            if until >= known.now and _counts_until(known, course, post) > known.now:
                 yield from (since + dwell for dwell in dwells if since + dwell > known.now)
 
 

@@ -72,7 +72,7 @@ Upgrade = tuple[int, list[str], int | None]
 
 def _upgrades(known: Known, course: Course) -> list[Upgrade]:
     """At sign-off for the planned start, over at a start outside the hours that ask for more; and the first moment while it is worked."""
-    if course.request is None or course.type not in HOT or course.type == SPECIAL or course.request.upgraded:
+    if course.request is None or course.type not in HOT or course.type == SPECIAL or course.upgraded:
         return []
     signed, worked = _signed(known, course), _worked(known, course)
     if signed is None or course.started is None:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from streams.course import Course, said_after
+from streams.course import Course
 from streams.events import Any_, Requested, Step
 from streams.rules.gas import GB, SUSPEND, passed, tested
 from streams.rules.limits import HOT, TYPES, VALID
 from streams.rules.rule import NOTHING, Cause, Finding, Judged, Known, Rule, minutes
 from streams.rules.sights import Sight, after, sights_at, sure_sights
 from streams.times import HOUR, MINUTE, SECOND, Truth, agreed, before, exactly, no_later, some
-from streams.work import Fact
+from streams.work import Fact, said_after
 
 CAUSES: frozenset[Cause] = frozenset({"permit", "seen", "clock"})
 OURS = "PermitWatch"

@@ -55,12 +55,12 @@ def conflicts(known: Known, permit: str) -> list[Conflict]:
 
 def _conflicts(known: Known, permit: str) -> list[Conflict]:
     course = known.course(permit)
-    span = course.span
+    span = _span(known, course)
     if course.point is None or span is None:
         return []
     out, start, meetings = list(_activities(known, course, course.point, span)), span[0], dict[tuple[object, ...], list[Meeting]]()
     for theirs in _neighbours(known, course, MET.get(course.family), same=course.family != "hot"):
-        when = theirs.span
+        when = _span(known, theirs)
         if when is None or (when[0], theirs.permit) > (start, permit) or (when[1] is not None and when[1] <= start) or theirs.request is None:
             continue
         alike = (id(theirs.point), theirs.type, theirs.request.layers, _timed_apart(course, theirs))
@@ -71,12 +71,22 @@ def _conflicts(known: Known, permit: str) -> list[Conflict]:
     return out
 
 
+def _span(known: Known, course: Course) -> tuple[int, int | None] | None:
+    """When a permit may conflict: what never began is over when its validity is."""
+    unused = _unused_at(course)
+    return (course.span[0], unused) if course.span and unused is not None and unused <= known.now else course.span
+
+
+def _unused_at(course: Course) -> int | None:
+    """When a permit whose work has not begun can begin no more."""
+    return max(course.valid_to, course.span[0]) if course.span and course.started is None and course.span[1] is None and course.valid_to else None
+
+
 def hard_now(known: Known, course: Course) -> Iterator[Meeting]:
     """Hard conflicts with neighbours at work now, whichever of the two was approved later; for hot work also painting in its space."""
     if course.type in HOT and course.point and course.point.space:
         for facts in known.site.activities.values():
-            said = [f.event for f in facts if isinstance(f.event, Activity) and _when(known, f) <= known.now]
-            if said and said[-1].phase != "end" and said[0].what == "painting" and said[0].space == course.point.space:
+            if any(run.what == "painting" and run.space == course.point.space and run.since <= known.now and run.until is None for run in _runs(known, facts)):
                 yield Meeting("space", True, 0.0, 0.0)
     for theirs in _neighbours(known, course, MET.get(course.family), same=course.family != "hot") if course.point else ():
         if theirs.at_work(known.now):
@@ -104,34 +114,63 @@ def _earlier(a: int | None, b: int | None) -> int | None:
     return min((m for m in (a, b) if m is not None), default=None)
 
 
-def _when(known: Known, fact: Fact) -> int:
-    """When an activity began or ended."""
-    return known.site.counts(fact, getattr(fact.event, "phase", "") == "end")
+class Run(NamedTuple):
+    """One time that an activity went on: as it was told last, from when to when (ms; None: still), and the evidence."""
+
+    what: str
+    space: str
+    said: Activity
+    since: int
+    until: int | None
+    ref: str
+
+
+def _runs(known: Known, facts: list[Fact]) -> list[Run]:
+    """Each time that an activity of one name went on: what is told again before its end corrects it, what begins after its end is another time."""
+    runs: list[Run] = []
+    for fact in facts:
+        said = fact.event
+        if not isinstance(said, Activity):
+            continue
+        open_ = bool(runs) and runs[-1].until is None
+        at = known.site.counts(fact, said.phase == "end")
+        if said.phase == "end":
+            runs[-1:] = [runs[-1]._replace(until=max(at, runs[-1].since))] if open_ else runs[-1:]
+        elif open_:
+            runs[-1] = Run(said.what, said.space, said, runs[-1].since, None, runs[-1].ref)
+        else:
+            runs.append(Run(said.what, said.space, said, at, None, fact.ref))
+    return runs
 
 
 def _activities(known: Known, course: Course, point: Point, span: tuple[int, int | None]) -> Iterator[Conflict]:
     """Discharges, cleaning, painting, sampling, trains beside hot work; painting in a space with hot work."""
-    for name, facts in sorted(known.site.activities.items()):
-        first = facts[0].event
-        if not isinstance(first, Activity):
-            continue
-        ended = next((_when(known, f) for f in facts if isinstance(f.event, Activity) and f.event.phase == "end"), None)
-        start, end = max(span[0], _when(known, facts[0])), _earlier(span[1], ended)
+    for name, run in ((name, run) for name, facts in sorted(known.site.activities.items()) for run in _runs(known, facts)):
+        said = run.said
+        start, end = max(span[0], run.since), _earlier(span[1], run.until)
         if end is not None and end <= start:
             continue
-        if course.type == CONFINED and first.what == "painting" and point.space and first.space == point.space:
+        if course.type == CONFINED and said.what == "painting" and point.space and said.space == point.space:
             for lo, hi in _hot_inside(known, point):
                 both = max(start, lo), _earlier(end, hi)
                 if both[1] is None or both[1] > both[0]:
-                    yield Conflict("space", True, name, 0.0, 0.0, *both, facts[0].ref)
+                    yield Conflict("space", True, name, 0.0, 0.0, *both, run.ref)
         if course.type not in HOT:
             continue
-        if first.what in ("water_draw", "sampling"):
-            if point.dike and first.dike == point.dike:
-                yield Conflict(first.what, True, name, 0.0, 0.0, start, end, facts[0].ref)
+        if said.what == "painting" and point.space and said.space == point.space and not _confined_in(known, point.space):
+            yield Conflict("space", True, name, 0.0, 0.0, start, end, run.ref)
             continue
-        distance = math.dist((first.x, first.y, first.z), (point.x, point.y, point.z))
-        yield from (Conflict(m.kind, m.hard, name, m.distance, m.limit, start, end, facts[0].ref) for m in _distant(known, DISTANCE[first.what], first.what, distance, 2 * first.acc, start))
+        if said.what in ("water_draw", "sampling"):
+            if point.dike and said.dike == point.dike:
+                yield Conflict(said.what, True, name, 0.0, 0.0, start, end, run.ref)
+            continue
+        distance = math.dist((said.x, said.y, said.z), (point.x, point.y, point.z))
+        yield from (Conflict(m.kind, m.hard, name, m.distance, m.limit, start, end, run.ref) for m in _distant(known, DISTANCE[said.what], said.what, distance, 2 * said.acc, start))
+
+
+def _confined_in(known: Known, space: str) -> bool:
+    """Does a confined space permit, whose own finding it is, stand for a space?"""
+    return any(c.type == CONFINED and c.span for place in known.atlas.points.values() if place.space == space for c in known.at(place.id))
 
 
 def _hot_inside(known: Known, point: Point) -> Iterator[tuple[int, int | None]]:
@@ -205,7 +244,8 @@ def _judge(known: Known, permit: str, hard: bool) -> Judged:
         end = None if None in ends else max(e for e in ends if e is not None)
         evidence = tuple(dict.fromkeys((c.ref, *(g.ref for g in group[:8]), course.request_ref)))
         found.append(Finding(start, evidence, end, numbers=numbers, permit=permit, point=course.point_id, variant=c.kind, requests=requests))
-    return Judged(tuple(found))
+    unused = [_unused_at(course), *(_unused_at(known.course(c.other)) for c in conflicts(known, permit) if c.hard is hard and c.other in known.site.works)]
+    return Judged(tuple(found), wake_at(*(m + 1 for m in unused if m is not None and m >= known.now and found)))
 
 
 def _together(found: list[Conflict]) -> Iterator[list[Conflict]]:

@@ -15,7 +15,7 @@ from streams.times import MINUTE
 from streams.work import Fact
 
 CAUSES: frozenset[Cause] = frozenset({"permit", "seen", "weather"})
-EXPOSED = {"lightning": HEIGHT | LIFTING, "typhoon": HEIGHT | LIFTING | HOT, "gale": HEIGHT | LIFTING | HOT, "rain": HEIGHT | LIFTING, "snow": HEIGHT | LIFTING, "fog": HEIGHT | LIFTING}
+EXPOSED = {"lightning": HEIGHT | LIFTING, "typhoon": HEIGHT | LIFTING | HOT, "gale": HEIGHT | LIFTING | HOT, "rain": HEIGHT | LIFTING, "snow": HEIGHT | LIFTING, "fog": HEIGHT | LIFTING, "hail": HEIGHT | LIFTING, "sand": HEIGHT | LIFTING}
 """Which work in the open an official warning stops (GB 30871-2022 8.2.6, 9.2.4; the list by hazard is practice, C)."""
 
 
@@ -82,17 +82,28 @@ def _replaced_at(known: Known, fact: Fact, said: OfficialWarning) -> int | None:
     """When the same source said another thing of the same hazard: of warnings without ids the latest statement holds."""
     if said.id:
         return None
-    later = (known.site.counts(f, relief=True) for f in known.site.warnings if f is not fact and f.source == fact.source and isinstance(f.event, OfficialWarning) and not f.event.withdrawn and not f.event.id and f.event.hazard == said.hazard)
+    again = ((f, f.event) for f in known.site.warnings if f is not fact and isinstance(f.event, OfficialWarning) and not f.event.withdrawn)
+    later = (known.site.counts(f, relief=True) for f, now in again if f.source == fact.source and not now.id and now.hazard == said.hazard)
     return min((at for at in later if at > known.site.counts(fact)), default=None)
 
 
 def warnings(known: Known) -> Iterator[tuple[Fact, OfficialWarning, int, int]]:
-    """(fact, warning, since, its end) of everything that was warned of."""
+    """(fact, warning, since, its end) of everything that was warned of; what is said again under the same id before its end is the same warning, as it was said last."""
+    told: list[tuple[Fact, OfficialWarning, int, int]] = []
+    latest: dict[str, int] = {}
     for fact in known.site.warnings:
         said = fact.event
-        if isinstance(said, OfficialWarning) and not said.withdrawn:
-            ends = [m for m in (said.until, _withdrawn_at(known, fact, said), _replaced_at(known, fact, said)) if m is not None]
-            yield fact, said, known.site.counts(fact), min(ends)
+        if not isinstance(said, OfficialWarning) or said.withdrawn:
+            continue
+        since = known.site.counts(fact)
+        end = min(m for m in (said.until, _withdrawn_at(known, fact, said), _replaced_at(known, fact, said)) if m is not None)
+        before = latest.get(said.id) if said.id else None
+        if before is not None and since <= told[before][3]:
+            told[before] = (told[before][0], said, told[before][2], end)
+            continue
+        latest[said.id] = len(told)
+        told.append((fact, said, since, end))
+    yield from told
 
 
 def stands(known: Known, at: int) -> list[OfficialWarning]:
