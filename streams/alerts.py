@@ -40,6 +40,8 @@ class Told(Struct):
     """number → the interval of an alert that was taken back."""
     asked: dict[int, list[Command]] = {}
     """number → what was asked of other systems because of it."""
+    rose: dict[int, int] = {}
+    """number → when it became more urgent (ms): what people did before that answers it no more."""
 
 
 def number(alert: Alert) -> int:
@@ -69,12 +71,13 @@ def settle(known: Known, rule: Rule, subject: str, findings: tuple[Finding, ...]
 
 
 def _once(findings: list[Finding], rule: Rule) -> list[Finding]:
-    """What a rule finds twice (a worker who is named twice) is one."""
+    """What a rule finds twice (a worker who is named twice) is one: the one that is no test, is more urgent, and lasts longer."""
     if len(findings) < 2:
         return findings
     kept: dict[tuple[str, int], Finding] = {}
     for finding in findings:
-        kept.setdefault((key_of(finding, rule.apart), finding.start), finding)
+        key = key_of(finding, rule.apart), finding.start
+        kept[key] = finding if key not in kept else max(kept[key], finding, key=lambda f: (not f.hold, -(f.priority or rule.priority), f.end is None, f.end or 0))
     return list(kept.values())
 
 
@@ -94,7 +97,9 @@ def _told(known: Known, rule: Rule, subject: str, one: Match, told: Told, place:
         return _first(known, rule, subject, one, n, told, moment, setting)
     at = place[n]
     out = [r for other in one.joined for r in _joined(told, place[other], n, moment)]
-    fresh, look = _alert(known, rule, subject, one.finding, n, moment, told.alerts[at], setting, actions_of(known, rule, subject, told, n))
+    if told.alerts[at].priority > _priority(rule, one.finding, setting) and not told.alerts[at].late:
+        told.rose[n] = moment
+    fresh, look = _alert(known, rule, subject, one.finding, n, moment, told.alerts[at], setting, actions_of(known, rule, subject, told, n), told.rose.get(n, 0))
     told.keys[at] = key_of(one.finding, rule.apart)
     return [*out, *_revise(told, at, fresh, bool(one.joined))], look
 
@@ -116,7 +121,7 @@ def actions_of(known: Known, rule: Rule, subject: str, told: Told, n: int) -> li
     if not said:
         return []
     mine = {n, *(k for k, v in told.one_with.items() if _root(told, v) == n), *([told.part_of[n]] if n in told.part_of else [])}
-    return [(f, f.event) for f in said if isinstance(f.event, Action) and _n(f.event.alert) in mine]
+    return [(f, f.event) for f in said if isinstance(f.event, Action) and _n(f.event.alert) in mine and f.event.at >= told.rose.get(n, 0)]
 
 
 def _root(told: Told, n: int) -> int:
@@ -176,7 +181,7 @@ def _let_go(told: Told, horizon: int) -> None:
     if len(kept) < len(told.alerts):
         told.alerts, told.keys = [a for a, _ in kept], [k for _, k in kept]
         left = {number(a) for a in told.alerts}
-        for table in (told.was, told.asked, told.one_with, told.part_of):
+        for table in (told.was, told.asked, told.one_with, told.part_of, told.rose):
             for n in [n for n in table if n not in left]:
                 del table[n]  # type: ignore[attr-defined]
 
@@ -189,7 +194,7 @@ def _revise(told: Told, at: int, fresh: Alert, joined: bool) -> list[Alert]:
     if not stands(old) and _said(same) == _said(old):  # where what is over would be placed today is no news either
         return []
     worse = fresh.priority < old.priority or OWNERS.index(fresh.owner) > OWNERS.index(old.owner)
-    again = not joined and old.state in ("suppressed", "retracted") and fresh.state == "raised"
+    again = not joined and (old.state in ("suppressed", "retracted") or (old.late and not fresh.late)) and fresh.state == "raised"
     announce = fresh.state in ("raised", "acknowledged", "in_progress") and not fresh.late and (worse or again)
     told.was.pop(number(old), None)
     told.alerts[at] = msgspec.structs.replace(same, revision=old.revision + 1, known=fresh.known, announce=announce)
@@ -237,13 +242,13 @@ def _plainly(numbers: dict[str, Any]) -> dict[str, Any]:
     return {k: number_of(v) if k in ("permit", "other", "first") and isinstance(v, str) else v for k, v in numbers.items()}
 
 
-def _alert(known: Known, rule: Rule, subject: str, finding: Finding, n: int, moment: int, old: Alert | None, setting: Setting, done: list[Any]) -> tuple[Alert, int | None]:
+def _alert(known: Known, rule: Rule, subject: str, finding: Finding, n: int, moment: int, old: Alert | None, setting: Setting, done: list[Any], rose: int = 0) -> tuple[Alert, int | None]:
     site, priority = known.site, _priority(rule, finding, setting)
-    late = old.late if old else _too_late(known, rule, finding, moment)
+    late = (old is None or old.late) and (_too_late(known, rule, finding, moment) if old is None or rule.prompt else True)
     priority = max(2, priority) if rule.prompt and late and moment_of(old, moment) - finding.start > known.terms_now().ms["late_fact"] else priority
     finding = replace(finding, numbers=_plainly(finding.numbers))
     raised, ended = old.raised if old else moment, finding.end is not None
-    life = _life(known, finding, done, raised, ended, priority, late)
+    life = _life(known, finding, done, max(raised, rose), ended, priority, late)
     point = finding.point or (known.course(finding.permit).point_id if finding.permit in known.site.works else "")
     area, shop = known.atlas.place(point)
     alert = Alert(
@@ -259,9 +264,10 @@ def _alert(known: Known, rule: Rule, subject: str, finding: Finding, n: int, mom
 
 
 def _too_late(known: Known, rule: Rule, finding: Finding, moment: int) -> bool:
-    """Is it told long after its moment, or long after it was over? Then it stands in the record, and nobody runs."""
+    """Is it told long after its moment and not seen to go on, or long after it was over? Then it stands in the record, and nobody runs."""
     patience = known.terms_now().ms["late_fact"]
-    return (rule.prompt and moment - finding.start > patience) or (finding.end is not None and moment - finding.end > patience)
+    going = finding.end is None and finding.lately is not None and moment - finding.lately <= MINUTE
+    return (rule.prompt and moment - finding.start > patience and not going) or (finding.end is not None and moment - finding.end > patience)
 
 
 def moment_of(old: Alert | None, moment: int) -> int:

@@ -7,12 +7,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from msgspec import Struct
 
 from streams.events import GasResult, GasTest
-from streams.gases import is_combustible, test_passes
+from streams.gases import is_combustible, test_passes, toxic_name
 from streams.packs import Terms
 from streams.plant import Point
 from streams.rules.limits import CONFINED, HOT, POWER
 from streams.times import Stamp, Truth, agreed, before, cases, every, some
-from streams.words import gas_of
+from streams.words import gas_of, unit_of
 from streams.work import Fact
 
 
@@ -76,8 +76,15 @@ def record_of(fact: Fact, at: Stamp, calibrated: bool, terms: Terms, enriched: b
     named = [(gas_of(r.gas, terms.gases) or r.gas, passes) for r, passes in judged]
     if fact.ahead and (over is not None or event.passed is False):
         at = Stamp(at.hi)  # a danger is believed at once
-    good = {"combustible" if is_combustible(gas, terms) else gas for gas, passes in named if passes}
+    good = {name for (r, _), (gas, passes) in zip(judged, named, strict=True) if passes for name in _shows(gas, r.unit, terms)}
     return Record(at, fact.ref, event, calibrated, over, frozenset(good), terms.ms["analysis_span"])
+
+
+def _shows(gas: str, unit: str, terms: Terms) -> set[str]:
+    """Of which components a good value speaks: as a toxic by its own name, also one that burns; else as a combustible one."""
+    if toxic_name(gas, terms) in terms.pack.toxic and unit_of(unit, gas) in ("ppm", "ppb", "mg/m3"):
+        return {gas, toxic_name(gas, terms)}
+    return {"combustible"} if is_combustible(gas, terms) else {gas}
 
 
 def analyses(records: Iterable[Record], needed: frozenset[str]) -> list[Analysis]:

@@ -26,6 +26,8 @@ NEAR: Final = 2 * MINUTE
 LONG: Final = 10 * MINUTE
 MOST: Final = 20
 """Spans that are remembered of one source."""
+SHIFTED: Final = ("valid_from", "valid_to", "planned_start", "until")
+"""Fields of an event that its source's clock stamps too."""
 SLACK: Final = 2 * SECOND
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from streams import events as e
+from streams.clocks import SHIFTED
 from streams.course import Course
 from streams.events import Any_, Entry, Requested
 from streams.lives import OVER, TOOLS, TURNING, begun, name_of, number_of, parted, subject_of, with_what_was_said
@@ -83,7 +84,8 @@ class Fold:
                 seen = fact.seen
                 self._untake(ref)
                 at = next((seen + ahead - lead.shift for r, ahead in zip(lead.refs, lead.leads, strict=True) if r == ref), event.at)
-                kept = Fact(ref, fact.source, fact.seq, seen, msgspec.structs.replace(event, at=at, u=lead.u))
+                moved = {name: value - lead.shift for name in SHIFTED if isinstance(value := getattr(event, name, None), int) and value > lead.shift}
+                kept = Fact(ref, fact.source, fact.seq, seen, msgspec.structs.replace(event, at=at, u=lead.u, **moved))
                 if take := self.single.get(type(event)):
                     take(kept, kept.event, dirty)
         lead.refs = []
@@ -91,7 +93,7 @@ class Fold:
 
     def _named(self, ref: str) -> list[Fact]:
         site = self.known.site
-        lists = [t.facts for t in site.tickets.values()] + [facts for p in site.people.values() for facts in (p.scans, p.tag)]
+        lists = [*(t.facts for t in site.tickets.values()), *(facts for p in site.people.values() for facts in (p.scans, p.tag)), *site.isolations.values(), *site.activities.values()]
         return [f for facts in lists for f in facts if f.ref == ref][:1]
 
     def _untake(self, ref: str) -> None:
@@ -103,6 +105,9 @@ class Fold:
             work.facts = {name: kept for name, facts in work.facts.items() if (kept := [f for f in facts if f.ref != ref])}
         for person in site.people.values():
             person.scans, person.tag = [f for f in person.scans if f.ref != ref], [f for f in person.tag if f.ref != ref]
+        for table in (site.isolations, site.activities):
+            for name, said in table.items():
+                table[name] = [f for f in said if f.ref != ref]
         self.known.courses.clear()
 
     # ---- permits ------------------------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from streams.packs import LEL_HIGH, Terms
 from streams.words import gas_of, unit_of
@@ -93,6 +93,11 @@ def factors(channel: Channel, terms: Terms) -> list[float]:
     return [own / other for other in others if own and other]
 
 
+BELOW_LEL: Final = -5.0
+BELOW_TOXIC: Final = -0.1
+"""A value of an analysis further below zero (%LEL; share of a toxic's limit) is a fault of the instrument, and says nothing (`domain.md` 4.5)."""
+
+
 def test_passes(said: str, value: float | None, written: str, terms: Terms, enriched: bool = False) -> bool | None:
     """Does one component of a gas analysis pass? None where it cannot be told. `enriched`: the place is declared so."""
     gas = gas_of(said, terms.gases)
@@ -104,6 +109,6 @@ def test_passes(said: str, value: float | None, written: str, terms: Terms, enri
     toxic = toxic_name(gas, terms)
     if toxic in terms.pack.toxic and (gas not in terms.pack.lel or unit in ("ppm", "ppb", "mg/m3")):
         mg = to_mg(value, unit, toxic, terms)
-        return None if mg is None else mg <= terms.pack.toxic[toxic]
+        return None if mg is None or mg < BELOW_TOXIC * terms.pack.toxic[toxic] else mg <= terms.pack.toxic[toxic]
     lel = to_lel(value, unit, gas, terms)
-    return None if lel is None else lel <= allowed_lel(gas, terms)
+    return None if lel is None or lel < BELOW_LEL else lel <= allowed_lel(gas, terms)

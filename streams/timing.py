@@ -7,7 +7,7 @@ from typing import Any, Final
 from msgspec.structs import replace
 
 from streams import events as e
-from streams.clocks import ENOUGH, SLACK, Arrivals, Lead
+from streams.clocks import ENOUGH, SHIFTED, SLACK, Arrivals, Lead
 from streams.events import Any_, Entry
 from streams.rules.rule import Known
 from streams.telemetry import Dirty
@@ -23,7 +23,6 @@ FILMED: Final = frozenset({e.CameraBeat, e.Detection, e.Clip})
 SOON_OR_LATE: Final = frozenset({e.GasTest, e.Clip, e.Detection})
 """Kinds that are sent when somebody gets to it: how soon they come says nothing of a clock."""
 STREAMED: Final = frozenset({e.Frame, e.Positions, e.CameraBeat, e.Weather})
-SHIFTED: Final = ("valid_from", "valid_to", "planned_start", "until")
 
 
 def clock_of(entry: Entry) -> tuple[str, bool]:
@@ -53,13 +52,21 @@ def timed(known: Known, entry: Entry, dirty: Dirty) -> tuple[Entry, bool]:
     arrivals = _note(known, entry, -ahead, dirty)
     if ahead <= 0:
         _fits(lead, entry, dirty)
-        return entry, False
+        return _so_far(entry, offset), False
     u = site.doubt(entry.source, event)
     limit = known.terms_at(entry.seen).ms["camera_clock_off" if camera else "clock_off"]
     if ahead <= u + max(SLACK, limit):
         _fits(lead, entry, dirty)
-        return entry, False
-    return _from_the_future(known, entry, ahead, arrivals, dirty), True
+        return _so_far(entry, offset), False
+    return _so_far(_from_the_future(known, entry, ahead, arrivals, dirty), offset), True
+
+
+def _so_far(entry: Entry, offset: int) -> Entry:
+    """A film index ends at its arrival at the latest, by the camera's clock: nobody has filmed what is to come."""
+    event, latest = entry.event, entry.seen + offset + SLACK
+    if isinstance(event, e.Clip) and event.until > latest:
+        return replace(entry, event=replace(event, until=max(event.at, latest)))
+    return entry
 
 
 def _note(known: Known, entry: Entry, delay: int, dirty: Dirty) -> Arrivals:
@@ -71,6 +78,8 @@ def _note(known: Known, entry: Entry, delay: int, dirty: Dirty) -> Arrivals:
         arrivals.before, arrivals.last = arrivals.last, max(arrivals.last, entry.seen)
         if arrivals.note(entry.seen, delay):
             dirty.add(("source", entry.source, "clock"))
+            known.courses.clear()  # a bound on its clock is part of every stamp of that hour
+            dirty.update(("permit", permit, "clock") for permit in known.site.works)
     return arrivals
 
 
@@ -116,7 +125,7 @@ def _from_the_future(known: Known, entry: Entry, ahead: int, arrivals: Arrivals,
             known.again.append(entry.source)
             known.site.pushed.pop(entry.source, None)
     since = max(arrivals.before or entry.seen - DAY, entry.seen - DAY)
-    if type(event) in (e.Frame, e.CameraBeat, e.Positions):
+    if type(event) in (e.Frame, e.CameraBeat, e.Positions, e.Detection):
         since = max(since, entry.seen - SECOND)
     return replace(entry, event=_between(event, since, entry.seen))
 

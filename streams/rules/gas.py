@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
 from msgspec.structs import replace
 
@@ -176,8 +177,21 @@ def _first_of_day(known: Known, course: Course) -> Iterator[Sight]:
 # ---- the written record --------------------------------------------------------------------------------------------------
 
 
-def record_gaps(course: Course, now: int, every: int) -> Iterator[tuple[Stamp, int | None, str]]:
-    """(last record, next record or None, evidence) wherever a confined space went two hours without one, for sure."""
+LATER: Final = 1 << 62
+
+
+def _worked(course: Course, at: int, every: int) -> int:
+    """When so much time (ms) of work has gone by since a moment; what was suspended is none."""
+    due = at + every
+    for pause in course.pauses:
+        until = pause.until.at if pause.until is not None else LATER
+        if until > at and pause.since.at < due:
+            due += until - max(pause.since.at, at)
+    return min(due, LATER)
+
+
+def record_gaps(course: Course, now: int, every: int) -> Iterator[tuple[Stamp, int | None, str, int]]:
+    """(last record, next record or None, evidence, when it was due) wherever a confined space was worked in for two hours without one, for sure."""
     if course.type != CONFINED or course.started is None:
         return
     start = course.started.at
@@ -189,8 +203,9 @@ def record_gaps(course: Course, now: int, every: int) -> Iterator[tuple[Stamp, i
     end = now if stop is None else min(now, stop)
     for (at, ref), after in zip(marks, [*marks[1:], None], strict=True):
         until = after[0].lo if after else end
-        if until > at.hi + every or (at.grain and until >= at.hi + every):
-            yield at, after[0].at if after else stop, ref
+        due = _worked(course, at.hi, every)
+        if until > due or (at.grain and until >= due):
+            yield at, after[0].at if after else stop, ref, due
 
 
 def judge_record(known: Known, permit: str) -> Judged:
@@ -200,11 +215,11 @@ def judge_record(known: Known, permit: str) -> Judged:
         return NOTHING
     every = known.terms_of(course).ms["record_every"]
     found = tuple(
-        Finding(at.hi + every, (ref,), end, numbers={"permit": permit, "last": known.clock(at.at), "limit": minutes(every)}, permit=permit, point=course.point_id)
-        for at, end, ref in record_gaps(course, known.now, every)
+        Finding(late, (ref,), end, numbers={"permit": permit, "last": known.clock(at.at), "limit": minutes(every)}, permit=permit, point=course.point_id)
+        for at, end, ref, late in record_gaps(course, known.now, every)
     )
-    due = max([t.at.hi for t in course.tests], default=course.started.hi) + every + 1
-    return Judged(found, None if course.finished or course.over_at is not None or due <= known.now else due)
+    due = _worked(course, max([t.at.hi for t in course.tests], default=course.started.hi), every) + 1
+    return Judged(found, None if course.finished or course.over_at is not None or not known.now < due < LATER else due)
 
 
 GB, AQ = "GB 30871-2022", "AQ 3064.2-2025"

@@ -22,7 +22,8 @@ def judge_calibration(known: Known, permit: str) -> Judged:
         if test.calibrated or test.ref in known.work(permit).carried:
             continue
         device = test.event.device
-        due = max((f.event.calibrated_to for f in known.site.devices.get(device, ()) if isinstance(f.event, DeviceSaid)), default="—")
+        said = [f.event.calibrated_to for f in known.site.devices.get(device, ()) if isinstance(f.event, DeviceSaid) and f.event.calibrated_to]
+        due = said[-1] if said else "—"
         refs = (test.ref, *(f.ref for f in known.site.devices.get(device, ())[:1]))
         better = next((a.done.at for a in course.analyses if a.passed and a.done.at > test.at.at), None)
         end = min((m for m in (better, course.over_at) if m is not None), default=None)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from streams.course import Course
+from streams.course import Course, Pause
 from streams.events import Any_, Requested, Step
 from streams.rules.gas import GB, SUSPEND, passed, tested
 from streams.rules.limits import HOT, TYPES, VALID
-from streams.rules.rule import NOTHING, Cause, Finding, Judged, Known, Rule, minutes
+from streams.rules.rule import NOTHING, Cause, Finding, Judged, Known, Rule, minutes, united
 from streams.rules.sights import Sight, after, sights_at, sure_sights
 from streams.times import HOUR, MINUTE, SECOND, Truth, agreed, before, exactly, no_later, some
 from streams.work import Fact, said_after
@@ -85,14 +85,18 @@ def _sent_back(known: Known, course: Course) -> Iterator[Finding]:
 def _in_pauses(known: Known, course: Course) -> Iterator[Finding]:
     """Work surely seen in a pause; taken back if it is resumed in a quarter of an hour and inside the validity."""
     for pause in course.pauses:
-        for sight in sure_sights(known, course):
-            since = worked_on(known, course, sight, pause.since.hi)
-            if since is None or any(_at_it(other, since) for other in known.at(course.point_id) if other.permit != course.permit) or (pause.until is not None and since >= pause.until.lo) or _taken_up(known, course, since, pause.until.at if pause.until else None):
-                continue
-            over = sight.joins < known.now or (pause.until is not None and sight.last > pause.until.at)
-            numbers = {"permit": course.permit, "start": known.clock(since), "camera": sight.camera, "since": known.clock(pause.since.at)}
-            yield Finding(since, (sight.ref, pause.ref), min(sight.last, pause.until.at if pause.until else sight.last) if over else None, numbers=numbers, permit=course.permit, point=course.point_id,
-                          variant="finished" if pause.finish else "pause", requests=((SUSPEND, course.permit),))  # fmt: skip
+        yield from united(_in_pause(known, course, pause))
+
+
+def _in_pause(known: Known, course: Course, pause: Pause) -> Iterator[Finding]:
+    for sight in sure_sights(known, course):
+        since = worked_on(known, course, sight, pause.since.hi)
+        if since is None or any(_at_it(other, since) for other in known.at(course.point_id) if other.permit != course.permit) or (pause.until is not None and since >= pause.until.lo) or _taken_up(known, course, since, pause.until.at if pause.until else None):
+            continue
+        over = sight.joins < known.now or (pause.until is not None and sight.last > pause.until.at)
+        numbers = {"permit": course.permit, "start": known.clock(since), "camera": sight.camera, "since": known.clock(pause.since.at)}
+        yield Finding(since, (sight.ref, pause.ref), min(sight.last, pause.until.at if pause.until else sight.last) if over else None, numbers=numbers, permit=course.permit, point=course.point_id,
+                      variant="finished" if pause.finish else "pause", requests=((SUSPEND, course.permit),))  # fmt: skip
 
 
 def _at_it(course: Course, at: int) -> bool:
@@ -206,7 +210,7 @@ def judge_without(known: Known, permit: str) -> Judged:
     over = course.gone_as == "cancelled" or course.finished is not None or course.accepted is not None
     end = min((m for m in (course.cancelled if course.gone_as == "cancelled" else None, course.finished.hi if course.finished else None, course.accepted.hi if course.accepted else None) if m is not None), default=None)
     if over and end is not None and course.started is not None:
-        found += list(_seen_after(known, course, end))
+        found += united(_seen_after(known, course, end))
     live = any(f.end is None and f.variant == "seen" for f in found)
     return Judged(tuple(sorted(found, key=lambda f: f.start)), known.now + 30 * SECOND if live else None)
 

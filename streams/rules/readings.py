@@ -192,11 +192,12 @@ def _beyond(known: Known, tag: str, start: int, until: int, over: bool) -> Itera
 
 
 def _exceeded(known: Known, course: Course, start: int, until: int, over: bool) -> tuple[list[Finding], int | None]:
-    """Spans of the bound channels beyond their limits (or half of them) within a time; and when to look again."""
+    """Spans of the bound channels beyond their limits (or half of them) within a time, what a device reads while it is tested by itself; and when to look again."""
     beyond = [s for tag in gas_tags(known, course) for s in _beyond(known, tag, start, until, over)]
     spans = [s for s in beyond if limit_of(known.atlas.channels[s[2]], known.terms_at(start)) is not None]
+    tested = {s for s in spans if testing(known, s[2], s[0], s[1])}
     found, wakes = [], []
-    for mine in _alarms(known, spans):
+    for mine in (*_alarms(known, [s for s in spans if s not in tested]), *_alarms(known, [s for s in spans if s in tested])):
         a, b = min(s[0] for s in mine), max(s[6] for s in mine)
         first, last = min(mine, key=lambda s: (s[0], s[2])), max(s[1] for s in mine)
         cleared, look = _cleared(known, _lasts(mine))
@@ -204,7 +205,7 @@ def _exceeded(known: Known, course: Course, start: int, until: int, over: bool) 
         end = last if cleared == b or (cleared is None and course.finished) else cleared
         if course.finished and end is not None:
             end = max(a, min(end, until))
-        found.append(_limit_finding(known, course, first, a, end, over, spans))
+        found.append(_limit_finding(known, course, first, a, end, over, mine))
     return found, wake_at(*wakes) if not course.finished else None
 
 
@@ -228,15 +229,14 @@ def _alarms(known: Known, spans: list[Beyond]) -> list[list[Beyond]]:
     return out
 
 
-def _limit_finding(known: Known, course: Course, first: Beyond, a: int, end: int | None, over: bool, spans: list[Beyond]) -> Finding:
+def _limit_finding(known: Known, course: Course, first: Beyond, a: int, end: int | None, over: bool, mine: list[Beyond]) -> Finding:
     tag, value = first[2], first[3]
     limit = limit_of(known.atlas.channels[tag], known.terms_at(a)) or Limit(None, None, None, "", known.atlas.channels[tag].gas, known.atlas.channels[tag].unit)
     numbers = {"permit": course.permit, "tag": tag, "gas": limit.gas, "value": f"{value:g}", "limit": f"{_held(limit, value, over):.3g}", "unit": limit.unit, "clause": limit.clause}
     if end is not None:
-        numbers["top"] = f"{max(s[4] for s in spans if s[0] <= end and s[1] >= a):g}"
+        numbers["top"] = f"{max(s[4] for s in mine):g}"
     requests = (("siren.on", course.point_id), (SUSPEND, course.permit)) if over else ()
-    last = max(s[1] for s in spans if s[2] == tag)
-    return Finding(a, (first[5],), end, numbers=numbers, permit=course.permit, point=course.point_id, requests=requests, hold=testing(known, tag, a, last))
+    return Finding(a, (first[5],), end, numbers=numbers, permit=course.permit, point=course.point_id, requests=requests, hold=testing(known, tag, first[0], first[1]), lately=max(s[1] for s in mine))
 
 
 def _held(limit: Limit, value: float, over: bool) -> float:
@@ -281,16 +281,20 @@ def _strayed(course: Course) -> list[tuple[int, int]]:
 
 
 def _joined(found: list[Finding]) -> list[Finding]:
-    """Overlapping findings as one: what is told of a permit's gas is one alert at a time."""
+    """Overlapping findings as one: what is told of a permit's gas is one alert at a time, and one of devices that are tested."""
+    return [*_one([f for f in found if not f.hold]), *_one([f for f in found if f.hold])]
+
+
+def _one(found: list[Finding]) -> list[Finding]:
     out: list[Finding] = []
     for f in sorted(found, key=lambda f: (f.start, f.variant)):
         last = out[-1] if out else None
-        if last is None or (last.end is not None and last.end < f.start) or bool(last.hold) != bool(f.hold):
+        if last is None or (last.end is not None and last.end < f.start):
             out.append(f)
             continue
         end = None if last.end is None or f.end is None else max(last.end, f.end)
         worst = min(last.priority or 1, f.priority or 1)
-        out[-1] = replace(last, end=end, priority=worst, evidence=tuple(sorted({*last.evidence, *f.evidence})), requests=last.requests if len(last.requests) >= len(f.requests) else f.requests,
+        out[-1] = replace(last, end=end, lately=max((m for m in (last.lately, f.lately) if m is not None), default=None), priority=worst, evidence=tuple(sorted({*last.evidence, *f.evidence})), requests=last.requests if len(last.requests) >= len(f.requests) else f.requests,
                           variant=last.variant if last.variant == f.variant or worst != 1 else ("" if last.variant == "before" else last.variant))  # fmt: skip
     return out
 
@@ -375,7 +379,7 @@ def _oxygen(known: Known, course: Course, tag: str) -> list[Finding]:
             if end == last and last >= heard(known.site, tag):
                 end = None  # silence ends nothing: it was low when it was last heard
             numbers = {"permit": course.permit, "tag": tag, "gas": "o2", "value": f"{top:g}", "unit": known.atlas.channels[tag].unit, "limit": f"{limit:g}", "since": known.clock(start), "dwell": minutes(dwell)}
-            out.append(Finding(start + dwell, (ref,), end if end is not None or known.now < until else until, priority, numbers, course.permit, course.point_id, name.removeprefix("oxygen_"), hold=testing(known, tag, start, last)))
+            out.append(Finding(start + dwell, (ref,), end if end is not None or known.now < until else until, priority, numbers, course.permit, course.point_id, name.removeprefix("oxygen_"), hold=testing(known, tag, start, last), lately=last))
     return out
 
 
@@ -433,7 +437,7 @@ def judge_area(known: Known, area: str) -> Judged:
         tags = sorted({s[2] for s in counted})
         hold = "bump" if all(testing(known, s[2], s[0], s[1]) for s in counted) else ""
         numbers = {"area": area, "tag": mine[0][2], "value": f"{mine[0][3]:g}", "count": len(tags), "limit": f"{known.terms_at(a)['fixed_alarm']:g}", "since": known.clock(a)}
-        found.append(Finding(a, tuple(s[4] for s in counted), b if over else None, numbers=numbers, area=area, requests=(("siren.on", area),), hold=hold, members=len(tags), variant="area",
+        found.append(Finding(a, tuple(s[4] for s in counted), b if over else None, numbers=numbers, area=area, requests=(("siren.on", area),), hold=hold, members=len(tags), variant="area", lately=b,
                              incident=area))  # fmt: skip
         wakes.append(None if over else min(told + STORM, known.now + 30 * SECOND) if len(counted) < len(mine) else min(look or known.now + STORM, known.now + MINUTE))
     return Judged(tuple(found), wake_at(*wakes))

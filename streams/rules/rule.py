@@ -10,6 +10,7 @@ from typing import Any, Final, Literal, get_args
 from zoneinfo import ZoneInfo
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from streams.atlas import Atlas, atlas_of
 from streams.course import Course, read_course
@@ -49,6 +50,8 @@ class Finding(Struct, frozen=True):
     incident: str = ""
     members: int = 1
     area: str = ""
+    lately: int | None = None
+    """The last moment (ms) at which it was seen to hold, where a rule says that."""
 
 
 class Judged(Struct, frozen=True):
@@ -233,6 +236,18 @@ def minutes(ms: int) -> str:
     """A length of time as people say it: `47 min`, `30 min 40 s`."""
     whole, rest = divmod(round(abs(ms) / 1000), 60)
     return f"{whole} min {rest} s" if rest and whole else (f"{whole} min" if whole else f"{rest} s")
+
+
+def united(found: Iterable[Finding]) -> list[Finding]:
+    """Findings of one thing that overlap, several cameras of one work, as one."""
+    out: list[Finding] = []
+    for f in sorted(found, key=lambda f: (f.start, f.evidence)):
+        if out and (out[-1].end is None or out[-1].end >= f.start):
+            last = out[-1]
+            out[-1] = replace(last, end=None if None in (last.end, f.end) else max(last.end or 0, f.end or 0), evidence=tuple(dict.fromkeys((*last.evidence, *f.evidence))))
+        else:
+            out.append(f)
+    return out
 
 
 def among(spans: Iterable[tuple[int, int]], start: int, end: int) -> list[tuple[int, int]]:

@@ -37,8 +37,9 @@ def cameras(known: Known, course: Course) -> list[tuple[str, Camera]]:
 
 
 def _filmed(known: Known, name: str, camera: Camera) -> list[tuple[int, int]]:
-    true = known.site.true
-    return [(true(name, a), true(name, b)) for a, b in (*camera.on, *camera.clips)]
+    """When a camera filmed: between the words of its recorder, but for what that says it did not, and what its index holds."""
+    true, off = known.site.true, _off(known, name, camera)
+    return [*(span for a, b in camera.on for span in without(off, true(name, a), true(name, b))), *((true(name, a), true(name, b)) for a, b in camera.clips)]
 
 
 def _off(known: Known, name: str, camera: Camera) -> list[tuple[int, int]]:

@@ -11,7 +11,7 @@ from streams.rules.limits import HEIGHT, HOT, LIFTING
 from streams.rules.permit import valid_until
 from streams.rules.rule import NOTHING, Cause, Finding, Judged, Known, Rule, wake_at
 from streams.spans import Held
-from streams.times import MINUTE
+from streams.times import HOUR, MINUTE
 from streams.work import Fact
 
 CAUSES: frozenset[Cause] = frozenset({"permit", "seen", "weather"})
@@ -34,8 +34,20 @@ def _blowing(known: Known, course: Course, lifting: bool) -> list[tuple[int, int
     out = []
     for station in stations:
         held: Held | None = getattr(known.site.winds[station], "lifting" if lifting else "work") if station in known.site.winds else None
-        out += [(a, b, station, top, ref) for a, b, _, top, ref in held.intervals(known.now)] if held else []
+        out += [(a, _calm_at(known, station, b, last), station, top, ref) for a, b, last, top, ref in held.intervals(known.now)] if held else []
     return out
+
+
+SILENT = HOUR
+"""So long a wind that was too strong holds while its station says nothing: silence is not calm (our figure)."""
+
+
+def _calm_at(known: Known, station: str, end: int | None, last: int) -> int | None:
+    """When the wind of an interval was surely over: not because its station fell silent, for an hour."""
+    heard = known.site.winds[station].last[0]
+    if end is None or heard > last:
+        return end
+    return None if known.now <= last + SILENT else last + SILENT
 
 
 def windy(known: Known, course: Course) -> bool:
@@ -54,9 +66,9 @@ def judge_wind(known: Known, permit: str) -> Judged:
         limit = known.terms_at(a)["wind_lifting" if lifting else "wind_work"]
         for lo, hi in course.working(known.now):
             start, end = max(a, lo), min(hi, b) if b is not None else hi
-            if end <= start and not (b is None and course.at_work(known.now)):
-                continue
             open_ = b is None and hi >= known.now and course.at_work(known.now)
+            if end <= start and not open_:
+                continue
             numbers = {"permit": permit, "station": station, "wind": f"{top:g}", "limit": f"{limit:g}", "since": known.clock(start)}
             found.append(Finding(start, (ref, course.request_ref), None if open_ else end, 2 if course.type in HOT else 1, numbers, permit, course.point_id, requests=((SUSPEND, permit),)))
             wakes.append(known.now + MINUTE if open_ else None)
@@ -127,7 +139,8 @@ def _out(known: Known, course: Course) -> list[tuple[int, int, bool]]:
     if not working:
         over = [m for m in (course.over_at, course.finished.at if course.finished else None) if m is not None]
         over += [until] if until is not None and until <= now else []
-        return [(first, min(over, default=now), False)] if course.started is None else []
+        begun = course.started is not None and course.started.at >= now
+        return [(first, min(over, default=now), begun)] if course.started is None or begun else []
     return [(min(first, working[0][0]), working[0][1], True), *((a, b, True) for a, b in working[1:])]
 
 
