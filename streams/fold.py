@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from streams import events as e
-from streams.clocks import SHIFTED
+from streams.clocks import SHIFTED, SLACK
 from streams.course import Course
 from streams.events import Any_, Entry, Requested
 from streams.lives import OVER, TOOLS, TURNING, begun, name_of, number_of, parted, subject_of, with_what_was_said
@@ -407,7 +407,8 @@ class Fold:
         camera = site.camera(event.camera)
         if not camera.ref or fact.ref < camera.ref:
             camera.ref = fact.ref
-        if event.medium == "video" and camera.clips.add(event.at, event.until):
+        so_far = fact.seen + site.offset(event.camera, event.at)[0] + SLACK  # nobody has filmed what is to come
+        if event.medium == "video" and camera.clips.add(event.at, min(event.until, max(event.at, so_far))):
             self._points_changed(event.camera, dirty)
         permit = site.latest(event.permit)
         if event.permit and remember(site.work(permit).clips, fact):

@@ -52,21 +52,13 @@ def timed(known: Known, entry: Entry, dirty: Dirty) -> tuple[Entry, bool]:
     arrivals = _note(known, entry, -ahead, dirty)
     if ahead <= 0:
         _fits(lead, entry, dirty)
-        return _so_far(entry, offset), False
+        return entry, False
     u = site.doubt(entry.source, event)
     limit = known.terms_at(entry.seen).ms["camera_clock_off" if camera else "clock_off"]
     if ahead <= u + max(SLACK, limit):
         _fits(lead, entry, dirty)
-        return _so_far(entry, offset), False
-    return _so_far(_from_the_future(known, entry, ahead, arrivals, dirty), offset), True
-
-
-def _so_far(entry: Entry, offset: int) -> Entry:
-    """A film index ends at its arrival at the latest, by the camera's clock: nobody has filmed what is to come."""
-    event, latest = entry.event, entry.seen + offset + SLACK
-    if isinstance(event, e.Clip) and event.until > latest:
-        return replace(entry, event=replace(event, until=max(event.at, latest)))
-    return entry
+        return entry, False
+    return _from_the_future(known, entry, ahead, arrivals, dirty), True
 
 
 def _note(known: Known, entry: Entry, delay: int, dirty: Dirty) -> Arrivals:
