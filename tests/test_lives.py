@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from streams.events import GasResult, GasTest, Guard, Requested, Step
-from streams.lives import life_of, lives_of, number_of, parted, subject_of, with_what_was_said
+from streams.lives import life_of, lives_of, number_of, parted, possible, subject_of, with_what_was_said
 from streams.work import Fact
 
 
@@ -62,3 +62,14 @@ def test_a_life_is_named_by_its_number(subject, number, life):
     assert (number_of(subject), life_of(subject)) == (number, life)
     if subject != "A#1#4":
         assert subject_of(number, life) == subject
+
+
+@pytest.mark.parametrize(
+    ("words", "can"),
+    [
+        ("issued started suspended resumed suspended resumed", True), ("suspended suspended resumed", True), ("started started finished finished", True),
+        ("suspended resumed resumed", False), ("resumed issued resumed", False), ("accepted finished", False), ("finished accepted", True),
+    ],
+)  # fmt: skip
+def test_a_life_goes_so_or_cannot(words, can):
+    assert possible([_fact(n, word) for n, word in enumerate(words.split())]) is can
