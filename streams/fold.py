@@ -343,7 +343,7 @@ class Fold:
             site.work(permit)
             if event.state in ("applied", "verified"):
                 _list(site.relied, number_of(permit), event.isolation)
-            dirty.update(("permit", other, cause) for other in site.works for cause in ("permit", "process") if event.isolation in relied_on(site, other))
+            dirty.update(("permit", other, cause) for other in site.works if event.isolation in relied_on(site, other) for cause in ("permit", "process"))
 
     # ---- cameras and evidence -----------------------------------------------------------------------------------
 

@@ -504,10 +504,10 @@ def said_after(site: Site, fact: Fact, approval: Fact) -> bool:
 
 def approved_as(site: Site, work: Work) -> Requested | None:
     """The request as it stood at the last approval, where it was said anew after that: nobody has approved what is new in it (GB 30871-2022 4.16)."""
-    asked, issued = work.last("permit.requested"), work.last("issued")
-    if asked is None or issued is None or not said_after(site, asked, issued):
+    asked, issued = work.all("permit.requested"), work.last("issued")
+    if len(asked) < 2 or issued is None or not said_after(site, asked[-1], issued):
         return None
-    earlier = [f.event for f in work.all("permit.requested") if not said_after(site, f, issued)]
+    earlier = [f.event for f in asked if not said_after(site, f, issued)]
     return earlier[-1] if earlier and isinstance(earlier[-1], Requested) else None
 
 
