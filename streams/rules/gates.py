@@ -276,7 +276,19 @@ def _in_by(known: Known, course: Course, worker: str, at: Stamp) -> Iterator[Rea
     else:
         if course.needs_gas and (told := tested(course, at)) is not Truth.TRUE:
             yield "GAS-NONE", told
+        yield from _unproved(known, course, at)
         yield from _going_on(known, course, at)
+
+
+def _unproved(known: Known, course: Course, at: Stamp) -> Iterator[Reason]:
+    """The work goes on after a pause without the test that the resume asked for, and there is none since."""
+    last = course.pauses[-1] if course.pauses else None
+    if last is None or last.until is None or not course.needs_gas:
+        return
+    terms = known.terms_of(course)
+    again = retested(course, last, terms)
+    if again is not Truth.TRUE and retested(course, Pause(last.since, at, ""), terms) is not Truth.TRUE:
+        yield "GAS-INTERRUPT", again
 
 
 def _typed(course: Course) -> Iterator[Reason]:

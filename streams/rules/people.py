@@ -16,12 +16,13 @@ from streams.work import Fact, Person
 
 
 def colour(known: Known, contractor: str, at: int) -> tuple[str, list[str]]:
-    """(green, yellow or red; what is wrong) for a contractor (001-10): all papers, one missing, two missing or any expired or void."""
-    said = [fact for since, fact in _told(known, contractor) if since <= at]
+    """(green, yellow or red; what is wrong) for a contractor (001-10): all papers, each as it was told last, one missing, two missing or any expired or void."""
+    said = [fact.event for since, fact in _told(known, contractor) if since <= at]
     if not said:
         return "grey", ["unknown"]
     today, missing, void, unread = str(known.day(at)), [], [], []
-    for name, paper in sorted(said[-1].event.papers.items()):  # type: ignore[union-attr]
+    papers = {name: paper for event in said if isinstance(event, Contractor) for name, paper in event.papers.items()}
+    for name, paper in sorted(papers.items()):
         if paper == "missing":
             missing.append(name)
         elif paper == UNTOLD_PAPER:
