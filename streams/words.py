@@ -115,6 +115,7 @@ FIELDS: Final[dict[str, dict[str, Mapping[str, tuple[str, ...]]]]] = {
 """kind → field → its words."""
 
 
+@lru_cache(maxsize=16_384)
 def folded(text: str) -> str:
     """A word as it is compared: full-width as ASCII, small letters, without spaces, underscores and hyphens."""
     return re.sub(r"[\s_\-]+", "", unicodedata.normalize("NFKC", text)).casefold()
