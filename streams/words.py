@@ -115,10 +115,16 @@ FIELDS: Final[dict[str, dict[str, Mapping[str, tuple[str, ...]]]]] = {
 """kind → field → its words."""
 
 
-@lru_cache(maxsize=16_384)
 def folded(text: str) -> str:
     """A word as it is compared: full-width as ASCII, small letters, without spaces, underscores and hyphens."""
+    return _short(text) if len(text) <= 64 else _fold(text)
+
+
+def _fold(text: str) -> str:
     return re.sub(r"[\s_\-]+", "", unicodedata.normalize("NFKC", text)).casefold()
+
+
+_short: Final = lru_cache(maxsize=16_384)(_fold)
 
 
 @lru_cache(maxsize=64)
