@@ -15,8 +15,8 @@ NOTES = """
 Where a goal is missed, and why:
 
 - *CPU per reading at one plant's load* is the cost of being awake: at 1.9 k readings/s a batch holds few messages, and five processes wake for each. In the storm, where batches are full, the same code needs the figure below it.
-- *A single event*: the first seed pays for what is worked out once per plant. Above its goal: every entry is held against its source's clock and numbers, and whoever a scan or a sight concerns is judged by more rules than a year ago.
-- *1,000 permits judged again* (102 codes; without the five that speak of silence, and without verdicts): a permit is nine facts that all of its rules look at, some 350 judgements, and some 880 more because of what comes late: one fact in five is more than a second old when it comes, and everybody who stands near it is looked at once more, since it may concern him. That is what truth costs here, and why the goal (a year of 22,000, 22 times this figure on one core, in a minute) is missed by far.
+- *A single event*: the first seed pays for what is worked out once per plant. Above its goal: every entry is held against its source's clock and numbers, and whoever a scan or a sight concerns is judged by more rules than before this version.
+- *1,000 permits judged again* (102 codes; without the five that speak of silence, and without verdicts): a permit is nine facts that all of its rules look at, some five hundred judgements, and some 1,300 more because of what comes late: one fact in eight is more than a second old when it comes, and everybody who stands near it is looked at once more, since it may concern him. That is what truth costs here, and why the goal (a year of 22,000, 22 times this figure on one core, in a minute) is missed by far.
 - *Replay* is below its goal for the same reason, and because each minute tells its ledger and risk (a tenth) and oxygen bands, trends and samples are kept (a quarter of a frame).
 """
 """What the figures do not say themselves."""
