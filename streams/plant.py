@@ -18,7 +18,7 @@ from msgspec import Struct
 
 from streams.calendar import Calendar
 from streams.calendar import built_in as days_of
-from streams.gases import limit_of
+from streams.gases import limit_of, toxic_name
 from streams.packs import BUILT_IN, Pack, Terms, built_in, find_pack, terms_of
 from streams.reading import did_you_mean, syntax_line
 from streams.words import GAS, UNIT, gas_of, unit_of
@@ -359,8 +359,11 @@ def _check_references(path: Path, places: Path, points: Path, text: str, describ
     terms = plant_terms(plant)
     for row, point in enumerate(plant.points, 2):
         for toxic in point.toxics:
-            if gas_of(toxic, terms.gases) is None:
+            gas = gas_of(toxic, terms.gases)
+            if gas is None:
                 raise PlantError(places, row, "toxics", f"{toxic} is no gas that is known", _nearest(toxic, sorted({*GAS, *terms.gases})))
+            if toxic_name(gas, terms) not in terms.pack.toxic:
+                raise PlantError(places, row, "toxics", f"{toxic}: the pack has no limit for it as a toxic, so no analysis could pass", "Give the pack its limit (mg/m3), or leave it out")
     for i, panel in enumerate(wires.modbus):
         if panel.clock and panel.clock.device in sources:
             raise PlantError(path, _line_of(text, f"modbus[{i}]", "clock"), "clock.device", f"{panel.clock.device} is a source, whose readings are stamped here", "Write the name by which gas tests call the panel")

@@ -328,6 +328,18 @@ def test_aliases_in_a_circle_are_refused(tmp_path, places, said):
     assert said in str(refused.value)
 
 
+@pytest.mark.parametrize(("toxics", "said"), [("methanol", "no limit for it as a toxic"), ("unobtainium", "is no gas that is known"), ("H2S", ""), ("苯", "")])
+def test_a_toxic_that_no_analysis_could_pass_is_refused(tmp_path, toxics, said):
+    (tmp_path / "plant.toml").write_text(TOML, encoding="utf-8")
+    (tmp_path / "points.csv").write_text("tag,source,kind,unit\n")
+    (tmp_path / "places.csv").write_text(f"id,area,x,y,toxics\nA1,A,0,0,{toxics}\n", encoding="utf-8")
+    if not said:
+        assert read_plant(tmp_path / "plant.toml").plant.points[0].toxics == [toxics]
+        return
+    with pytest.raises(PlantError, match=said):
+        read_plant(tmp_path / "plant.toml")
+
+
 MEANT = ("schema: 2", "level 1", "1级", "一级")
 """Names, not figures."""
 
