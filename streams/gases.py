@@ -30,10 +30,10 @@ def is_combustible(gas: str, terms: Terms) -> bool:
 
 
 def allowed_lel(gas: str, terms: Terms) -> float:
-    """The limit in %LEL: the stricter of the pack's %vol (GB 30871-2022 5.3.2) and its %LEL. Unknown gas: the strictest known."""
+    """The limit in %LEL: the stricter of the pack's %vol (GB 30871-2022 5.3.2) and its %LEL. Unknown gas: the strictest known; of a pack that names none, its %LEL."""
     lel = terms.pack.lel
     if gas not in lel:
-        return min(allowed_lel(known, terms) for known in lel)
+        return min((allowed_lel(known, terms) for known in lel), default=terms["lel_percent"])
     by_volume = terms["lel_vol_high"] if lel[gas] >= LEL_HIGH else terms["lel_vol_low"]
     return min(terms["lel_percent"], 100 * by_volume / lel[gas])
 

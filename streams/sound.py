@@ -20,6 +20,9 @@ def sound_pack(pack: Pack) -> None:
     for name, value in pack.limits.items():
         if name in LIMITS and not LIMITS[name].low <= value <= LIMITS[name].high:
             raise ValueError(f"limits.{name} = {value:g} cannot be meant")
+    for table, most in ((pack.lel, 100.0), (pack.toxic, math.inf), (pack.molar, math.inf)):
+        if strange := next((name for name, value in table.items() if not 0 < value <= most or not math.isfinite(value)), None):
+            raise ValueError(f"{strange} = {table[strange]:g} cannot be meant")
     if any(not 0 <= days <= 3650 for tiers in pack.warn_days.values() for days in tiers):
         raise ValueError("warn_days: 0 to 3650 days")
 

@@ -22,6 +22,7 @@ from streams.packs import built_in, terms_of
 from streams.plain import UNTOLD, in_reason, plain
 from streams.plant import Channel, Plant, PlantError, _check_gases
 from streams.refused import Refused
+from streams.sound import sound_pack
 from streams.strict import KINDS, faults
 from streams.topics import OF_KIND, TIMELINE
 from streams.words import BEHAVIOUR, FOREVER, GAS, STEP, TYPE, UNIT, day_of, gas_of, unit_of, word
@@ -145,6 +146,16 @@ def test_a_gas_channel_without_a_limit_is_refused_at_start(tmp_path):
     with pytest.raises(PlantError, match="phosgene"):
         _check_gases(tmp_path / "points.csv", plant)
     _check_gases(tmp_path / "points.csv", Plant("S", "厂", "plant", channels=[Channel("D", "gas", "toxic", "PPM", "A", "H2S")]))
+
+
+def test_a_pack_that_names_no_gas_still_has_a_limit_and_one_that_nobody_can_mean_is_refused():
+    bare = terms_of(msgspec.structs.replace(built_in("GB"), lel={}))
+    assert limit_of(Channel("D", "gas", "combustible", "%LEL", "A", "propane"), bare).high == bare["lel_percent"]  # type: ignore[union-attr]
+    for table in ("lel", "toxic", "molar"):
+        for value in (0.0, -1.0, float("nan"), float("inf")):
+            with pytest.raises(ValueError, match="cannot be meant"):
+                sound_pack(msgspec.structs.replace(built_in("GB"), **{table: {"propane": value}}))
+    sound_pack(built_in("GB"))
 
 
 def test_an_unknown_word_is_never_no_limit():
