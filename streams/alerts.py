@@ -10,7 +10,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from streams.events import Action
-from streams.life import LONGEST_SHELF, OPEN_STATES, OWNERS, Life, live
+from streams.life import ACTIVE, LONGEST_SHELF, OPEN_STATES, OWNERS, Life, live
 from streams.limits import LIMITS
 from streams.lives import life_of, number_of
 from streams.matching import Match, Numbered, key_of, match
@@ -195,7 +195,7 @@ def _revise(told: Told, at: int, fresh: Alert, joined: bool) -> list[Alert]:
         return []
     worse = fresh.priority < old.priority or OWNERS.index(fresh.owner) > OWNERS.index(old.owner)
     again = not joined and (old.state in ("suppressed", "retracted") or (old.late and not fresh.late)) and fresh.state == "raised"
-    announce = fresh.state in ("raised", "acknowledged", "in_progress") and not fresh.late and (worse or again)
+    announce = fresh.state in ACTIVE and not fresh.late and (worse or again)
     told.was.pop(number(old), None)
     told.alerts[at] = msgspec.structs.replace(same, revision=old.revision + 1, known=fresh.known, announce=announce)
     return [told.alerts[at]]

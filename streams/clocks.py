@@ -28,6 +28,13 @@ MOST: Final = 20
 """Spans that are remembered of one source."""
 SHIFTED: Final = ("valid_from", "valid_to", "planned_start", "until")
 """Fields of an event that its source's clock stamps too."""
+
+
+def moved(event: Any, shift: int) -> dict[str, int]:
+    """Those fields of an event by true time, where its clock is `shift` ms off."""
+    return {name: value - shift for name in SHIFTED if isinstance(value := getattr(event, name, None), int) and value > shift}
+
+
 SLACK: Final = 2 * SECOND
 
 

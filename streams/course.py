@@ -431,9 +431,8 @@ def _calibrated(site: Site, fact: Fact) -> bool:
     days = [day for f in said or () if isinstance(f.event, DeviceSaid) and (day := day_of(f.event.calibrated_to))]
     if not days:
         return True
-    last = days[-1]
     zone = ZoneInfo(site.plant.timezone) if site.plant else ZoneInfo("UTC")
-    return datetime.fromtimestamp((test.at + min(test.u or 0, DAY)) / 1000, zone).date() <= last
+    return datetime.fromtimestamp((test.at + min(test.u or 0, DAY)) / 1000, zone).date() <= days[-1]
 
 
 def _posts(site: Site, request: Requested | None, approved: Requested | None, asked: Fact | None, work: Work) -> list[Post]:

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from streams import events as e
-from streams.clocks import SHIFTED, SLACK
+from streams.clocks import SLACK, moved
 from streams.course import Course
 from streams.events import Any_, Entry, Requested
 from streams.lives import OVER, TOOLS, TURNING, begun, name_of, number_of, parted, subject_of, with_what_was_said
@@ -84,8 +84,7 @@ class Fold:
                 seen = fact.seen
                 self._untake(ref)
                 at = next((seen + ahead - lead.shift for r, ahead in zip(lead.refs, lead.leads, strict=True) if r == ref), event.at)
-                moved = {name: value - lead.shift for name in SHIFTED if isinstance(value := getattr(event, name, None), int) and value > lead.shift}
-                kept = Fact(ref, fact.source, fact.seq, seen, msgspec.structs.replace(event, at=at, u=lead.u, **moved))
+                kept = Fact(ref, fact.source, fact.seq, seen, msgspec.structs.replace(event, at=at, u=lead.u, **moved(event, lead.shift)))
                 if take := self.single.get(type(event)):
                     take(kept, kept.event, dirty)
         lead.refs = []

@@ -15,7 +15,7 @@ from streams.course import named_by
 from streams.events import Action, ClockSaid, Entry, Requested, SourceSaid, Step, Tick
 from streams.fold import Fold
 from streams.forget import forget
-from streams.life import ANSWERED
+from streams.life import ACTIVE
 from streams.lives import life_of, number_of, subject_of
 from streams.outputs import Alert, Code, Output, Verdict
 from streams.plain import plain
@@ -440,7 +440,7 @@ class Kernel:
         out: list[Output] = []
         asking = [f for f in sorted(judged.findings, key=lambda f: f.start) if f.requests and f.end is None and not f.hold]
         for finding in asking:
-            alert = next((a for a in told.alerts if a.start == finding.start and a.end is None and a.state in ANSWERED and not a.late and number_of(finding.permit) == a.permit), None)
+            alert = next((a for a in told.alerts if a.start == finding.start and a.end is None and a.state in ACTIVE and not a.late and number_of(finding.permit) == a.permit), None)
             if alert and (not told.asked.get(number(alert)) or before.get(alert.id, 0) > alert.priority):
                 asked = list(commands(self.known, finding, alert))
                 told.asked.setdefault(number(alert), []).extend(asked)

@@ -16,9 +16,9 @@ Owner = Literal["crew", "workshop", "director"]
 LONGEST_SHELF: Final = 8 * HOUR
 """Nobody may shelve an alert for longer (ISA-18.2 asks a limit; the hours are ours)."""
 OWNERS: Final[tuple[Owner, ...]] = ("crew", "workshop", "director")
-ANSWERED: Final = frozenset({"raised", "acknowledged", "in_progress"})
+ACTIVE: Final = frozenset({"raised", "acknowledged", "in_progress"})
 """It stands, and nobody has put it aside."""
-OPEN_STATES: Final = frozenset({"raised", "acknowledged", "in_progress", "shelved"})
+OPEN_STATES: Final = ACTIVE | {"shelved"}
 
 
 class Life(Struct, frozen=True):

@@ -7,7 +7,7 @@ from typing import Any, Final
 from msgspec.structs import replace
 
 from streams import events as e
-from streams.clocks import ENOUGH, SHIFTED, SLACK, Arrivals, Lead
+from streams.clocks import ENOUGH, SLACK, Arrivals, Lead, moved
 from streams.events import Any_, Entry
 from streams.rules.rule import Known
 from streams.telemetry import Dirty
@@ -133,9 +133,7 @@ def _between(event: Any_, since: int, seen: int) -> Any_:
 
 def shifted(event: Any_, shift: int, u: int) -> Any_:
     """The event of a clock that tells local time as UTC, by true time."""
-    fields: dict[str, Any] = {"at": event.at - shift, "u": max(event.u or 0, u)}
-    fields |= {name: value - shift for name in SHIFTED if isinstance(value := getattr(event, name, None), int) and value > shift}
-    return replace(event, **fields)
+    return replace(event, at=event.at - shift, u=max(event.u or 0, u), **moved(event, shift))
 
 
 def _shifted(known: Known, entry: Entry, lead: Lead, dirty: Dirty) -> Entry:

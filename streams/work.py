@@ -468,10 +468,11 @@ class Site(Struct):
         at = self.stamp(fact)
         return (at.hi if relief else at.lo) if fact.ahead else at.at
 
-    def stands(self, dangers: Iterable[Fact], reliefs: Iterable[Fact], at: int) -> Fact | None:
-        """What was said last of a danger by a moment (ms), where nothing that was surely later took it away; of one source its numbers decide."""
-        over = [f for f in reliefs if self.counts(f, relief=True) <= at]
-        said = [f for f in dangers if self.counts(f) <= at and not any(self._later(f, other) for other in over)]
+    def stands(self, told: Iterable[tuple[Fact, bool]], at: int) -> Fact | None:
+        """What was said last of a danger by a moment (ms), where nothing that was surely later took it away; of one source its numbers decide. `told`: each fact, and is it the danger?"""
+        by_then = [(f, danger) for f, danger in told if self.counts(f, relief=not danger) <= at]
+        over = [f for f, danger in by_then if not danger]
+        said = [f for f, danger in by_then if danger and not any(self._later(f, other) for other in over)]
         return max(said, key=lambda f: (self.counts(f), f.seq), default=None)
 
     def _later(self, one: Fact, other: Fact) -> bool:

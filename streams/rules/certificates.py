@@ -191,8 +191,8 @@ def judge_contradiction(known: Known, worker: str) -> Judged:
 def left_at(known: Known, worker: str) -> tuple[int, str] | None:
     """When HR said last that a worker left, if he has not joined since."""
     person = known.site.people.get(worker)
-    gone, here = ([f for f in person.hr if isinstance(f.event, HrChange) and f.event.change == kind] if person else [] for kind in ("left", "joined"))
-    last = known.site.stands(gone, here, 1 << 62)
+    changes = ((f, f.event.change == "left") for f in (person.hr if person else ()) if isinstance(f.event, HrChange) and f.event.change != "moved")
+    last = known.site.stands(changes, 1 << 62)
     return (known.site.counts(last), last.ref) if last else None
 
 

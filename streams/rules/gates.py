@@ -133,8 +133,8 @@ def account(known: Known, worker: str, at: int) -> Iterator[Reason]:
     if (left := left_at(known, worker)) and left[0] <= at:
         yield "X-LEAVER", Truth.FALSE
     person = known.site.people.get(worker)
-    off, on = ([f for f in person.authorisations if isinstance(f.event, e.Authorisation) and f.event.active is way] if person else [] for way in (False, True))
-    if known.site.stands(off, on, at):
+    switched = ((f, not f.event.active) for f in (person.authorisations if person else ()) if isinstance(f.event, e.Authorisation))
+    if known.site.stands(switched, at):
         yield "ACCOUNT-OFF", Truth.FALSE
 
 

@@ -134,10 +134,10 @@ def computed_level(known: Known, course: Course, at: int) -> tuple[str | None, b
 
 
 def _runs(known: Known, equipment: str, at: int) -> bool | None:
-    started, stopped = ([f for f in known.site.equipment.get(equipment, ()) if isinstance(f.event, EquipmentSaid) and f.event.running is way] for way in (True, False))
-    if known.site.stands(started, stopped, at):
+    told = [(f, f.event.running) for f in known.site.equipment.get(equipment, ()) if isinstance(f.event, EquipmentSaid)]
+    if known.site.stands(told, at):
         return True
-    return False if any(known.site.counts(f, relief=True) <= at for f in stopped) else None
+    return False if any(known.site.counts(f, relief=True) <= at for f, running in told if not running) else None
 
 
 def judge_level(known: Known, permit: str) -> Judged:

@@ -86,7 +86,7 @@ def hard_now(known: Known, course: Course) -> Iterator[Meeting]:
     """Hard conflicts with neighbours at work now, whichever of the two was approved later; for hot work also painting in its space."""
     if course.type in HOT and course.point and course.point.space:
         for facts in known.site.activities.values():
-            if any(run.what == "painting" and run.space == course.point.space and run.since <= known.now and run.until is None for run in _runs(known, facts)):
+            if any(run.said.what == "painting" and run.said.space == course.point.space and run.since <= known.now and run.until is None for run in _runs(known, facts)):
                 yield Meeting("space", True, 0.0, 0.0)
     for theirs in _neighbours(known, course, MET.get(course.family), same=course.family != "hot") if course.point else ():
         if theirs.at_work(known.now):
@@ -117,8 +117,6 @@ def _earlier(a: int | None, b: int | None) -> int | None:
 class Run(NamedTuple):
     """One time that an activity went on: as it was told last, from when to when (ms; None: still), and the evidence."""
 
-    what: str
-    space: str
     said: Activity
     since: int
     until: int | None
@@ -134,12 +132,10 @@ def _runs(known: Known, facts: list[Fact]) -> list[Run]:
             continue
         open_ = bool(runs) and runs[-1].until is None
         at = known.site.counts(fact, said.phase == "end")
-        if said.phase == "end":
-            runs[-1:] = [runs[-1]._replace(until=max(at, runs[-1].since))] if open_ else runs[-1:]
+        if said.phase != "end" and not open_:
+            runs.append(Run(said, at, None, fact.ref))
         elif open_:
-            runs[-1] = Run(said.what, said.space, said, runs[-1].since, None, runs[-1].ref)
-        else:
-            runs.append(Run(said.what, said.space, said, at, None, fact.ref))
+            runs[-1] = runs[-1]._replace(said=said) if said.phase != "end" else runs[-1]._replace(until=max(at, runs[-1].since))
     return runs
 
 

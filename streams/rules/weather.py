@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from streams.course import Course
 from streams.events import OfficialWarning
 from streams.rules.gas import GB, SUSPEND
@@ -99,7 +97,7 @@ def _replaced_at(known: Known, fact: Fact, said: OfficialWarning) -> int | None:
     return min((at for at in later if at > known.site.counts(fact)), default=None)
 
 
-def warnings(known: Known) -> Iterator[tuple[Fact, OfficialWarning, int, int]]:
+def warnings(known: Known) -> list[tuple[Fact, OfficialWarning, int, int]]:
     """(fact, warning, since, its end) of everything that was warned of; what is said again under the same id before its end is the same warning, as it was said last."""
     told: list[tuple[Fact, OfficialWarning, int, int]] = []
     latest: dict[str, int] = {}
@@ -115,7 +113,7 @@ def warnings(known: Known) -> Iterator[tuple[Fact, OfficialWarning, int, int]]:
             continue
         latest[said.id] = len(told)
         told.append((fact, said, since, end))
-    yield from told
+    return told
 
 
 def stands(known: Known, at: int) -> list[OfficialWarning]:
