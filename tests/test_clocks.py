@@ -61,9 +61,15 @@ def test_a_clock_that_is_set_is_told_at_the_next_reading_with_what_it_was_before
     for i in range(5):
         clock.read(T0 + i * 20_000 + offset, T0 + i * 20_000 - 5, T0 + i * 20_000 + 5)
     new = offset + (-step if back else step)
-    clock.read(T0 + 100_000 + new, T0 + 100_000 - 5, T0 + 100_000 + 5)
+    at = T0 + 100_000
+    if back and step == 20_000:  # it shows once more what it showed: as if it stood still, so it is told one reading later
+        before = list(said)
+        clock.read(at + new, at - 5, at + 5)
+        assert said == before
+        at += 20_000
+    clock.read(at + new, at - 5, at + 5)
     assert abs(said[-1].offset - new) <= said[-1].residual
-    assert (said[-1].at, said[-2].at) == (T0 + 100_005, T0 + 80_005)
+    assert (said[-1].at, said[-2].at) == (at + 5, T0 + 80_005)
     assert abs(said[-2].offset - offset) <= said[-2].residual
 
 
