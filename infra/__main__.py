@@ -20,6 +20,7 @@ EPILOG = """examples:
   permitwatch up --story S26_lel_12_methane.toml --since 09:30:00   the box acts out a story on real wires
   permitwatch check                                what is wrong, and how to mend it
   permitwatch play tests/scenarios/*.toml          judge stories in milliseconds
+  permitwatch play --write tests/told.txt tests/scenarios/*.toml     ... and write down all that was said
   permitwatch play --through-kafka S02.toml        tell a story through the running system
   permitwatch replay --since 2026-11-22T08:00+08:00
   permitwatch dead-letters                         what was refused, and why
@@ -110,7 +111,7 @@ def _rooms(commands) -> None:  # type: ignore[no-untyped-def]
 
 
 def _judging(commands) -> None:  # type: ignore[no-untyped-def]
-    _command(commands, "play", "judges stories: what was expected, what came and when", _play, KAFKA, _o("stories", nargs="+", type=_file), _o("--through-kafka", action="store_true", help="through the running Kafka and Faust"),
+    _command(commands, "play", "judges stories: what was expected, what came and when", _play, KAFKA, _o("stories", nargs="+", type=_file), _o("--through-kafka", action="store_true", help="through the running Kafka and Faust"), _o("--write", type=Path, help="write all that was said into this file"),
              _o("--prefix", default="", help="of topic names"), _o("--verbose", action="store_true", help="print every alert"))  # fmt: skip
     _command(commands, "replay", "judges a span of the timeline again and compares", _replay, KAFKA, SQL, _o("--from", dest="source", choices=["kafka", "clickhouse"], default="kafka"),
              _o("--since", help="ISO 8601; default: everything kept"), _o("--until", help="ISO 8601"), _o("--prefix", default=""), _o("--out", type=_page, help="write the outputs here, one JSON a line"),
@@ -344,7 +345,7 @@ def _plant(a: argparse.Namespace) -> int:
 def _play(a: argparse.Namespace) -> int:
     from infra.play import play
 
-    return play(a.stories, a.through_kafka, a.kafka, a.prefix, a.verbose)
+    return play(a.stories, a.through_kafka, a.kafka, a.prefix, a.verbose, a.write)
 
 
 def _replay(a: argparse.Namespace) -> int:

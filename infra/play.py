@@ -17,6 +17,7 @@ from aiokafka.errors import KafkaError
 
 from infra.plant.story import Story, StoryError, read_story
 from infra.plant.tell import END, Telling, judge, tell
+from infra.plant.transcript import transcript
 from streams.events import Envelope, Requested, Tick, encode
 from streams.intake import Refusal
 from streams.outputs import Alert, Command, DeadLetter, Output, Verdict
@@ -28,10 +29,10 @@ IDLE = 600 * SECOND
 """Of the story's time: a topic that said nothing for so long says how far it has come."""
 
 
-def play(paths: list[Path], through_kafka: bool, kafka: str, prefix: str, verbose: bool) -> int:
-    """Judges each story; 0 if all are as expected, 1 if not, 2 if a file is wrong."""
+def play(paths: list[Path], through_kafka: bool, kafka: str, prefix: str, verbose: bool, write: Path | None = None) -> int:
+    """Judges each story; 0 if all are as expected, 1 if not, 2 if a file is wrong. `write`: all that was said, into this file."""
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
-    wrong = 0
+    wrong, said = 0, list[str]()
     for path in paths:
         began = time.perf_counter()
         try:
@@ -48,15 +49,13 @@ def play(paths: list[Path], through_kafka: bool, kafka: str, prefix: str, verbos
         print(f"{'✗' if faults else '✓'} {story.told.story:6} {story.told.en}  ({len(story.messages)} messages, {(time.perf_counter() - began) * 1000:.0f} ms)")
         for fault in faults:
             print(f"    {fault}")
+        lines = list(transcript(story, telling))
+        said += lines
         if verbose or faults:
-            _tell_alerts(telling)
+            print(*lines[1:], sep="\n")
+    if write:
+        write.write_text("\n".join(said) + "\n", encoding="utf-8")
     return 1 if wrong else 0
-
-
-def _tell_alerts(telling: Telling) -> None:
-    for revisions in telling.alerts.values():
-        for a in revisions:
-            print(f"      {time.strftime('%H:%M:%S', time.gmtime(a.known / 1000))} UTC  {a.code} P{a.priority} {a.state} r{a.revision}: {a.text['en']}")
 
 
 async def tell_through(story: Story, kafka: str, prefix: str = "", patience: float = PATIENCE) -> Telling:

@@ -17,7 +17,7 @@ from streams.lives import name_of, number_of, ordered
 from streams.plain import UNTOLD
 from streams.plant import Point
 from streams.rules.limits import CONFINED, HOT, NEEDS_GAS, POWER, SPECIAL, VALID, family
-from streams.times import DAY, HOUR, Stamp, Truth, before, exactly
+from streams.times import DAY, EVER, HOUR, Stamp, Truth, before, exactly
 from streams.words import day_of
 from streams.work import Fact, Site, Work, approved_as
 
@@ -401,7 +401,7 @@ def _at_it(site: Site, place: str, number: str, at: int) -> int | None:
         done = _walk(_turns(site, work), asked.valid_to)
         if done.started is None:
             continue
-        over = min((m.at for m in (done.finished, done.accepted, done.gone[0] if done.gone else None) if m), default=1 << 62)
+        over = min((m.at for m in (done.finished, done.accepted, done.gone[0] if done.gone else None) if m), default=EVER)
         idle = [(p.since.at, p.until.at) for p in done.pauses if p.finish and p.until]
         if done.started[0].at <= at < over and not any(a <= at < b for a, b in idle):
             ends.append(min([over, *(a for a, _ in idle if a > at)]))

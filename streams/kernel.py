@@ -31,7 +31,7 @@ from streams.rules.verdict import barriers, checks, light, next_look, outcome, t
 from streams.spans import Numbers
 from streams.telemetry import Dirty
 from streams.texts import both
-from streams.times import DAY, HOUR, MINUTE, SECOND
+from streams.times import DAY, EVER, HOUR, MINUTE, SECOND
 from streams.timing import STREAMED, timed
 from streams.work import Hole, Site, Work, relied_on, say
 
@@ -524,7 +524,7 @@ class Kernel:
             if key in armed:
                 del armed[key]
             return
-        at = max(at, self.memory.site.now + 1)
+        at = min(max(at, self.memory.site.now + 1), EVER)
         if armed.get(key) == at:
             return
         armed[key] = at

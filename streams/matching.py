@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from streams.rules.rule import Finding
-
-FAR = 1 << 62
+from streams.times import EVER
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +42,7 @@ class Matching:
 
 def overlap(a: int, b: int | None, c: int, d: int | None) -> bool:
     """Do [a, b] and [c, d] share more than a common end? An instant overlaps what holds it."""
-    b, d = FAR if b is None else b, FAR if d is None else d
+    b, d = EVER if b is None else b, EVER if d is None else d
     return a == c or (max(a, c) < min(b, d)) or (a == b and c <= a <= d) or (c == d and a <= c <= b)
 
 

@@ -6,10 +6,10 @@ from collections import deque
 from collections.abc import Iterator
 
 from streams.events import Entry, Tick
+from streams.times import EVER
 from streams.topics import RAW, SITE
 
 LANES = tuple(t.name for t in RAW)
-LAST = 1 << 62
 
 
 class Virtual:
@@ -39,7 +39,7 @@ class Virtual:
                 return
             for name in LANES:
                 if name != SITE.name:
-                    yield from self._before(self.waiting[name], LAST if second.last else second.at)
+                    yield from self._before(self.waiting[name], EVER if second.last else second.at)
             while (entry := own.popleft()) is not tick:
                 yield entry
             self.ended = self.ended or second.last

@@ -10,11 +10,11 @@ import io
 import re
 import tomllib
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from streams.calendar import Calendar
 from streams.calendar import built_in as days_of
@@ -22,6 +22,9 @@ from streams.gases import limit_of, toxic_name
 from streams.packs import BUILT_IN, Pack, Terms, built_in, find_pack, terms_of
 from streams.reading import did_you_mean, syntax_line
 from streams.words import GAS, UNIT, gas_of, unit_of
+
+LONGEST = 86_400_000
+"""ms: no source is later, or less sure of its time, than a day."""
 
 
 class Shop(Struct, frozen=True, forbid_unknown_fields=True):
@@ -139,8 +142,8 @@ class Zone(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
 class Policy(Struct, frozen=True, forbid_unknown_fields=True):
     """How a site's own systems behave, in seconds; what its rules ask stands in its pack."""
 
-    index_delay: int = 600
-    hole_stays: int = 30
+    index_delay: Annotated[int, Meta(ge=0, le=86_400)] = 600
+    hole_stays: Annotated[int, Meta(ge=0, le=86_400)] = 30
     commands: Literal["dry-run", "send"] = "dry-run"
 
 
@@ -368,8 +371,11 @@ def _check_references(path: Path, places: Path, points: Path, text: str, describ
         if panel.clock and panel.clock.device in sources:
             raise PlantError(path, _line_of(text, f"modbus[{i}]", "clock"), "clock.device", f"{panel.clock.device} is a source, whose readings are stamped here", "Write the name by which gas tests call the panel")
     for name, ms in plant.push_delay.items():
-        if name not in sources or ms < 0:
-            raise PlantError(path, _line_of(text, "push_delay", name), f"push_delay.{name}", f"{name} = {ms} is no delay of a source", _nearest(name, sorted(sources)) if name not in sources else "Write ms, 0 or more")
+        if name not in sources or not 0 <= ms <= LONGEST:
+            raise PlantError(path, _line_of(text, "push_delay", name), f"push_delay.{name}", f"{name} = {ms} is no delay of a source", _nearest(name, sorted(sources)) if name not in sources else "Write ms, 0 to a day")
+    for name, ms in plant.uncertainty.items():
+        if not 0 <= ms <= LONGEST:
+            raise PlantError(path, _line_of(text, "uncertainty", name), f"uncertainty.{name}", f"{name} = {ms} is no uncertainty of a clock", "Write ms, 0 to a day")
     for row, channel in enumerate(plant.channels, 2):
         _known(points, row, "area", [channel.area] if channel.area else [], areas)
         _known(points, row, "source", [channel.source], sources)

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from streams.limits import LIMITS
 from streams.packs import Pack
-from streams.plant import Plant, plant_terms
+from streams.plant import LONGEST, Plant, plant_terms
 
 FARTHEST: Final = 1e6
 """Metres from a plant's origin beyond which nothing of it lies."""
@@ -36,6 +36,8 @@ def sound_plant(plant: Plant) -> None:
     for span in (*plant.calendar.holidays, *plant.calendar.worked) if plant.calendar else ():
         if not 0 <= (date.fromisoformat(span.last) - date.fromisoformat(span.first)).days <= 400:
             raise ValueError(f"calendar: {span.first} to {span.last} is no holiday")
+    if odd := [f"{name} = {ms} ms" for name, ms in (*plant.uncertainty.items(), *plant.push_delay.items()) if not 0 <= ms <= LONGEST]:
+        raise ValueError(f"{odd[0]} cannot be meant")
     placed: list[tuple[str, tuple[float, ...]]] = [(f"point {p.id}", (p.x, p.y, p.z)) for p in plant.points]
     placed += [(f"area {a.id}", (a.x, a.y, a.w, a.h)) for a in plant.areas] + [(f"zone {z.id}", (z.x, z.y, z.w, z.h)) for z in plant.zones]
     for what, numbers in placed:

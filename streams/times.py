@@ -12,6 +12,8 @@ SECOND: Final = 1_000
 MINUTE: Final = 60_000
 HOUR: Final = 3_600_000
 DAY: Final = 24 * HOUR
+EVER: Final = 1 << 62
+"""ms: later than anything that can be said; the end of what has none."""
 
 
 class Truth(IntEnum):

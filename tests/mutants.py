@@ -62,13 +62,22 @@ examples:
 
 def checks() -> dict[str, Callable[[], bool]]:
     """Name → does it pass? Quick ones first."""
+    from infra.plant.transcript import read_transcripts
     from tests.test_oracle import case, differences
+
+    told = read_transcripts(Path("tests/told.txt"))
 
     def story(path: Path) -> Callable[[], bool]:
         from infra.plant.story import read_story
         from infra.plant.tell import judge, tell
+        from infra.plant.transcript import transcript
 
-        return lambda: judge(read := read_story(path), tell(read)) == []
+        def as_told() -> bool:
+            read = read_story(path)
+            telling = tell(read)
+            return judge(read, telling) == [] and list(transcript(read, telling)) == told.get(path.stem)
+
+        return as_told
 
     def module(name: str) -> Callable[[], bool]:
         import pytest

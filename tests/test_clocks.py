@@ -256,7 +256,7 @@ def test_a_panel_that_shows_no_time_is_said_once_and_its_readings_go_on(tmp_path
 
 
 @pytest.mark.parametrize(("change", "field"), [
-    (('device = "GDS-1"', 'device = "dcs"'), "clock.device"), (("cameras = 2000", "camera = 2000"), "push_delay.camera"), (("cameras = 2000", "cameras = -1"), "push_delay.cameras"),
+    (('device = "GDS-1"', 'device = "dcs"'), "clock.device"), (("cameras = 2000", "camera = 2000"), "push_delay.camera"), (("cameras = 2000", "cameras = -1"), "push_delay.cameras"), (("cameras = 2000", "cameras = 86400001"), "push_delay.cameras"),
     (("register = 900", "registr = 900"), "registr"), (("register = 900", 'register = 900, kind = "bcd"'), "kind"),
 ])  # fmt: skip
 def test_a_clock_written_wrong_is_said_with_its_line(tmp_path, change, field):

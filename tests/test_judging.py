@@ -17,13 +17,14 @@ from infra.plant.tell import judge, tell, timeline
 from streams import events as e
 from streams.events import Entry, PlantSaid, Tick, decode_entry, encode
 from streams.fold import Fold
-from streams.intake import Refusal
+from streams.intake import Intake, Refusal
 from streams.judging import Aside, Judging
 from streams.kernel import Kernel, restore
 from streams.outputs import Alert, Output, Verdict
 from streams.plant import whole
 from streams.rules import RULES
 from streams.rules.rule import Judged
+from streams.times import EVER
 
 SCENARIOS = Path(__file__).parent / "scenarios"
 STORY = SCENARIOS / "S26_lel_12_methane.toml"
@@ -268,3 +269,30 @@ def test_a_zone_of_absurd_size_is_refused_and_one_in_an_old_log_ends_nothing(siz
     atlas = Atlas(odd)
     assert time.process_time() - began < 1
     assert [z.id for z in atlas.zones_at(10, 10)] == ["Z"]
+
+
+FAR_ODD = [
+    {"policy": {"hole_stays": 2**63 - 1}}, {"policy": {"index_delay": -1}}, {"policy": {"index_delay": 86_401}}, {"uncertainty": {"dcs": -1}},
+    {"uncertainty": {"dcs": 2**63 - 1}}, {"push_delay": {"dcs": 86_400_001}},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("odd", FAR_ODD)
+def test_times_of_a_site_that_nobody_can_mean_are_refused(odd):
+    """Such a number once made a wake that no snapshot could hold."""
+    said = next(entry for entry in _entries() if isinstance(entry.event, e.PlantSaid))
+    raw = msgspec.json.decode(encode({"site": said.site, "source": said.source, "seq": said.seq, "seen": said.seen, "event": said.event}))
+    assert not isinstance(Intake().take(encode(raw), said.topic), Refusal)
+    raw["event"]["plant"] |= odd
+    assert isinstance(Intake().take(encode(raw), said.topic), Refusal)
+
+
+def test_a_wake_beyond_all_time_fits_a_snapshot():
+    """Whatever a rule answers: the memory is written and read again."""
+    entries = _entries()
+    kernel = Kernel("story")
+    for entry in entries[:200]:
+        kernel.step(entry)
+    for i, name in ((kernel.heap[0][1], kernel.heap[0][2]), (kernel.heap[-1][1], kernel.heap[-1][2])):
+        kernel._arm(i, name, kernel._key(i, name), 2**80)
+    assert EVER in restore(kernel.snapshot()).memory.armed.values()

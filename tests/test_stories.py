@@ -11,6 +11,7 @@ import pytest
 
 from infra.plant.story import StoryError, read_story
 from infra.plant.tell import judge, tell, timeline
+from infra.plant.transcript import read_transcripts, transcript
 from streams import packs
 from streams.events import CameraBeat, Entry, Tick
 from streams.kernel import Kernel
@@ -23,6 +24,8 @@ from streams.times import HOUR
 from tests.marks import seed_marks
 
 STORIES = sorted((Path(__file__).parent / "scenarios").glob("*.toml"))
+TOLD = read_transcripts(Path(__file__).parent / "told.txt")
+"""All that is said in each story: every time, sentence, piece of evidence, request, answer, verdict and minute, so that nothing changes unread."""
 
 
 def _told(path: Path):
@@ -75,6 +78,7 @@ def test_the_kernel_tells_the_story(path):
     Noted.taken.clear()
     telling = tell(story)
     assert judge(story, telling) == []
+    assert list(transcript(story, telling)) == TOLD[path.stem], "if the new words are right: permitwatch play --write tests/told.txt tests/scenarios/*.toml"
     at = {(v.permit, v.life, v.point) for v in telling.outputs if isinstance(v, Verdict)}
     ruled = {(permit, life) for permit, life, _ in at}
     assert {a.id for r in telling.alerts.values() for a in r if (a.permit, a.life) in ruled and (a.permit, a.life, a.point) not in at} == set()

@@ -13,7 +13,7 @@ from streams.events import Authorisation, Certificate, HrChange, Registry
 from streams.rules.gas import GB, SUSPEND
 from streams.rules.permit import OURS
 from streams.rules.rule import NOTHING, Cause, Finding, Judged, Known, Rule, wake_at
-from streams.times import HOUR
+from streams.times import EVER, HOUR
 from streams.words import FOREVER, day_of, folded
 from streams.work import Fact
 
@@ -53,7 +53,7 @@ def last_day(certificate: Certificate) -> date | None:
 def ends_at(known: Known, certificate: Certificate) -> int:
     """When a certificate ends (ms); never, where it has no end."""
     last = last_day(certificate)
-    return 1 << 62 if last is None or last == FOREVER else known.midnight(last + timedelta(days=1))
+    return EVER if last is None or last == FOREVER else known.midnight(last + timedelta(days=1))
 
 
 def best(known: Known, worker: str, trade: str) -> tuple[Fact, Certificate] | None:
@@ -125,7 +125,7 @@ def judge_expiry(known: Known, permit: str) -> Judged:
         if over is not None and over <= start:
             continue
         if known.now < start:
-            wakes.append(start if ends < 1 << 62 else None)
+            wakes.append(start if ends < EVER else None)
             continue
         numbers = {"permit": permit, "worker": worker, "trade": trade, "number": mine[1].number, "valid_to": mine[1].valid_to}
         taken = ends < ends_at(known, mine[1])
@@ -180,7 +180,7 @@ def judge_contradiction(known: Known, worker: str) -> Judged:
             continue
         ends = ends_at(known, certificate)
         if known.now < ends:
-            wakes.append(ends if ends < 1 << 62 else None)
+            wakes.append(ends if ends < EVER else None)
             continue
         start = max(ends, certificate.at)
         numbers = {"worker": worker, "number": certificate.number, "valid_to": certificate.valid_to}
@@ -192,7 +192,7 @@ def left_at(known: Known, worker: str) -> tuple[int, str] | None:
     """When HR said last that a worker left, if he has not joined since."""
     person = known.site.people.get(worker)
     changes = ((f, f.event.change == "left") for f in (person.hr if person else ()) if isinstance(f.event, HrChange) and f.event.change != "moved")
-    last = known.site.stands(changes, 1 << 62)
+    last = known.site.stands(changes, EVER)
     return (known.site.counts(last), last.ref) if last else None
 
 

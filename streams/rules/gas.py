@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
 
 from msgspec.structs import replace
 
@@ -14,7 +13,7 @@ from streams.packs import Terms
 from streams.rules.limits import CONFINED, RETEST
 from streams.rules.rule import NOTHING, Cause, Finding, Judged, Known, Rule, minutes
 from streams.rules.sights import Sight, sure_sights
-from streams.times import Stamp, Truth, agreed, before, cases, exactly, some
+from streams.times import EVER, Stamp, Truth, agreed, before, cases, exactly, some
 
 SUSPEND = "permit.suspend"
 
@@ -77,7 +76,7 @@ def _untested_at(course: Course) -> tuple[Stamp, str] | None:
     """The first moment at which the work is allowed or begun and the last analysis is surely no passed one; its evidence beside the permit's own."""
     moments = [(m, m, "") for m in (course.issued, course.started) if m]
     if course.issued and (course.started is None or course.started.at > course.issued.at):
-        end = course.started.lo if course.started else 1 << 62
+        end = course.started.lo if course.started else EVER
         moments += [(a.failed_at, exactly(a.failed_at.hi), a.ref) for a in course.analyses if a.failed_at and course.issued.hi < a.failed_at.at <= end]
     return next(((at, ref) for at, by, ref in sorted(moments, key=lambda m: m[0].at) if tested(course, by) is Truth.FALSE), None)
 
@@ -177,17 +176,14 @@ def _first_of_day(known: Known, course: Course) -> Iterator[Sight]:
 # ---- the written record --------------------------------------------------------------------------------------------------
 
 
-LATER: Final = 1 << 62
-
-
 def _worked(course: Course, at: int, every: int) -> int:
     """When so much time (ms) of work has gone by since a moment; what was suspended is none."""
     due = at + every
     for pause in course.pauses:
-        until = pause.until.at if pause.until is not None else LATER
+        until = pause.until.at if pause.until is not None else EVER
         if until > at and pause.since.at < due:
             due += until - max(pause.since.at, at)
-    return min(due, LATER)
+    return min(due, EVER)
 
 
 def record_gaps(course: Course, now: int, every: int) -> Iterator[tuple[Stamp, int | None, str, int]]:
@@ -219,7 +215,7 @@ def judge_record(known: Known, permit: str) -> Judged:
         for at, end, ref, late in record_gaps(course, known.now, every)
     )
     due = _worked(course, max([t.at.hi for t in course.tests], default=course.started.hi), every) + 1
-    return Judged(found, None if course.finished or course.over_at is not None or not known.now < due < LATER else due)
+    return Judged(found, None if course.finished or course.over_at is not None or not known.now < due < EVER else due)
 
 
 GB, AQ = "GB 30871-2022", "AQ 3064.2-2025"

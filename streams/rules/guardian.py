@@ -11,7 +11,7 @@ from streams.rules.access import stays
 from streams.rules.gas import GB, SUSPEND
 from streams.rules.limits import CONFINED, HOT
 from streams.rules.rule import NOTHING, Cause, Finding, Judged, Known, Rule, among, both_of, merge, minutes, wake_at, without
-from streams.times import MINUTE, SECOND
+from streams.times import EVER, MINUTE, SECOND
 from streams.work import JOIN_FIX, Track
 
 CAUSES: frozenset[Cause] = frozenset({"permit", "guard"})
@@ -24,10 +24,10 @@ def _tracks(known: Known, course: Course) -> dict[str, Track]:
 def _counts_until(known: Known, course: Course, post: Post) -> int:
     """A guardian who handed over counts until the heir has been inside the fence."""
     if post.until is None:
-        return 1 << 62
+        return EVER
     heir = _tracks(known, course).get(post.heir) if post.heir else None
     arrived = heir.inside.next(post.until) if heir else None
-    return arrived if arrived is not None else (1 << 62 if post.heir else post.until)
+    return arrived if arrived is not None else (EVER if post.heir else post.until)
 
 
 def present(known: Known, course: Course) -> list[tuple[int, int]]:

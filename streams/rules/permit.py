@@ -10,7 +10,7 @@ from streams.rules.gas import GB, SUSPEND, passed, tested
 from streams.rules.limits import HOT, TYPES, VALID
 from streams.rules.rule import NOTHING, Cause, Finding, Judged, Known, Rule, minutes, united
 from streams.rules.sights import Sight, after, sights_at, sure_sights
-from streams.times import HOUR, MINUTE, SECOND, Truth, agreed, before, exactly, no_later, some
+from streams.times import EVER, HOUR, MINUTE, SECOND, Truth, agreed, before, exactly, no_later, some
 from streams.work import Fact, said_after
 
 CAUSES: frozenset[Cause] = frozenset({"permit", "seen", "clock"})
@@ -193,7 +193,7 @@ def _claims(course: Course, at: int) -> bool:
         return False
     if course.started is None and course.cancelled is not None and course.cancelled <= at:
         return any(s.at.at - MINUTE <= at <= s.at.at + LATER for s in course.strays)
-    end = max(course.valid_to or 0, course.over_by(1 << 62) if course.over_at is None and course.finished is None else 0, (work_over(course) or 0) + LATER)
+    end = max(course.valid_to or 0, course.over_by(EVER) if course.over_at is None and course.finished is None else 0, (work_over(course) or 0) + LATER)
     return course.request.valid_from - HOUR <= at <= end
 
 

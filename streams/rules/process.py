@@ -14,7 +14,7 @@ from streams.rules.limits import BLINDING, CONFINED
 from streams.rules.permit import OURS
 from streams.rules.readings import unseen
 from streams.rules.rule import NOTHING, Cause, Finding, Judged, Known, Rule, merge, minutes, wake_at
-from streams.times import SECOND, Stamp
+from streams.times import EVER, SECOND, Stamp
 from streams.work import relied_on
 
 OPEN = frozenset({"removed", "opened"})
@@ -84,7 +84,7 @@ def judge_isolation(known: Known, permit: str) -> Judged:
     names = relied_on(site, permit)
     if course.issued is None or not names:
         return NOTHING
-    over = min((m for m in (course.finished.at if course.finished else None, course.over_at) if m is not None), default=1 << 62)
+    over = min((m for m in (course.finished.at if course.finished else None, course.over_at) if m is not None), default=EVER)
     found = []
     for name in sorted(names):
         told = False
@@ -92,12 +92,12 @@ def judge_isolation(known: Known, permit: str) -> Judged:
             before_ = word.at <= course.issued.at
             if word.at < over and not own_work(course, word.said) and (again is None or again > course.issued.at) and not (told and before_):
                 told = before_
-                found.append(_opened(known, permit, name, word.said.state, max(word.at, course.issued.at), again if again is not None else (over if over < 1 << 62 else None), word.ref))
+                found.append(_opened(known, permit, name, word.said.state, max(word.at, course.issued.at), again if again is not None else (over if over < EVER else None), word.ref))
     for name, tag in ((n, t) for n in sorted(names) for t in known.atlas.isolations.get(n, ())):
         series = site.series.get(tag)
         for start, end, _, _, ref in series.held.intervals(known.now) if series else ():
             if start < over and (end is None or end > course.issued.at):
-                ended = end if end is not None else (over if over < 1 << 62 else None)
+                ended = end if end is not None else (over if over < EVER else None)
                 found.append(_opened(known, permit, name, "opened", max(start, course.issued.at), ended, ref))
     return Judged((*found, *_never_applied(known, course, sorted(names), over)))
 
@@ -113,7 +113,7 @@ def _never_applied(known: Known, course: Course, names: list[str], over: int) ->
             continue
         end = min(m for m in (first, over) if m is not None)
         numbers = {"permit": course.permit, "isolation": name, "at": known.clock(since)}
-        yield Finding(since, (course.started_ref, course.request_ref), end if end < 1 << 62 else None, 2, numbers, course.permit, course.point_id, "never", requests=((SUSPEND, course.permit),))
+        yield Finding(since, (course.started_ref, course.request_ref), end if end < EVER else None, 2, numbers, course.permit, course.point_id, "never", requests=((SUSPEND, course.permit),))
 
 
 def own_work(course: Course, said: Isolation | None) -> bool:

@@ -16,7 +16,7 @@ from streams.rules.limits import CONFINED
 from streams.rules.permit import valid_until
 from streams.rules.rule import NOTHING, Cause, Finding, Judged, Known, Rule, both_of, merge, minutes, wake_at
 from streams.spans import Spans
-from streams.times import DAY, MINUTE, SECOND
+from streams.times import DAY, EVER, MINUTE, SECOND
 from streams.trend import HALF, reaches
 from streams.work import JOIN_FRAME, JOIN_OVER, Series, Site
 
@@ -267,7 +267,7 @@ def judge_limit(known: Known, permit: str) -> Judged:
     waiting, wake = _before_start(known, course)
     during: list[Finding] = []
     if course.started is not None and (course.issued is not None or course.declared_start is not None):
-        during, look = _exceeded(known, course, course.started.at, course.over_by(1 << 62), over=True)
+        during, look = _exceeded(known, course, course.started.at, course.over_by(EVER), over=True)
         wake = wake_at(wake, look)
     for since, until in _strayed(course):
         more, look = _exceeded(known, course, since, until, over=True)
@@ -303,7 +303,7 @@ def _before_start(known: Known, course: Course) -> tuple[list[Finding], int | No
     """From the approval to the start: do not start, from the first reading beyond the limit until an analysis passes, the end of the life, or a finish; at the start it is as if at work."""
     if course.issued is None or (course.started is not None and course.started.at <= course.issued.at):
         return [], None
-    until = course.started.at if course.started else min(m for m in (course.over_at, valid_until(known, course), 1 << 62) if m is not None)
+    until = course.started.at if course.started else min(m for m in (course.over_at, valid_until(known, course), EVER) if m is not None)
     readings, _ = _exceeded(known, course, course.issued.at, until, over=True)
     out: list[Finding] = []
     for f in readings:
@@ -350,7 +350,7 @@ def judge_rise(known: Known, permit: str) -> Judged:
     course = known.course(permit)
     if course.started is None or (course.issued is None and course.declared_start is None):
         return NOTHING
-    found, wake = _exceeded(known, course, course.started.at, course.over_by(1 << 62), over=False)
+    found, wake = _exceeded(known, course, course.started.at, course.over_by(EVER), over=False)
     oxygen = [f for tag in gas_tags(known, course) if known.atlas.channels[tag].kind == "oxygen" for f in _oxygen(known, course, tag)]
     wakes = [known.now + 10 * SECOND] if any(f.end is None for f in oxygen) else []
     return Judged(tuple(sorted([*found, *oxygen], key=lambda f: f.start)), wake_at(wake, *wakes, *_dwells(known, course)))
@@ -369,7 +369,7 @@ def _oxygen(known: Known, course: Course, tag: str) -> list[Finding]:
     series, out = known.site.series.get(tag), list[Finding]()
     if series is None or course.started is None:
         return out
-    until = course.over_by(1 << 62)
+    until = course.over_by(EVER)
     for held, name, priority in ((series.poor, "oxygen_poor", 2), (series.rich, "oxygen_rich", 3)):
         for first, end, last, top, ref in held.intervals(known.now):
             start, terms = max(first, course.started.at), known.terms_at(first)

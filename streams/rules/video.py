@@ -8,7 +8,7 @@ from streams.course import Course
 from streams.rules.gas import GB
 from streams.rules.limits import SPECIAL
 from streams.rules.rule import NOTHING, Finding, Judged, Known, Rule, both_of, merge, minutes, wake_at, without
-from streams.times import HOUR, MINUTE, SECOND, Truth
+from streams.times import EVER, HOUR, MINUTE, SECOND, Truth
 from streams.work import JOIN_BEAT, Camera
 
 
@@ -47,7 +47,7 @@ def _off(known: Known, name: str, camera: Camera) -> list[tuple[int, int]]:
     true, out = known.site.true, []
     for a, b in camera.off:
         again = camera.on.next(b)
-        out.append((true(name, a), true(name, min(b + JOIN_BEAT, again if again is not None else 1 << 62))))
+        out.append((true(name, a), true(name, min(b + JOIN_BEAT, again if again is not None else EVER))))
     return out
 
 
