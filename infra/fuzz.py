@@ -58,6 +58,8 @@ T = TypeVar("T")
 Say = Callable[[str], None]
 CHAPTER: Final = 2500
 """After so many events sixty quiet hours are told and a kernel begins anew, so that a fault is told again in seconds."""
+BESIDE: Final = 2 * CHAPTER
+"""So many events at most are told beside one clean permit: a site that hears more in three hours is none."""
 FAR: Final = 50 * CHAPTER
 """From so many events on it says how far it is."""
 SLOW: Final = 2.0
@@ -525,7 +527,7 @@ def rightly_wide(entry: Entry) -> bool:
     return str(event.__struct_config__.tag) in SITE_WIDE or (isinstance(event, SourceSaid) and event.name == "ingest")
 
 
-def beside(way: Way, first: int, n: int, began: float) -> None:
+def beside(way: Way, first: int, n: int) -> None:
     """Tells a clean permit to two kernels, one of which also hears `n` events about others: what is said of it must be equal."""
     alone, among, seqs = anew(BASE), anew(BASE), Counter[str]()
     story, k, last = deque(clean_story()), first, 3 * HOUR // SECOND
@@ -546,8 +548,6 @@ def beside(way: Way, first: int, n: int, began: float) -> None:
         calm += alone.step(clock(now))
         said += way.judge(among, clock(now), "tick")
         compare(way, [encode(o) for o in calm if concerns(o)], [encode(o) for o in said if concerns(o)])
-        if s % (last // 20) == 0:
-            so_far(k, first + n, began, way.report)
 
 
 def compare(way: Way, calm: list[bytes], said: list[bytes]) -> None:
@@ -568,7 +568,7 @@ def so_far(k: int, n: int, began: float, report: Report) -> None:
 
 
 def run(n: int, seed: int, say: Say = print, at: int | None = None) -> Report:
-    """Tells n events: three in four in chapters, the rest beside a clean permit. With `at`, only the chapter of that one, up to it."""
+    """Tells n events: three in four in chapters, the rest beside clean permits. With `at`, only the chapter of that one, up to it."""
     report, began = Report(), time.monotonic()
     way, alone = Way(n, seed, report, say, at), n * 3 // 4
     first, last = (0, alone) if at is None else (min(at, alone) // CHAPTER * CHAPTER, min(alone, at + 1))
@@ -580,8 +580,10 @@ def run(n: int, seed: int, say: Say = print, at: int | None = None) -> Report:
             way.end(BASE + (k + 1) * STEP)
             if (k // CHAPTER) % max(1, n // CHAPTER // 50) == 0:
                 so_far(k + 1, n, began, report)
-    if at is None or at >= alone:
-        beside(way, alone, n - alone, began)
+    for k in range(alone, n, BESIDE):
+        if at is None or k <= at < k + BESIDE:
+            beside(way, k, min(BESIDE, n - k))
+            so_far(min(k + BESIDE, n), n, began, report)
     way.store()
     way.loop.close()
     report.seconds = time.monotonic() - began

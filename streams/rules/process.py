@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from streams.course import Course
 from streams.events import Isolation
@@ -85,14 +86,19 @@ def judge_isolation(known: Known, permit: str) -> Judged:
     if course.issued is None or not names:
         return NOTHING
     over = min((m for m in (course.finished.at if course.finished else None, course.over_at) if m is not None), default=EVER)
-    found = []
+    found = list[Finding]()
     for name in sorted(names):
-        told = False
+        until = -1
         for word, again in openings(words_of(known, name)):
-            before_ = word.at <= course.issued.at
-            if word.at < over and not own_work(course, word.said) and (again is None or again > course.issued.at) and not (told and before_):
-                told = before_
-                found.append(_opened(known, permit, name, word.said.state, max(word.at, course.issued.at), again if again is not None else (over if over < EVER else None), word.ref))
+            since, back = max(word.at, course.issued.at), EVER if again is None else again
+            if word.at >= over or own_work(course, word.said) or back <= max(course.issued.at, until):
+                continue
+            end = again if again is not None or over == EVER else over
+            if since <= until:  # opened once more while it was open
+                found[-1] = replace(found[-1], end=end)
+            else:
+                found.append(_opened(known, permit, name, word.said.state, since, end, word.ref))
+            until = back
     for name, tag in ((n, t) for n in sorted(names) for t in known.atlas.isolations.get(n, ())):
         series = site.series.get(tag)
         for start, end, _, _, ref in series.held.intervals(known.now) if series else ():
