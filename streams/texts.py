@@ -6,12 +6,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from streams.sentences import SENTENCES
+from streams.spoken import GASES, spoken
 
-GASES: Final[dict[str, str]] = {
-    "methane": "甲烷", "methanol": "甲醇", "chloromethane": "氯甲烷", "dimethyldichlorosilane": "二甲基二氯硅烷", "trimethylchlorosilane": "三甲基氯硅烷", "propane": "丙烷", "hydrogen": "氢气",
-    "gasoline": "汽油", "benzene": "苯", "toluene": "甲苯", "h2s": "硫化氢", "co": "一氧化碳", "nh3": "氨", "cl2": "氯气", "hcl": "氯化氢", "benzene_tox": "苯", "o2": "氧", "O2": "氧", "combustible": "可燃气",
-}  # fmt: skip
-"""Chinese names of the gases that the built-in packs know; another stays as the plant wrote it."""
 CHECKS: Final[dict[str, tuple[str, str]]] = {
     "T1.consistent": ("{tg} 取样合格,{ta} 批准。", "Sampled and passed {tg}, approved {ta}."),
     "T1.violation": ("{ta} 批准时没有合格的气体分析。", "No valid gas analysis when it was approved at {ta}."),
@@ -150,12 +146,13 @@ def both(key: str, numbers: Mapping[str, Any] | None = None) -> dict[str, str]:
 
 
 def _named(numbers: Mapping[str, Any], lang: int) -> Mapping[str, Any]:
-    """Gases and barriers by their names in a language (0 Chinese, 1 English)."""
-    if "gas" in numbers and not lang:
-        return {**numbers, "gas": GASES.get(numbers["gas"], numbers["gas"])}
-    if "barrier" in numbers:
-        return {**numbers, "barrier": SCREENS[numbers["barrier"]][lang]}
-    return numbers
+    """Gases, barriers and closed words by their names in a language (0 Chinese, 1 English)."""
+    out = {place: spoken(place, value, lang) for place, value in numbers.items()}
+    if "gas" in out and not lang:
+        out["gas"] = GASES.get(out["gas"], out["gas"])
+    if "barrier" in out:
+        out["barrier"] = SCREENS[out["barrier"]][lang]
+    return out
 
 
 def sentence(code: str, variant: str, numbers: Mapping[str, Any]) -> dict[str, str]:
