@@ -41,7 +41,7 @@ STRATA = {"times": 40, "spans": 40, "lives": 80, "decisions": 60, "rules": 180}
 MODULES = ("test_pure", "test_lives", "test_matching", "test_trend", "test_words", "test_rules", "test_judging", "test_laws", "test_minutes")
 LEFT_OUT = "not month and not random_day and not order and not every_rule_module and not four_hundred and not named_twice and not two_pauses and not forgetting and not calling and not length_of_time"
 LONGEST = 90
-"""Seconds that all checks together may take of one mutant; what was not found by then counts as not found."""
+"""Seconds of the processor that all checks together may take of one mutant; what was not found by then counts as not found."""
 STUCK = 5.0
 """How many times as long as without a mutant a check may take of the processor, and seconds more: after that it counts as found, because it no longer ends."""
 ENDLESS = 77
@@ -155,6 +155,8 @@ def found_by(mutant: str, covering: list[tuple[str, float]]) -> str:
         os.environ["MUTANT_UNDER_TEST"] = mutant
         signal.signal(signal.SIGPROF, stop)
         for name, seconds in covering:
+            if time.process_time() > LONGEST:
+                break
             signal.setitimer(signal.ITIMER_PROF, STUCK + STUCK * seconds)
             try:
                 if not mine[name]():
@@ -163,7 +165,7 @@ def found_by(mutant: str, covering: list[tuple[str, float]]) -> str:
                 return name
         return "none"
 
-    said, _ = forked(work, LONGEST)
+    said, _ = forked(work, 6 * LONGEST)
     return "" if said in ("none", "never ended") else said
 
 

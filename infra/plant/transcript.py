@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -66,23 +65,32 @@ def _verdicts(story: Story, telling: Telling) -> Iterator[str]:
 
 
 def _minutes(telling: Telling) -> Iterator[str]:
-    """What the minutes of each life come to, each minute as it was told last: seconds, and the greatest risk."""
-    book, risk = dict[tuple[str, int, int], tuple[int | None, ...]](), dict[tuple[str, int], float]()
+    """What the minutes of each life come to, each minute as it was told last: seconds of each kind; and the minute of the greatest risk with its parts."""
+    book, worst = dict[tuple[str, int], dict[int, tuple[int | None, ...]]](), dict[tuple[str, int], tuple[float, str]]()
     for m in (o for o in telling.outputs if isinstance(o, Minute)):
         for ledger, ats in ((m.jobs, [m.at] * len(m.jobs.permit)), (m.again, m.again.at)):
             for i, at in enumerate(ats):
-                book[ledger.permit[i], ledger.life[i], at] = tuple(getattr(ledger, name)[i] for name in WATCHED)
-        for permit, life, value in zip(m.jobs.permit, m.jobs.life, m.jobs.risk, strict=True):
-            risk[permit, life] = max(risk.get((permit, life), 0.0), value)
-    sums: dict[tuple[str, int], Counter[str]] = {}
-    for (permit, life, _), values in book.items():
-        sums.setdefault((permit, life), Counter()).update({name: value for name, value in zip(WATCHED, values, strict=True) if value is not None})
-    for (permit, life), sum_ in sums.items():
-        yield f"  {permit}/{life} seconds: {' '.join(f'{name}={sum_[name] / 1000:g}' for name in WATCHED)}; risk {risk.get((permit, life), 0.0):g}"
+                book.setdefault((ledger.permit[i], ledger.life[i]), {})[at] = tuple(getattr(ledger, name)[i] for name in WATCHED)
+        for job, risk in _risks(m):
+            worst[job] = max(worst.get(job, (-1.0, "")), risk, key=lambda r: r[0])
+    for (permit, life), minutes in book.items():
+        sums = [sum(v for v in column if v is not None) / 1000 for column in zip(*minutes.values(), strict=True)]
+        yield f"  {permit}/{life} seconds: {' '.join(f'{name}={s:g}' for name, s in zip(WATCHED, sums, strict=True))}{worst.get((permit, life), (0.0, ''))[1]}"
+
+
+def _risks(m: Minute) -> Iterator[tuple[tuple[str, int], tuple[float, str]]]:
+    """(permit, life), (risk, its parts) of each job of a minute."""
+    jobs = m.jobs
+    for i, permit in enumerate(jobs.permit):
+        factors = " ".join(f"{name} {value:g}" for name, value in jobs.factors[i].items())
+        yield (permit, jobs.life[i]), (jobs.risk[i], f"; {jobs.family[i]}, risk {jobs.risk[i]:g}: {jobs.weight[i]:g} {factors}".rstrip())
 
 
 def _time(story: Story, ms: int | None) -> str:
+    """The clock of the site, with the days since the story began."""
     if ms is None:
         return "…"
-    at = datetime.fromtimestamp(ms / 1000, ZoneInfo(story.told.timezone))
-    return f"{at:%H:%M:%S}" + (f".{ms % 1000:03}" if ms % 1000 else "")
+    zone = ZoneInfo(story.told.timezone)
+    at = datetime.fromtimestamp(ms / 1000, zone)
+    days = (at.date() - datetime.fromtimestamp(story.start / 1000, zone).date()).days
+    return f"{at:%H:%M:%S}" + (f".{ms % 1000:03}" if ms % 1000 else "") + (f"{days:+} d" if days else "")
