@@ -153,7 +153,9 @@ async def _poll(consumer: AIOKafkaConsumer, timeout_ms: int) -> dict[TopicPartit
 
 
 async def _drain(consumer: AIOKafkaConsumer, site: str, cut: int, telling: Telling, kinds: dict[str, type[Output]]) -> None:
-    """Alerts and verdicts are separate topics: what was said before the end may still be on its way."""
-    for _ in range(3):
+    """Alerts and verdicts are separate topics: what was said before the end may still be on its way, so all is read that stands in them now, and what comes within half a second."""
+    ends, deadline, quiet = await consumer.end_offsets(consumer.assignment()), time.monotonic() + 10, 0
+    while quiet < 3 and time.monotonic() < deadline:
         for tp, run in (await _poll(consumer, 150)).items():
             telling.outputs += [msgspec.json.decode(r.value, type=kinds[tp.topic[cut:]]) for r in run if r.key == site.encode() and tp.topic[cut:] in kinds]
+        quiet += all([await consumer.position(tp) >= end for tp, end in ends.items()])

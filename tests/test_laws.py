@@ -179,8 +179,9 @@ def _thinned(names: list[str]) -> list[object]:
 
 
 def _after(name: str) -> tuple[Kernel, int]:
-    """A kernel that was told a story, and the story's last moment."""
-    return _fold(_entries(name))[0], read_story(SCENARIOS / f"{name}.toml").end
+    """A kernel that was told a story, and the last moment: of the story, or of what came after it."""
+    kernel = _fold(_entries(name))[0]
+    return kernel, max(kernel.memory.site.now, read_story(SCENARIOS / f"{name}.toml").end)
 
 
 def _unmade(outputs) -> list[str]:
