@@ -17,7 +17,7 @@ from streams.matching import Match, Numbered, key_of, match
 from streams.outputs import Alert, Command
 from streams.packs import Pack, Setting
 from streams.rules import BOOK
-from streams.rules.rule import RESPOND, Finding, Known, Rule, wake_at
+from streams.rules.rule import RESPOND, Finding, Known, Rule, dated, wake_at
 from streams.texts import both, sentence
 from streams.times import HOUR, MINUTE, SECOND
 from streams.work import Fact
@@ -246,8 +246,10 @@ def _alert(known: Known, rule: Rule, subject: str, finding: Finding, n: int, mom
     site, priority = known.site, _priority(rule, finding, setting)
     late = (old is None or old.late) and (_too_late(known, rule, finding, moment) if old is None or rule.prompt else True)
     priority = max(2, priority) if rule.prompt and late and moment_of(old, moment) - finding.start > known.terms_now().ms["late_fact"] else priority
-    finding = replace(finding, numbers=_plainly(finding.numbers))
+    if rule.fleeting and old is not None and old.end is None and finding.start > old.start:
+        finding = replace(finding, start=old.start)  # it sees only what is now: since when is remembered
     raised, ended = old.raised if old else moment, finding.end is not None
+    finding = replace(finding, numbers=dated(_plainly(finding.numbers), known.day(raised)))
     life = _life(known, finding, done, max(raised, rose), ended, priority, late)
     point = finding.point or (known.course(finding.permit).point_id if finding.permit in known.site.works else "")
     area, shop = known.atlas.place(point)

@@ -38,6 +38,13 @@ def allowed_lel(gas: str, terms: Terms) -> float:
     return min(terms["lel_percent"], 100 * by_volume / lel[gas])
 
 
+def _lel_figure(gas: str, terms: Terms) -> str:
+    """The pack's figure on which a combustible limit rests."""
+    if allowed_lel(gas, terms) >= terms["lel_percent"]:
+        return "lel_percent"
+    return "lel_vol_high" if terms.pack.lel.get(gas, LEL_HIGH) >= LEL_HIGH else "lel_vol_low"
+
+
 def to_lel(value: float, unit: str, gas: str, terms: Terms) -> float | None:
     """A combustible concentration in %LEL; None where the unit cannot be converted without knowing the gas."""
     if unit == "%LEL":
@@ -64,8 +71,7 @@ def limit_of(channel: Channel, terms: Terms) -> Limit | None:
                 return None
             allowed = allowed_lel(gas, terms)
             high = allowed / per_unit
-            key = "lel_percent" if allowed >= terms["lel_percent"] else ("lel_vol_high" if terms.pack.lel.get(gas, LEL_HIGH) >= LEL_HIGH else "lel_vol_low")
-            return Limit(high, high * terms["rise_share"], None, terms.clause(key), channel.gas or "?", channel.unit)
+            return Limit(high, high * terms["rise_share"], None, terms.clause(_lel_figure(gas, terms)), channel.gas or "?", channel.unit)
         case "oxygen":
             return Limit(terms["oxygen_high"], None, terms["oxygen_low"], terms.clause("oxygen_low"), "O2", channel.unit) if channel.unit == "%vol" else None
         case "toxic":
@@ -91,6 +97,23 @@ def factors(channel: Channel, terms: Terms) -> list[float]:
     own = convert(1.0, channel.unit, gas, terms) if units else None
     others = [convert(1.0, unit, gas, terms) for unit in units if unit != channel.unit]
     return [own / other for other in others if own and other]
+
+
+def limit_of_test(said: str, value: float | None, written: str, terms: Terms, enriched: bool = False) -> tuple[float, str] | None:
+    """(the limit that a component of an analysis is held against, in the unit that was written; its clause), None where it cannot be told."""
+    gas = gas_of(said, terms.gases)
+    unit = unit_of(written, gas or "") if gas else None
+    if value is None or gas is None or unit is None:
+        return None
+    toxic = toxic_name(gas, terms)
+    if gas == "o2":
+        name = "oxygen_low" if value < terms["oxygen_low"] else "oxygen_high" if enriched else "oxygen_pass"
+        return terms[name], terms.clause(name)
+    if toxic in terms.pack.toxic and (gas not in terms.pack.lel or unit in ("ppm", "ppb", "mg/m3")):
+        per_unit, allowed, clause = to_mg(1.0, unit, toxic, terms), terms.pack.toxic[toxic], terms.clause("toxic")
+    else:
+        per_unit, allowed, clause = to_lel(1.0, unit, gas, terms), allowed_lel(gas, terms), terms.clause(_lel_figure(gas, terms))
+    return (allowed / per_unit, clause) if per_unit else None
 
 
 BELOW_LEL: Final = -5.0

@@ -13,6 +13,12 @@ GASES: Final[dict[str, str]] = {
     "gasoline": "汽油", "benzene": "苯", "toluene": "甲苯", "h2s": "硫化氢", "co": "一氧化碳", "nh3": "氨", "cl2": "氯气", "hcl": "氯化氢", "benzene_tox": "苯", "o2": "氧", "O2": "氧", "combustible": "可燃气",
 }  # fmt: skip
 """Chinese names of the gases that the built-in packs know; another stays as the plant wrote it."""
+FORMULAS: Final[dict[str, str]] = {"h2s": "H2S", "co": "CO", "nh3": "NH3", "cl2": "Cl2", "hcl": "HCl", "o2": "oxygen", "O2": "oxygen", "benzene_tox": "benzene"}
+"""English names of those that are not called as they are written."""
+STEPS: Final[dict[str, Pair]] = {"issued": ("签发", "signed off"), "started": ("开工", "started")}
+ENDS: Final[dict[str, Pair]] = {
+    "cancelled": ("撤销", "was called off"), "accepted": ("验收", "was accepted"), "finished": ("完工", "was finished"), "expired": ("失效", "had run out"),
+}  # fmt: skip
 TRADES: Final[dict[str, Pair]] = {"welding": ("焊接", "welding"), "height": ("高处", "height"), "electrician": ("电工", "electrician"), "lifting": ("起重", "lifting")}
 STATES: Final[dict[str, Pair]] = {"applied": ("已隔离", "applied"), "verified": ("已确认", "verified"), "removed": ("已拆除", "removed"), "opened": ("已打开", "opened")}
 STATUSES: Final[dict[str, Pair]] = {
@@ -47,7 +53,8 @@ TYPES: Final[dict[str, Pair]] = {
 
 SAID_IN: Final[dict[str, dict[str, Pair]]] = {
     "trade": TRADES, "held": TRADES, "state": STATES, "status": STATUSES, "kind": MEETINGS, "kinds": DEVICES, "what": CHANGES, "papers": PAPERS, "missing": EVIDENCE, "first": EVIDENCE, "again": EVIDENCE,
-    "stage": EVIDENCE, "hazard": HAZARDS, "colour": COLOURS, "was": ANSWERS, "now": ANSWERS, "parts": PARTS, "type": TYPES, "values": {name: (zh, name) for name, zh in GASES.items()},
+    "stage": EVIDENCE, "hazard": HAZARDS, "colour": COLOURS, "was": ANSWERS, "now": ANSWERS, "parts": PARTS, "type": TYPES, "types": TYPES, "asked": TYPES, "needed": TYPES, "step": STEPS, "how": ENDS, "note": TYPES,
+    "values": {name: (zh, FORMULAS.get(name, name)) for name, zh in GASES.items()},
 }  # fmt: skip
 """Place in a sentence → the words that may stand there; another stays as it was told."""
 
@@ -57,8 +64,7 @@ def spoken(place: str, value: Any, lang: int) -> Any:
     words = SAID_IN.get(place)
     if words is None or not isinstance(value, str):
         return value
-    parts = [_part(words, part, lang) for part in value.split(", ")]
-    return ("、" if not lang else ", ").join(parts)
+    return " → ".join(("、" if not lang else ", ").join(_part(words, part, lang) for part in side.split(", ")) for side in value.split(" → "))
 
 
 def _part(words: dict[str, Pair], part: str, lang: int) -> str:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
 from streams.sentences import SENTENCES
-from streams.spoken import GASES, spoken
+from streams.spoken import FORMULAS, GASES, spoken
 
 CHECKS: Final[dict[str, tuple[str, str]]] = {
     "T1.consistent": ("{tg} 取样合格,{ta} 批准。", "Sampled and passed {tg}, approved {ta}."),
@@ -129,6 +130,7 @@ SCREENS: Final[dict[str, tuple[str, str]]] = {
     "todo.expiry": ("有效期至 {at}", "valid until {at}"),
 }
 
+BETWEEN: Final = re.compile(r"(?<=[\u4e00-\u9fff]) (?=[\u4e00-\u9fff])")
 TEXTS: Final = SENTENCES | CHECKS | LIGHTS | {f"ui.{k}": v for k, v in SCREENS.items()}
 
 
@@ -142,14 +144,21 @@ def both(key: str, numbers: Mapping[str, Any] | None = None) -> dict[str, str]:
     """A sentence in both languages with its numbers."""
     zh, en = TEXTS[key]
     filled = numbers or {}
-    return {"zh": zh.format_map(_named(filled, 0)), "en": en.format_map(_named(filled, 1))}
+    return {"zh": _close(zh.format_map(_named(filled, 0))), "en": _close(en.format_map(_named(filled, 1)))}
+
+
+def _close(said: str) -> str:
+    """Without the blanks between two Chinese words, and without a permit that is none."""
+    for none in (" (permit —)", "(作业票 —)"):
+        said = said.replace(none, "")
+    return BETWEEN.sub("", said)
 
 
 def _named(numbers: Mapping[str, Any], lang: int) -> Mapping[str, Any]:
     """Gases, barriers and closed words by their names in a language (0 Chinese, 1 English)."""
     out = {place: spoken(place, value, lang) for place, value in numbers.items()}
-    if "gas" in out and not lang:
-        out["gas"] = GASES.get(out["gas"], out["gas"])
+    if "gas" in out:
+        out["gas"] = (FORMULAS if lang else GASES).get(out["gas"], out["gas"])
     if "barrier" in out:
         out["barrier"] = SCREENS[out["barrier"]][lang]
     return out

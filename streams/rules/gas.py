@@ -11,7 +11,7 @@ from streams.analyses import Analysis
 from streams.course import Course, Pause
 from streams.packs import Terms
 from streams.rules.limits import CONFINED, RETEST
-from streams.rules.rule import NOTHING, Cause, Finding, Judged, Known, Rule, minutes
+from streams.rules.rule import NOTHING, Cause, Finding, Judged, Known, Rule, apart, minutes
 from streams.rules.sights import Sight, sure_sights
 from streams.times import EVER, Stamp, Truth, agreed, before, cases, exactly, some
 
@@ -91,7 +91,7 @@ def judge_none(known: Known, permit: str) -> Judged:
     failed = any(a.failed_at and before(a.failed_at, first) is not Truth.FALSE for a in course.analyses)
     evidence = tuple(r for r in (course.issued_ref, course.started_ref, ref) if r)
     return Judged((Finding(first.at, evidence, _mended(course, first.at), permit=permit, point=course.point_id,
-                           numbers={"permit": permit, "at": known.clock(first.at)}, variant="failed" if failed else "", requests=((SUSPEND, permit),)),))  # fmt: skip
+                           numbers={"permit": permit, "at": known.clock(first.at), "step": "issued" if first is course.issued else "started"}, variant="failed" if failed else "", requests=((SUSPEND, permit),)),))  # fmt: skip
 
 
 def judge_stale(known: Known, permit: str) -> Judged:
@@ -104,7 +104,7 @@ def judge_stale(known: Known, permit: str) -> Judged:
         return NOTHING
     start, (_, reference, which) = stale[0][0].at, stale[-1]
     last = max((a for a in passed(course) if before(a.done, reference) is not Truth.FALSE), key=lambda a: a.at.at)
-    numbers = {"permit": permit, "sampled": known.clock(last.at.at), "start": known.clock(reference.at), "age": minutes(reference.at - last.at.at), "limit": minutes(known.terms_of(course).ms["gas_fresh"])}
+    numbers = {"permit": permit, "sampled": known.when(last.at), "start": known.clock(reference.at), "age": apart(last.at, reference), "limit": minutes(known.terms_of(course).ms["gas_fresh"])}
     evidence = tuple(r for r in (last.ref, course.issued_ref, course.started_ref) if r)
     end = _mended(course, start)
     return Judged((Finding(start, evidence, end, numbers=numbers, permit=permit, point=course.point_id, variant=which, requests=((SUSPEND, permit),)),))
@@ -195,13 +195,14 @@ def record_gaps(course: Course, now: int, every: int) -> Iterator[tuple[Stamp, i
     earlier = [t for t in course.tests if t.at.at <= start]
     marks.insert(0, (earlier[-1].at, earlier[-1].ref) if earlier else (course.started, course.started_ref))
     rest = course.pauses[-1].since.at if course.pauses and course.pauses[-1].until is None else None
-    stop = min((m for m in (course.finished.at if course.finished else course.over_at, rest) if m is not None), default=None)
+    closed = course.finished.at if course.finished else course.over_at
+    stop = min((m for m in (closed, rest) if m is not None), default=None)
     end = now if stop is None else min(now, stop)
     for (at, ref), after in zip(marks, [*marks[1:], None], strict=True):
-        until = after[0].lo if after else end
+        until = min(after[0].lo, end) if after else end
         due = _worked(course, at.hi, every)
         if until > due or (at.grain and until >= due):
-            yield at, after[0].at if after else stop, ref, due
+            yield at, min((m for m in (after[0].at if after else stop, closed) if m is not None), default=None), ref, due
 
 
 def judge_record(known: Known, permit: str) -> Judged:

@@ -108,7 +108,7 @@ def _spans(known: Known, tag: str, spans: Spans) -> Judged:
         over = b + spans.join < known.now
         numbers = {"tag": tag, "value": f"{head:g}", "unit": channel.unit, "low": f"{channel.low:g}" if channel.low is not None else "—", "high": f"{channel.high:g}" if channel.high is not None else "—",
                    "since": known.clock(a)}  # fmt: skip
-        found.append(Finding(a, (ref,), b if over else None, numbers=numbers, permit=jobs[0].permit if jobs else "", point=jobs[0].point_id if jobs else "", area=channel.area))
+        found.append(Finding(a, (ref,), b if over else None, numbers=numbers, variant="" if channel.low is not None and channel.high is not None else "absurd", permit=jobs[0].permit if jobs else "", point=jobs[0].point_id if jobs else "", area=channel.area))
     return Judged(tuple(found), known.now + 30 * SECOND if any(f.end is None for f in found) else None)
 
 

@@ -140,7 +140,7 @@ def judge_over(known: Known, permit: str) -> Judged:
     if end is not None and before(end, exactly(until)) is not Truth.FALSE:
         return NOTHING
     numbers = {"permit": permit, "valid_to": known.clock(until)}
-    return Judged((Finding(until, (course.request_ref, course.started_ref), end.at if end else None, numbers=numbers, permit=permit,
+    return Judged((Finding(max(until, course.started.at), (course.request_ref, course.started_ref), end.at if end else None, numbers=numbers, permit=permit,
                            point=course.point_id, requests=(("permit.lock", permit),)),))  # fmt: skip
 
 
@@ -197,6 +197,8 @@ def _claims(course: Course, at: int) -> bool:
     return course.request.valid_from - HOUR <= at <= end
 
 
+ENDS = ("finished", "accepted", "cancelled")
+"""The steps by which a permit's work is over."""
 LATER = 12 * HOUR
 """How long after its end work at a point is still told of the permit that ended."""
 
@@ -206,11 +208,12 @@ def judge_without(known: Known, permit: str) -> Judged:
     course = known.course(permit)
     if course.request is None:
         return _unasked(known, course)
-    found = [_stray(known, course, s.at.at, s.ref) for s in course.strays if s.after != "rejected"]
+    found = [_stray(known, course, s.at.at, s.ref, s.after) for s in course.strays if s.after != "rejected"]
     over = course.gone_as == "cancelled" or course.finished is not None or course.accepted is not None
-    end = min((m for m in (course.cancelled if course.gone_as == "cancelled" else None, course.finished.hi if course.finished else None, course.accepted.hi if course.accepted else None) if m is not None), default=None)
+    ends = ((course.cancelled if course.gone_as == "cancelled" else None, "cancelled"), (course.finished.hi if course.finished else None, "finished"), (course.accepted.hi if course.accepted else None, "accepted"))
+    end = min(((at, how) for at, how in ends if at is not None), default=None)
     if over and end is not None and course.started is not None:
-        found += united(_seen_after(known, course, end))
+        found += united(_seen_after(known, course, *end))
     live = any(f.end is None and f.variant == "seen" for f in found)
     return Judged(tuple(sorted(found, key=lambda f: f.start)), known.now + 30 * SECOND if live else None)
 
@@ -222,20 +225,20 @@ def _unasked(known: Known, course: Course) -> Judged:
     return Judged((Finding(course.declared_start.at, (course.started_ref,), work_over(course), numbers=numbers, permit=course.permit, variant="unasked", requests=((SUSPEND, course.permit),)),))
 
 
-def _stray(known: Known, course: Course, at: int, ref: str) -> Finding:
-    numbers = {"permit": course.permit, "point": course.point_id, "since": known.clock(at)}
+def _stray(known: Known, course: Course, at: int, ref: str, after: str) -> Finding:
+    numbers = {"permit": course.permit, "point": course.point_id, "since": known.clock(at), "how": "expired" if after == "finished" else after}
     requests = (("siren.on", course.point_id), (SUSPEND, course.permit))
-    return Finding(at, (ref, course.request_ref), course.put_down(at), numbers=numbers, permit=course.permit, point=course.point_id, variant="over", requests=requests)
+    return Finding(at, (ref, course.request_ref, *known.refs(course.permit, *ENDS)), course.put_down(at), numbers=numbers, permit=course.permit, point=course.point_id, variant="over", requests=requests)
 
 
-def _seen_after(known: Known, course: Course, end: int) -> Iterator[Finding]:
+def _seen_after(known: Known, course: Course, end: int, how: str) -> Iterator[Finding]:
     """Work surely seen at the point after the end of a permit's work, as long as no other permit there allows it."""
     for sight in sure_sights(known, course):
         since = worked_on(known, course, sight, end)
         if since is None or since > end + LATER or any(_goes_on(other, since) for other in known.at(course.point_id) if other.permit != course.permit):
             continue
-        numbers = {"permit": course.permit, "point": course.point_id, "camera": sight.camera, "since": known.clock(since)}
-        yield Finding(since, (sight.ref, course.request_ref), sight.last if sight.joins < known.now else None, numbers=numbers, permit=course.permit, point=course.point_id,
+        numbers = {"permit": course.permit, "point": course.point_id, "camera": sight.camera, "since": known.clock(since), "over": known.clock(end), "how": how}
+        yield Finding(since, (sight.ref, course.request_ref, *known.refs(course.permit, *ENDS)), sight.last if sight.joins < known.now else None, numbers=numbers, permit=course.permit, point=course.point_id,
                       variant="seen", requests=(("siren.on", course.point_id),))  # fmt: skip
 
 
@@ -303,7 +306,7 @@ DIFFERS: dict[str, Callable[[Any_, Any_], bool]] = {
 def _note(known: Known, was: Any_, now: Any_) -> str:
     assert isinstance(was, Requested) and isinstance(now, Requested)
     if (was.type, was.point) != (now.type, now.point):
-        return f"{was.type} {was.point} → {now.type} {now.point}"
+        return f"{was.type} → {now.type}" if was.point == now.point else f"{was.point} → {now.point}" if was.type == now.type else f"{was.type}, {was.point} → {now.type}, {now.point}"
     return f"{known.clock(was.valid_from)}–{known.clock(was.valid_to)} → {known.clock(now.valid_from)}–{known.clock(now.valid_to)}"
 
 

@@ -37,7 +37,7 @@ def _missing(step: str) -> Callable[[Known, str], Judged]:
         if taken is not None and mark is not None and before(taken, mark) is not Truth.FALSE:
             return NOTHING
         ends = [m for m in (taken.at if taken else None, course.finished.at if course.finished else None, course.over_at) if m is not None and m > due[0]]
-        numbers = {"permit": permit, "at": known.clock(due[0])}
+        numbers = {"permit": permit, "at": known.clock(due[0]), "step": "issued" if mark is course.issued else "started"}
         return Judged((Finding(due[0], (due[1], course.request_ref), min(ends, default=None), numbers=numbers, permit=permit, point=course.point_id, requests=((BLOCK, permit),)),))
 
     return judge

@@ -175,7 +175,7 @@ def judge_ahead(known: Known, source: str) -> Judged:
     """DQ-CLOCK of a source: it speaks of times that have not come yet; nothing is known before it happened."""
     lead, found = known.site.leads.get(source), []
     for since, until, most, ref in zip(lead.since, lead.until, lead.most, lead.ref, strict=True) if lead else ():
-        numbers = {"device": source, "offset": f"+{minutes(most)}", "limit": f"{known.terms_at(since).ms['clock_off'] / SECOND:g} s"}
+        numbers = {"device": source, "offset": minutes(most), "limit": f"{known.terms_at(since).ms['clock_off'] / SECOND:g} s"}
         shifted = lead is not None and lead.shifted_at is not None and (until is None or lead.shifted_at <= until)
         found.append(Finding(since, (ref,), until, numbers=numbers, variant="zone" if shifted else "ahead"))
     return Judged(tuple(found))

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from streams.course import Course
 from streams.events import DeviceSaid
-from streams.gases import Limit, limit_of
+from streams.gases import Limit, limit_of, limit_of_test
 from streams.rules.access import inside_at
 from streams.rules.gas import GB, PERMIT, SUSPEND, passed
 from streams.rules.limits import CONFINED
@@ -337,7 +337,8 @@ def _written(known: Known, course: Course) -> list[Finding]:
             continue
         end = min([a.done.at for a in passed(course) if a.done.at > at] + ([over] if over is not None and over > at else []), default=None)
         r = record.over
-        numbers = {"permit": course.permit, "tag": record.event.device or record.event.analyst or "—", "gas": r.gas, "value": f"{r.value:g}" if r.value is not None else "—", "unit": r.unit, "at": known.clock(at)}
+        limit, clause = limit_of_test(r.gas, r.value, r.unit, known.terms_at(at), course.point is not None and course.point.enriched) or (0.0, "")
+        numbers = {"permit": course.permit, "gas": r.gas, "value": f"{r.value:g}", "unit": r.unit, "at": known.clock(at), "limit": f"{limit:.3g}", "clause": clause}
         out.append(Finding(at, (record.ref,), end, 1, numbers, course.permit, course.point_id, "record", requests=(("siren.on", course.point_id), (SUSPEND, course.permit))))
     return out
 
@@ -398,7 +399,7 @@ def judge_trend(known: Known, permit: str) -> Judged:
         if ahead is None:
             continue
         urgent = _urgent(known, course)
-        numbers = {"permit": permit, "tag": tag, "gas": limit.gas, "value": f"{ahead.last:.3g}", "unit": limit.unit, "limit": f"{ahead.limit:.3g}", "in": minutes(ahead.left // MINUTE * MINUTE)}
+        numbers = {"permit": permit, "tag": tag, "gas": limit.gas, "value": f"{ahead.last:.3g}", "unit": limit.unit, "limit": f"{ahead.limit:.3g}", "in": minutes(max(MINUTE, ahead.left // MINUTE * MINUTE))}
         found.append(Finding(max(ahead.since, course.started.at), (series.trend_ref or course.started_ref,), None, 2 if urgent else 3, numbers, permit, course.point_id))
     first = min(found, key=lambda f: (f.priority, f.start), default=None)
     return Judged((first,) if first else (), (known.now // HALF + 1) * HALF + SECOND)
@@ -419,28 +420,31 @@ def _urgent(known: Known, course: Course) -> bool:
 
 
 def judge_area(known: Known, area: str) -> Judged:
-    """X-GAS-LIM of an area: fixed combustible detectors at level 1, whether or not there is a permit; one incident, however many, revised every ten seconds."""
-    raw = []
+    """X-GAS-LIM of an area: fixed combustible detectors at level 1, whether or not there is a permit; one incident, however many, revised every ten seconds; what devices read while they are tested by itself."""
+    spans: list[Beyond] = []
     for tag in known.atlas.tags_of_area.get(area, ()):
         series = known.site.series.get(tag)
         if series and series.alarm:
-            spans = series.alarm
-            raw += [(a, b, tag, head, ref) for a, b, head, ref in zip(spans.first, spans.last, spans.head, spans.ref, strict=True)]
-    found, wakes = [], list[int | None]()
-    for alarm in _alarms(known, [(a, b, tag, head, head, ref, b) for a, b, tag, head, ref in raw]):
-        mine = sorted((s[0], s[1], s[2], s[3], s[5]) for s in alarm)
-        a, b = mine[0][0], max(s[1] for s in mine)
-        cleared, look = _cleared(known, _lasts(alarm))
-        over = cleared is not None
-        told = b if over else a + (known.now - a) // STORM * STORM
-        counted = [s for s in mine if s[0] <= told] or mine[:1]
-        tags = sorted({s[2] for s in counted})
-        hold = "bump" if all(testing(known, s[2], s[0], s[1]) for s in counted) else ""
-        numbers = {"area": area, "tag": mine[0][2], "value": f"{mine[0][3]:g}", "count": len(tags), "limit": f"{known.terms_at(a)['fixed_alarm']:g}", "since": known.clock(a)}
-        found.append(Finding(a, tuple(s[4] for s in counted), b if over else None, numbers=numbers, area=area, requests=(("siren.on", area),), hold=hold, members=len(tags), variant="area", lately=b,
-                             incident=area))  # fmt: skip
-        wakes.append(None if over else min(told + STORM, known.now + 30 * SECOND) if len(counted) < len(mine) else min(look or known.now + STORM, known.now + MINUTE))
-    return Judged(tuple(found), wake_at(*wakes))
+            held = series.alarm
+            spans += [(a, b, tag, head, head, ref, b) for a, b, head, ref in zip(held.first, held.last, held.head, held.ref, strict=True)]
+    tested = {s for s in spans if testing(known, s[2], s[0], s[1])}
+    alarms = (*_alarms(known, [s for s in spans if s not in tested]), *_alarms(known, [s for s in spans if s in tested]))
+    told = [_area_alarm(known, area, sorted(alarm, key=lambda s: (s[0], s[1], s[2]))) for alarm in alarms]
+    return Judged(tuple(sorted((f for f, _ in told), key=lambda f: f.start)), wake_at(*(look for _, look in told)))
+
+
+def _area_alarm(known: Known, area: str, mine: list[Beyond]) -> tuple[Finding, int | None]:
+    """(one alarm of an area with the detectors that were in it when it was last told, when to look again)."""
+    a, b, first = mine[0][0], max(s[1] for s in mine), mine[0]
+    cleared, look = _cleared(known, _lasts(mine))
+    over = cleared is not None
+    told = b if over else a + (known.now - a) // STORM * STORM
+    counted = [s for s in mine if s[0] <= told] or mine[:1]
+    tags = sorted({s[2] for s in counted})
+    numbers = {"area": area, "tag": first[2], "value": f"{first[3]:g}", "count": len(tags), "limit": f"{known.terms_at(a)['fixed_alarm']:g}", "since": known.clock(a)}
+    found = Finding(a, tuple(s[5] for s in counted), b if over else None, numbers=numbers, area=area, requests=(("siren.on", area),), hold=testing(known, first[2], first[0], first[1]),
+                    members=len(tags), variant="area", lately=b, incident=area)  # fmt: skip
+    return found, None if over else min(told + STORM, known.now + 30 * SECOND) if len(counted) < len(mine) else min(look or known.now + STORM, known.now + MINUTE)
 
 
 STREAM: frozenset[Cause] = PERMIT | {"gas", "device"}

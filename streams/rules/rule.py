@@ -28,6 +28,8 @@ CAUSES: Final = get_args(Cause)
 FIRST: Final = 86_400_000
 LAST: Final = 253_402_128_000_000
 """1970 and 9999, a day from their ends."""
+UNSURE: Final = 120_000
+"""A moment that may have been any within more ms than this is said as a span."""
 RESPOND: Final = {1: 45_000, 2: 252_000, 3: 1_800_000, 4: 28_800_000}
 """First response in ms by priority (`domain.md` 3.5: 45 s, 4.2 min, 30 min, the shift)."""
 
@@ -90,12 +92,24 @@ class Rule:
     """It also speaks of what was not heard: told without the streams of sensors, tags and recorders, it would speak of everything."""
 
 
+class At(str):
+    """A moment as people read it off a clock, HH:MM:SS of plant time, and its local day."""
+
+    __slots__ = ("day",)
+    day: date
+
+
+def dated(numbers: dict[str, Any], day: date) -> dict[str, Any]:
+    """Numbers as they are said beside a day: a moment of another one with its date."""
+    return {k: (v[:] if v.day == day else f"{v.day:%m-%d} {v}") if type(v) is At else v for k, v in numbers.items()}
+
+
 class Known:
     """A site as a rule sees it: its facts, the last tick, and each permit's course read once."""
 
     def __init__(self, site: Site) -> None:
         self.site = site
-        self._said: dict[int, str] = {}
+        self._said: dict[int, At] = {}
         self._zone: tuple[str, ZoneInfo] = ("UTC", ZoneInfo("UTC"))
         self._midnights: dict[date, int] = {}
         self._day = (0, 0, date.min)
@@ -214,6 +228,10 @@ class Known:
         """Plant time; what lies outside the years that a calendar has is its first or last."""
         return datetime.fromtimestamp(min(max(ms, FIRST), LAST) / 1000, self.zone())
 
+    def when(self, at: Stamp) -> str:
+        """Plant time of a moment; where it is unsure by minutes, from when to when it may have been."""
+        return f"{self.clock(at.lo)}–{self.clock(at.hi)}" if at.hi - at.lo > UNSURE else self.clock(at.at)
+
     def clock(self, ms: int | None) -> str:
         """Plant time as HH:MM:SS, or — where it is not known."""
         if ms is None:
@@ -222,8 +240,16 @@ class Known:
         if said is None:
             if len(self._said) > 20_000:
                 self._said.clear()
-            said = self._said[ms] = f"{self.local(ms):%H:%M:%S}"
+            local = self.local(ms)
+            said = self._said[ms] = At(f"{local:%H:%M:%S}")
+            said.day = local.date()
         return said
+
+
+def apart(a: Stamp, b: Stamp) -> str:
+    """How long it was from one moment to another; where a clock is unsure by minutes, how long at least."""
+    unsure = max(a.hi - a.lo, b.hi - b.lo) > UNSURE
+    return f"≥ {minutes(max(0, b.lo - a.hi))}" if unsure else minutes(b.at - a.at)
 
 
 def wake_at(*moments: int | None) -> int | None:

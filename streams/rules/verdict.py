@@ -14,7 +14,7 @@ from streams.rules.guardian import absences, current, gone_in, present
 from streams.rules.limits import CONFINED, RETEST
 from streams.rules.permit import allowed, approved_first, valid_until
 from streams.rules.readings import gas_tags, still, stream_gaps, unseen
-from streams.rules.rule import Known, minutes
+from streams.rules.rule import Known, dated, minutes
 from streams.rules.video import asks_full, cameras, covers
 from streams.texts import both
 from streams.times import SECOND, Stamp, Truth, before, every, exactly
@@ -27,13 +27,14 @@ def checks(known: Known, course: Course) -> dict[str, Check]:
     signing = known.work(course.permit).signing
     kept = known.fixed.get(course.permit)
     if kept is None or kept[0] is not course or kept[1] is not signing:
-        kept = known.fixed[course.permit] = (course, signing, _read(_fixed(known, course)))
-    found = kept[2] | _read(_moving(known, course))
+        kept = known.fixed[course.permit] = (course, signing, _read(known, course, _fixed(known, course)))
+    found = kept[2] | _read(known, course, _moving(known, course))
     return {name: found[name] for name in sorted(found)}
 
 
-def _read(truths: Iterator[Ruled]) -> dict[str, Check]:
-    return {name: _check(name, truth, tuple(numbers.items())) for name, truth, numbers in truths}
+def _read(known: Known, course: Course, truths: Iterator[Ruled]) -> dict[str, Check]:
+    day = known.day(course.request.valid_from if course.request else known.now)
+    return {name: _check(name, truth, tuple(dated(numbers, day).items())) for name, truth, numbers in truths}
 
 
 @lru_cache(maxsize=8192)
