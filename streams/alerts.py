@@ -106,8 +106,9 @@ def _told(known: Known, rule: Rule, subject: str, one: Match, told: Told, place:
 
 def _first(known: Known, rule: Rule, subject: str, one: Match, n: int, told: Told, moment: int, setting: Setting) -> tuple[list[Alert], int | None]:
     fresh, look = _alert(known, rule, subject, one.finding, n, moment, None, setting, actions_of(known, rule, subject, told, n))
-    if one.part_of is not None:
-        fresh = msgspec.structs.replace(fresh, announce=False, late=False, priority=next((a.priority for a in told.alerts if number(a) == one.part_of), fresh.priority))
+    whole = next((a for a in told.alerts if number(a) == one.part_of), None)
+    if whole is not None and whole.state != "suppressed" and not whole.late:  # beside what nobody was told of it is news
+        fresh = msgspec.structs.replace(fresh, announce=False, late=False, priority=whole.priority)
     elif one.earlier:
         fresh = msgspec.structs.replace(fresh, announce=False, late=True)
     told.alerts.append(fresh)

@@ -515,6 +515,8 @@ class Fold:
         if not remember(self.known.site.clocks.setdefault(event.device, []), fact):
             return
         dirty.add(("device", event.device, "clock"))
+        if event.device in self.known.site.comers:
+            dirty.add(("source", event.device, "late"))
         points = self.known.atlas.points_of_camera.get(event.device)
         site = self.known.site
         permits = [p for point in points for p in site.at_point.get(point, ())] if points is not None else [p for p in site.works if self._rests_on(p, event.device)]
@@ -664,7 +666,7 @@ class Fold:
         at = self.known.site.true(entry.source, event.at)
         if entry.seen - at - (event.u or 0) > late:
             comer = self.known.site.comers.setdefault(entry.source, new_comer())
-            if comer.late.add(entry.seen, float(entry.seen - at), entry.ref):
+            if comer.late.add(entry.seen, float(entry.seen - event.at), entry.ref):
                 dirty.add(("source", entry.source, "late"))
 
     def _again(self, fact: Fact, dirty: Dirty) -> None:

@@ -276,7 +276,9 @@ def _check_signed(pack: Pack, text: str, file: str, public: Path) -> None:
 
 
 def _over(pack: Pack, base: Pack) -> Pack:
-    merged: dict[str, Any] = {name: getattr(base, name) | getattr(pack, name) for name in ("limits", "lel", "toxic", "molar", "clauses", "warn_days", "trades", "evidence")}
+    merged: dict[str, Any] = {name: getattr(base, name) | getattr(pack, name) for name in ("limits", "lel", "toxic", "molar", "warn_days", "trades", "evidence")}
+    own = {name: pack.label for name, value in pack.limits.items() if base.limits.get(name) != value}
+    merged["clauses"] = base.clauses | own | ({"toxic": pack.label} if pack.toxic.items() - base.toxic.items() else {}) | pack.clauses
     rules = {code: _merged(base.rules.get(code, Setting()), pack.rules.get(code, Setting())) for code in sorted({*base.rules, *pack.rules})}
     return msgspec.structs.replace(pack, **merged, rules=rules, waivers=[*base.waivers, *pack.waivers])
 

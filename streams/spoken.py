@@ -16,8 +16,11 @@ GASES: Final[dict[str, str]] = {
 FORMULAS: Final[dict[str, str]] = {"h2s": "H2S", "co": "CO", "nh3": "NH3", "cl2": "Cl2", "hcl": "HCl", "o2": "oxygen", "O2": "oxygen", "benzene_tox": "benzene"}
 """English names of those that are not called as they are written."""
 STEPS: Final[dict[str, Pair]] = {"issued": ("签发", "signed off"), "started": ("开工", "started")}
+BEGUN: Final[dict[str, Pair]] = {"issued": ("批准的开工时间为", "was approved for"), "started": ("开工于", "was started at"), "working": ("作业至", "was at work at")}
+WAYS: Final[dict[str, Pair]] = {"fast": ("快", "fast"), "slow": ("慢", "slow")}
+PERIODS: Final[dict[str, Pair]] = {"UPG-HOL": ("节假日", "a holiday"), "UPG-REST": ("公休日", "a rest day"), "UPG-NIGHT": ("夜间", "night"), "UPG-EVENT": ("特殊时段", "a special period")}
 ENDS: Final[dict[str, Pair]] = {
-    "cancelled": ("撤销", "was called off"), "accepted": ("验收", "was accepted"), "finished": ("完工", "was finished"), "expired": ("失效", "had run out"),
+    "cancelled": ("撤销", "was called off"), "accepted": ("验收", "was accepted"), "finished": ("完工", "was finished"), "rejected": ("退回", "was sent back"), "expired": ("失效", "had run out"),
 }  # fmt: skip
 TRADES: Final[dict[str, Pair]] = {"welding": ("焊接", "welding"), "height": ("高处", "height"), "electrician": ("电工", "electrician"), "lifting": ("起重", "lifting")}
 STATES: Final[dict[str, Pair]] = {"applied": ("已隔离", "applied"), "verified": ("已确认", "verified"), "removed": ("已拆除", "removed"), "opened": ("已打开", "opened")}
@@ -53,7 +56,7 @@ TYPES: Final[dict[str, Pair]] = {
 
 SAID_IN: Final[dict[str, dict[str, Pair]]] = {
     "trade": TRADES, "held": TRADES, "state": STATES, "status": STATUSES, "kind": MEETINGS, "kinds": DEVICES, "what": CHANGES, "papers": PAPERS, "missing": EVIDENCE, "first": EVIDENCE, "again": EVIDENCE,
-    "stage": EVIDENCE, "hazard": HAZARDS, "colour": COLOURS, "was": ANSWERS, "now": ANSWERS, "parts": PARTS, "type": TYPES, "types": TYPES, "asked": TYPES, "needed": TYPES, "step": STEPS, "how": ENDS, "note": TYPES,
+    "stage": EVIDENCE, "hazard": HAZARDS, "colour": COLOURS, "was": ANSWERS, "now": ANSWERS, "parts": PARTS, "type": TYPES, "types": TYPES, "asked": TYPES, "needed": TYPES, "step": STEPS, "how": ENDS, "way": WAYS, "begun": BEGUN, "also": PERIODS, "note": TYPES,
     "values": {name: (zh, FORMULAS.get(name, name)) for name, zh in GASES.items()},
 }  # fmt: skip
 """Place in a sentence → the words that may stand there; another stays as it was told."""

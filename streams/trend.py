@@ -46,11 +46,11 @@ def _one(medians: Mapping[int, float], last: int, high: float | None, low: float
         return None
     here, spread = values[-1][1], max(v for _, v in values) - min(v for _, v in values)
     most = spread * within / HALF
-    if not ((high is not None and here < high <= here + most) or (low is not None and here > low >= here - most)):
+    if not ((high is not None and here <= high <= here + most) or (low is not None and here >= low >= here - most)):
         return None
     middle, lower, upper = slope(values)
     for limit, sure in ((high, lower > 0), (low, upper < 0)):
-        if limit is not None and sure and middle and 0 < (left := (limit - here) / middle * HALF) <= within:
+        if limit is not None and sure and middle and 0 <= (left := (limit - here) / middle * HALF) <= within:
             return here, limit, int(left)
     return None
 

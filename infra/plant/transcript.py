@@ -31,7 +31,7 @@ def transcript(story: Story, telling: Telling) -> Iterator[str]:
                 pass
     asked = sorted(story.told.decision, key=lambda d: story.ms(d.at))
     for d, (answer, reasons, mode) in zip(asked, telling.answers, strict=False):  # through Kafka nobody asks
-        yield f"  {d.at} {d.gate} {' '.join(n for n in (d.worker, d.permit) if n)} → {answer} {' '.join(reasons)}{'' if mode == 'full' else f' ({mode})'}".rstrip()
+        yield f"  {d.at} {'leave' if d.direction == 'out' else d.gate} {' '.join(n for n in (d.worker, d.permit) if n)} → {answer} {' '.join(reasons)}{'' if mode == 'full' else f' ({mode})'}".rstrip()
     yield from _verdicts(story, telling)
     yield from _minutes(telling)
 

@@ -152,10 +152,12 @@ def judge_no_permit(known: Known, worker: str) -> Judged:
         door, at = entrance.door, entrance.at.at
         if door is None or door.shelter or not door.points or at < known.now - REMEMBERED:
             continue
-        if any(_counts(known, c, worker, entrance.at) for c in permits_of(known, worker, door.points, at)):
+        named = permits_of(known, worker, door.points, at)
+        if any(_counts(known, c, worker, entrance.at) for c in named):
             continue
+        over = (r for c in named for r in known.refs(c.permit, "accepted", "cancelled", "rejected"))
         numbers = {"worker": worker, "door": entrance.name, "at": known.clock(at)}
-        found.append(Finding(at, (entrance.fact.ref,), _left(known, worker, at), numbers=numbers, point=door.points[0], requests=(("access.deny", worker),)))
+        found.append(Finding(at, (entrance.fact.ref, *over), _left(known, worker, at), numbers=numbers, point=door.points[0], requests=(("access.deny", worker),)))
     return Judged(tuple(found)) if found else NOTHING
 
 
@@ -246,8 +248,13 @@ def _tools_left(known: Known, course: Course, closed: int) -> Iterator[Finding]:
     out = next((at for at in later if not tools_inside(known, course.permit, at)), None)
     named = ", ".join(f"{name} ×{n}" if n > 1 else name for name, n in Counter(left).items())
     refs = (*(f.ref for f in facts if isinstance(f.event, Step) and f.event.step == "tools_in"), *known.refs(course.permit, "accepted", "cancelled", "rejected"))
-    numbers = {"permit": course.permit, "worker": "", "tools": named, "count": len(left), "closed": known.clock(closed)}
+    numbers = {"permit": course.permit, "worker": "", "tools": named, "count": len(left), "closed": known.clock(closed), "how": _ended(course)}
     yield Finding(closed, refs, out, 2 if course.type == CONFINED else 3, numbers, course.permit, course.point_id, variant="tools", requests=(("permit.block", course.permit),))
+
+
+def _ended(course: Course) -> str:
+    """By which step a permit was over."""
+    return "accepted" if course.accepted else course.gone_as
 
 
 def judge_signed_out(known: Known, permit: str) -> Judged:
@@ -259,7 +266,7 @@ def judge_signed_out(known: Known, permit: str) -> Judged:
     called = min((believed for believed, counted in roll_calls(known, course) if counted > closed), default=None)
     for worker, fact, out in missed(known, course, closed):
         over = min((m for m in (out, called) if m is not None), default=None)
-        numbers = {"permit": permit, "worker": worker, "since": known.clock(known.site.counts(fact)), "closed": known.clock(closed)}
+        numbers = {"permit": permit, "worker": worker, "since": known.clock(known.site.counts(fact)), "closed": known.clock(closed), "how": _ended(course)}
         found.append(Finding(closed, (fact.ref, *known.refs(permit, "accepted", "cancelled", "rejected")), over, 1 if course.type == CONFINED else 3, numbers, permit, course.point_id,
                              requests=(("roll_call", course.point_id), ("permit.block", permit))))  # fmt: skip
     return Judged((*found, *_tools_left(known, course, closed)))

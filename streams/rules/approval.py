@@ -94,8 +94,9 @@ def judge_rubber(known: Known, worker: str) -> Judged:
 
 def _burst(known: Known, worker: str, signed: list[tuple[int, str, str]], many: int) -> Finding:
     """A run of approvals; it is one from the one on that made it so many jobs."""
-    first, last = signed[0][0], signed[-1][0]
-    numbers = {"worker": worker, "count": len(signed), "span": minutes(last - first), "since": known.clock(first), "first": first}
+    first, last, terms = signed[0][0], signed[-1][0], known.terms_now()
+    numbers = {"worker": worker, "count": len(signed), "span": minutes(last - first), "since": known.clock(first), "first": first,
+               "most": int(terms["rubber_count"]), "window": minutes(terms.ms["rubber_window"])}  # fmt: skip
     return Finding(many, tuple(ref for _, _, ref in signed[:40]), last, numbers=numbers)
 
 

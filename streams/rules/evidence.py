@@ -40,7 +40,7 @@ def three_and_one(known: Known, course: Course) -> list[str]:
         elif photo.sha256:
             hashes.add(photo.sha256)
     longest = max((c.until - c.at for _, c in mine if c.medium == "voice" and lo <= c.at <= hi), default=0)
-    return missing + (["voice"] if longest < known.terms_of(course).ms["voice_seconds"] else [])
+    return missing + ([f"voice {longest / 1000:.0f}" if longest else "voice"] if longest < known.terms_of(course).ms["voice_seconds"] else [])
 
 
 def judge_three(known: Known, permit: str) -> Judged:

@@ -89,7 +89,8 @@ def judge_none(known: Known, permit: str) -> Judged:
         return NOTHING
     first, ref = found
     failed = any(a.failed_at and before(a.failed_at, first) is not Truth.FALSE for a in course.analyses)
-    evidence = tuple(r for r in (course.issued_ref, course.started_ref, ref) if r)
+    analysed = (a.ref for a in course.analyses if a.at.at <= first.at)
+    evidence = tuple(dict.fromkeys(r for r in (course.issued_ref, course.started_ref, ref, *analysed) if r))
     return Judged((Finding(first.at, evidence, _mended(course, first.at), permit=permit, point=course.point_id,
                            numbers={"permit": permit, "at": known.clock(first.at), "step": "issued" if first is course.issued else "started"}, variant="failed" if failed else "", requests=((SUSPEND, permit),)),))  # fmt: skip
 

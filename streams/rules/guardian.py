@@ -105,7 +105,7 @@ def judge_absent(known: Known, permit: str) -> Judged:
     found: list[Finding] = []
     wakes: list[int | None] = []
     away = [*((*a, "" if a[3] else "nobody") for a in absences(known, course)), *((*a, "inside") for a in gone_in(known, course))]
-    for since, until, length, worker, how in sorted(away):
+    for since, until, length, worker, how in _one_after_another(sorted(away)):
         open_ = until >= known.now and course.at_work(known.now)
         if open_:
             wakes += [m for m in (since + warn, since + alarm) if m > known.now]
@@ -114,13 +114,29 @@ def judge_absent(known: Known, permit: str) -> Judged:
         priority = 3 - (length >= alarm) - course.special
         numbers = {"permit": permit, "worker": worker or "—", "since": known.clock(since), "warn": minutes(warn), "alarm": minutes(alarm)}
         found.append(Finding(since, _evidence(known, course, worker, since), None if open_ else until, priority, numbers, permit, course.point_id,
-                             how or ("long" if length >= alarm else ""), requests=((SUSPEND, permit),) if length >= alarm else ()))  # fmt: skip
+                             "_".join(w for w in (how, "long" if length >= alarm else "") if w), requests=((SUSPEND, permit),) if length >= alarm else ()))  # fmt: skip
     if course.type == CONFINED and course.at_work(known.now):
         wakes += _will_be_long(known, course, warn, alarm)
     if course.at_work(known.now) and not wakes:
         began = course.started.at + warn
         wakes.append(_next_empty(known, course, course.started.at, max(warn, JOIN_FIX)) if _tracks(known, course) else began if began > known.now else None)
     return Judged(tuple(found), wake_at(*wakes))
+
+
+Away = tuple[int, int, int, str, str]
+"""(from, to, length surely known, who, how: inside, nobody, or out of the fence)"""
+
+
+def _one_after_another(away: list[Away]) -> list[Away]:
+    """A guardian who goes into the space and then out of the fence, or the reverse, was away all the time: it is said as it began."""
+    out: list[Away] = []
+    for since, until, length, worker, how in away:
+        if out and out[-1][4] != how and since <= out[-1][1]:
+            first, last, known_, who, began = out[-1]
+            out[-1] = (first, max(last, until), max(known_, since + length - first), who, began)
+        else:
+            out.append((since, until, length, worker, how))
+    return out
 
 
 def _next_empty(known: Known, course: Course, started: int, patience: int) -> int:
@@ -162,13 +178,11 @@ def _will_be_long(known: Known, course: Course, *dwells: int) -> Iterator[int]:
 
 
 def _evidence(known: Known, course: Course, worker: str, since: int) -> tuple[str, ...]:
-    track = _tracks(known, course).get(worker)
-    if track is None:
-        person = known.site.people.get(worker)
-        return (*(f.ref for f in (person.scans if person else ()) if known.site.counts(f) == since), course.request_ref)
-    spans = track.outside
-    ref = next((r for a, b, r in zip(spans.first, spans.last, spans.ref, strict=True) if a <= since <= b), "")
-    return tuple(r for r in (ref, course.request_ref) if r)
+    track, person = _tracks(known, course).get(worker), known.site.people.get(worker)
+    scans = tuple(f.ref for f in (person.scans if person else ()) if known.site.counts(f) == since)
+    fixes = tuple(r for a, b, r in zip(track.outside.first, track.outside.last, track.outside.ref, strict=True) if a <= since <= b) if track else ()
+    turns = tuple(f.ref for f in known.work(course.permit).all("guard") if not worker and known.site.counts(f) == since)
+    return (*(scans or fixes[:1] or turns), course.request_ref)
 
 
 def silences(known: Known, course: Course) -> Iterator[tuple[str, int, int, int]]:
@@ -177,8 +191,9 @@ def silences(known: Known, course: Course) -> Iterator[tuple[str, int, int, int]
         track = _tracks(known, course).get(post.worker)
         for start, end in course.working(known.now):
             start, end = max(start, post.since), min(end, post.until if post.until is not None else end)
-            for a, b in (track.heard.gaps(start, end) if track else ([(start, end)] if end > start else [])):
-                yield post.worker, a, b, b - a - known.site.dark(a, b)
+            gone = [(a, b) for a, b, _, who in gone_in(known, course) if who == post.worker]
+            for lo, hi in (track.heard.gaps(start, end) if track else ([(start, end)] if end > start else [])):
+                yield from ((post.worker, a, b, b - a - known.site.dark(a, b)) for a, b in (without(gone, lo, hi) if gone else [(lo, hi)]))
 
 
 def judge_two_posts(known: Known, permit: str) -> Judged:
@@ -226,7 +241,14 @@ def judge_watch(known: Known, permit: str) -> Judged:
     if gone is None:
         return Judged(wake=_next_gone(known, course, due))
     numbers = {"permit": permit, "finished": known.clock(course.finished.at), "left": known.clock(gone), "watched": minutes(max(0, gone - course.finished.at)), "limit": minutes(due - course.finished.at)}
-    return Judged((Finding(gone, (course.request_ref, *known.refs(permit, "finished")), due if known.now >= due else None, numbers=numbers, permit=permit, point=course.point_id),), due if known.now < due else None)
+    evidence = (course.request_ref, *known.refs(permit, "finished", "accepted"), *_last_seen(known, course, gone))
+    return Judged((Finding(gone, evidence, due if known.now >= due else None, numbers=numbers, permit=permit, point=course.point_id, variant="" if gone > course.finished.at else "none"),), due if known.now < due else None)
+
+
+def _last_seen(known: Known, course: Course, at: int) -> tuple[str, ...]:
+    """The fixes that show guardians outside the fence at a moment."""
+    spans = [t.outside for t in _tracks(known, course).values()]
+    return tuple(r for s in spans for a, b, r in zip(s.first, s.last, s.ref, strict=True) if a <= at <= b)
 
 
 def _next_gone(known: Known, course: Course, due: int) -> int | None:
@@ -234,9 +256,18 @@ def _next_gone(known: Known, course: Course, due: int) -> int | None:
     if known.now >= due:
         return None
     if _tracks(known, course):
-        return known.now + 15 * SECOND
+        return min(due, _patience_ends(known, course) or known.now + 15 * SECOND)
     first = (course.finished.at if course.finished else due) + known.terms_of(course).ms["guardian_warn"] + 1
     return first if known.now < first < due else due
+
+
+def _patience_ends(known: Known, course: Course) -> int | None:
+    """When somebody who has left the post by now will have been away for long enough."""
+    if course.finished is None or not (gaps := list(_between(present(known, course), course.finished.at, known.now))):
+        return None
+    a, patience = gaps[-1][0], known.terms_of(course).ms["guardian_warn"]
+    lefts = [max(a, left) for track in _tracks(known, course).values() if (left := track.outside.next(a)) is not None]
+    return min((left + patience for left in lefts if left + patience > known.now), default=None)
 
 
 def _first_gone(known: Known, course: Course, start: int, end: int) -> int | None:

@@ -76,20 +76,30 @@ def _in_unit(known: Known, result: GasResult, channel: Channel, at: int) -> floa
     return None if mine is None or not one else mine / one
 
 
+def frozen_since(known: Known, tag: str) -> tuple[int, int] | None:
+    """(since when a channel has read the same, after how long that is too long; ms), where it has been for longer."""
+    channel, series, terms = known.atlas.channels.get(tag), known.site.series.get(tag), known.terms_now()
+    if channel is None or series is None or not series.constant.last:
+        return None
+    same = series.constant
+    since = same.other or known.site.began
+    fine = round(same.value * 1000) % 10 != 0
+    limit = terms.ms["frozen_zero"] if same.value == 0 else (terms.ms["frozen"] if fine else 0)
+    if not limit or same.last - since <= limit or (same.value == 0 and not _neighbours_move(known, channel, since)):
+        return None
+    return since, limit
+
+
 def judge_frozen(known: Known, tag: str) -> Judged:
     """DQ-FROZEN: the same reading to three decimals for half an hour, or exactly zero for hours while a neighbour moves."""
     channel, series = known.atlas.channels.get(tag), known.site.series.get(tag)
     if channel is None or series is None or channel.kind not in GASES:
         return NOTHING
-    if not series.constant.last:
-        return Judged(wake=known.now + 5 * MINUTE)
-    same, terms = series.constant, known.terms_now()
-    since = same.other or known.site.began
-    fine = round(same.value * 1000) % 10 != 0
-    limit = terms.ms["frozen_zero"] if same.value == 0 else (terms.ms["frozen"] if fine else 0)
-    wake = known.now + 5 * MINUTE
-    if not limit or same.last - since <= limit or (same.value == 0 and not _neighbours_move(known, channel, since)):
+    wake, same = known.now + 5 * MINUTE, series.constant
+    frozen = frozen_since(known, tag)
+    if frozen is None:
         return Judged(wake=wake)
+    since, limit = frozen
     jobs = [c for point in known.atlas.points_of_tag.get(tag, ()) for c in known.at(point) if c.at_work(known.now)]
     numbers = {"tag": tag, "value": f"{same.value:g}", "unit": channel.unit, "since": known.clock(since), "limit": minutes(limit), "permit": jobs[0].permit if jobs else "—"}
     return Judged((Finding(since + limit, (same.ref,), None, 2 if jobs else 4, numbers, jobs[0].permit if jobs else "", jobs[0].point_id if jobs else "", area=channel.area),), wake)

@@ -112,7 +112,9 @@ def _upgrade(code: str) -> Callable[[Known, str], Judged]:
 
 def _finding(known: Known, course: Course, upgrade: Upgrade) -> Finding:
     at, codes, over = upgrade
-    numbers = {"permit": course.permit, "at": known.clock(at), "type": course.type}
+    step = "issued" if course.issued and at == course.issued.at else "started" if course.started and at == course.started.at else "working"
+    meant = course.planned.at if step == "issued" and course.planned else at
+    numbers = {"permit": course.permit, "at": f"{known.local(meant):%Y-%m-%d %H:%M}", "type": course.type, "begun": step, "also": ", ".join(codes)}
     end = min((m for m in (over, course.finished.at if course.finished else None, course.over_at) if m is not None), default=None)
     evidence = tuple(r for r in (course.request_ref, course.issued_ref, course.started_ref) if r)
     return Finding(at, evidence, end, numbers=numbers, permit=course.permit, point=course.point_id, aq=",".join(AQ_CODE[c] for c in codes), requests=(("permit.block", course.permit),))

@@ -171,7 +171,7 @@ def judge_close(known: Known, permit: str) -> Judged:
     if (closed if closed is not None else known.now) <= due:
         return NOTHING if closed is not None else Judged(wake=due + 1)
     numbers = {"permit": permit, "since": known.clock(since), "hours": f"{known.terms_now().ms['close_late'] / HOUR:g}"}
-    return Judged((Finding(due, (course.request_ref, course.started_ref), closed, numbers=numbers, permit=permit, point=course.point_id),))
+    return Judged((Finding(due, (course.request_ref, course.started_ref), closed, numbers=numbers, permit=permit, point=course.point_id, variant="" if ended is not None else "open"),))
 
 
 def judge_none(known: Known, point: str) -> Judged:
@@ -258,14 +258,25 @@ def judge_change(known: Known, permit: str) -> Judged:
             continue
         at = known.site.stamp(fact).at
         again = next((m for m in approvals if m > at), None)
-        if again is not None and any(p.since.at <= at and p.until and again <= p.until.at for p in course.pauses):
-            continue  # changed while suspended and approved anew before it was resumed
         new = change.what in ("content", "scope", "place")
-        start = at if new else max(at, course.started.at) if course.started and not (course.finished and course.finished.at <= at) else None
+        start = _resting(course, at) if new else _worked_from(course, at)
         end = work_over(course) if new else min((m for m in (again, work_over(course)) if m is not None), default=None)
         if start is not None and (end is None or end > start):
             found.append(_changed(known, course, start, end, change.what or "—", change.note or "—", at, fact.ref, new))
     return Judged(tuple(sorted(found, key=lambda f: (f.start, f.variant, f.evidence))))
+
+
+def _resting(course: Course, at: int) -> int | None:
+    """From when what was changed matters: at once, or if the permit was suspended then, when it was resumed."""
+    pause = next((p for p in course.pauses if p.since.at <= at and (p.until is None or at < p.until.at)), None)
+    return at if pause is None else pause.until.at if pause.until else None
+
+
+def _worked_from(course: Course, at: int) -> int | None:
+    """From when on work went on after a change, or None."""
+    if course.started is None or (course.finished and course.finished.at <= at):
+        return None
+    return _resting(course, max(at, course.started.at))
 
 
 def _changed(known: Known, course: Course, start: int, end: int | None, what: str, note: str, at: int, ref: str, new: bool) -> Finding:

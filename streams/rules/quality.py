@@ -55,7 +55,7 @@ def _silent(known: Known, tag: str, start: int, end: int | None) -> Finding:
     blinded = next((c for c in jobs if c.needs_gas), None)
     numbers = {"tag": tag, "since": known.clock(start), "limit": minutes(known.terms_now().ms["detector_silent"]), "permit": blinded.permit if blinded else "—"}
     evidence = tuple(r for r in (blinded.started_ref if blinded else "", known.site.plant_ref) if r)
-    return Finding(start, evidence, end, 2 if blinded else 3, numbers, blinded.permit if blinded else "", blinded.point_id if blinded else "")
+    return Finding(start, evidence, end, 2 if blinded else 3, numbers, blinded.permit if blinded else "", blinded.point_id if blinded else "", area=known.atlas.channels[tag].area)
 
 
 def judge_tag(known: Known, permit: str) -> Judged:
@@ -81,7 +81,7 @@ def _lost(known: Known, course: Course, worker: str, a: int, b: int) -> Finding:
     open_ = b >= known.now and course.at_work(known.now)
     numbers = {"tag": worker, "since": known.clock(a), "limit": minutes(known.terms_of(course).ms["tag_silent"]), "permit": course.permit}
     evidence = tuple(r for r in (course.request_ref, course.started_ref) if r)
-    return Finding(a, evidence, None if open_ else b, 2, numbers, course.permit, course.point_id, "tag")
+    return Finding(a, evidence, None if open_ else b, 2, numbers, course.permit, course.point_id, "tag" if worker in known.work(course.permit).tracks else "tagless")
 
 
 def judge_unbound(known: Known, permit: str) -> Judged:
@@ -115,7 +115,7 @@ def judge_clock(known: Known, device: str) -> Judged:
 
 def _clock(known: Known, device: str, start: int, ref: str, offset: int, limit: int, end: int | None) -> Finding:
     points = known.atlas.points_of_camera.get(device, [""])
-    numbers = {"device": device, "offset": f"{offset / SECOND:+g} s", "limit": f"{limit / SECOND:g} s"}
+    numbers = {"device": device, "offset": minutes(offset), "way": "fast" if offset > 0 else "slow", "limit": f"{limit / SECOND:g} s"}
     return Finding(start, (ref,), end, numbers=numbers, point=points[0])
 
 
@@ -150,8 +150,11 @@ def judge_late(known: Known, source: str) -> Judged:
     comer, found = known.site.comers.get(source), []
     late = comer.late if comer else None
     for a, b, top, ref in zip(late.first, late.last, late.top, late.ref, strict=True) if late else ():
-        over = b + 10 * 60 * SECOND < known.now
-        numbers = {"source": source, "late": minutes(int(top)), "since": known.clock(a), "limit": minutes(known.terms_now().ms["late_fact"])}
+        over, limit = b + 10 * 60 * SECOND < known.now, known.terms_now().ms["late_fact"]
+        lateness = int(top) + known.site.offset(source, a - int(top))[0]
+        if lateness <= limit:
+            continue  # its clock, measured since, was slow by that
+        numbers = {"source": source, "late": minutes(lateness), "since": known.clock(a), "limit": minutes(limit)}
         found.append(Finding(a, (ref,), b if over else None, numbers=numbers))
     return Judged(tuple(found), known.now + 60 * SECOND if any(f.end is None for f in found) else None)
 

@@ -202,7 +202,7 @@ def _exceeded(known: Known, course: Course, start: int, until: int, over: bool) 
         first, last = min(mine, key=lambda s: (s[0], s[2])), max(s[1] for s in mine)
         cleared, look = _cleared(known, _lasts(mine))
         wakes.append(look)
-        end = last if cleared == b or (cleared is None and course.finished) else cleared
+        end = last if cleared == b or (cleared is not None and first in tested) or (cleared is None and course.finished) else cleared
         if course.finished and end is not None:
             end = max(a, min(end, until))
         found.append(_limit_finding(known, course, first, a, end, over, mine))
@@ -257,6 +257,11 @@ def testing(known: Known, tag: str, start: int, last: int) -> str:
         elif said.mode == "normal" and at + JOIN_OVER < last:
             return ""
     return mode if mode in OFF_DUTY else ""
+
+
+def real(known: Known, tags: list[str]) -> list[tuple[str, Series]]:
+    """The channels that are on duty now, as far as they were ever heard of: what the others read is no gas."""
+    return [(tag, series) for tag in tags if (series := known.site.series.get(tag)) and not testing(known, tag, known.now, known.now)]
 
 
 def judge_limit(known: Known, permit: str) -> Judged:
@@ -395,11 +400,12 @@ def judge_trend(known: Known, permit: str) -> Judged:
         series, limit = known.site.series.get(tag), limit_of(known.atlas.channels[tag], known.terms_at(known.now))
         if series is None or limit is None or not series.halves or testing(known, tag, known.now, known.now):
             continue
-        ahead = reaches(series.halves, known.now, limit.high, limit.low, within)
+        last = min(known.now, heard(known.site, tag) + HALF)  # what falls silent on its way may have arrived
+        ahead = reaches(series.halves, last, limit.high, limit.low, within) if known.now - last <= known.terms_now().ms["detector_silent"] else None
         if ahead is None:
             continue
         urgent = _urgent(known, course)
-        numbers = {"permit": permit, "tag": tag, "gas": limit.gas, "value": f"{ahead.last:.3g}", "unit": limit.unit, "limit": f"{ahead.limit:.3g}", "in": minutes(max(MINUTE, ahead.left // MINUTE * MINUTE))}
+        numbers = {"permit": permit, "tag": tag, "gas": limit.gas, "value": f"{ahead.last:.3g}", "unit": limit.unit, "limit": f"{ahead.limit:.3g}", "in": minutes(max(MINUTE, (ahead.left - (known.now - last)) // MINUTE * MINUTE))}
         found.append(Finding(max(ahead.since, course.started.at), (series.trend_ref or course.started_ref,), None, 2 if urgent else 3, numbers, permit, course.point_id))
     first = min(found, key=lambda f: (f.priority, f.start), default=None)
     return Judged((first,) if first else (), (known.now // HALF + 1) * HALF + SECOND)
@@ -441,7 +447,7 @@ def _area_alarm(known: Known, area: str, mine: list[Beyond]) -> tuple[Finding, i
     told = b if over else a + (known.now - a) // STORM * STORM
     counted = [s for s in mine if s[0] <= told] or mine[:1]
     tags = sorted({s[2] for s in counted})
-    numbers = {"area": area, "tag": first[2], "value": f"{first[3]:g}", "count": len(tags), "limit": f"{known.terms_at(a)['fixed_alarm']:g}", "since": known.clock(a)}
+    numbers = {"area": area, "tag": first[2], "value": f"{first[3]:g}", "count": len(tags), "limit": f"{known.terms_at(a)['fixed_alarm']:g}", "clause": known.terms_at(a).clause("fixed_alarm"), "since": known.clock(a)}
     found = Finding(a, tuple(s[5] for s in counted), b if over else None, numbers=numbers, area=area, requests=(("siren.on", area),), hold=testing(known, first[2], first[0], first[1]),
                     members=len(tags), variant="area", lately=b, incident=area)  # fmt: skip
     return found, None if over else min(told + STORM, known.now + 30 * SECOND) if len(counted) < len(mine) else min(look or known.now + STORM, known.now + MINUTE)
@@ -452,6 +458,6 @@ RULES = (
     Rule("X-GAS-LIM", "permit", 1, STREAM, judge_limit, "5.3.2, 6.4; AQ 3064.2 5.9.3", GB, "A", "", ("S26", "S27", "S29", "S64", "S70"), prompt=True, takes=("lel_percent", "lel_vol_high", "lel_vol_low", "oxygen_high", "oxygen_low", "rise_share",)),
     Rule("X-GAS-LIM", "area", 1, frozenset({"gas", "device"}), judge_area, "level 1", "GB/T 50493-2019", "B", "", ("S74",), prompt=True, takes=("fixed_alarm",)),
     Rule("X-GAS-RISE", "permit", 2, STREAM, judge_rise, "5.3.2 (half of the limit: our figure)", GB, "C", "", ("S26", "S27"), apart=("variant",), prompt=True, takes=("lel_percent", "lel_vol_high", "lel_vol_low", "oxygen_high", "oxygen_low", "oxygen_poor", "oxygen_poor_dwell", "oxygen_rich", "oxygen_rich_dwell", "rise_share",)),
-    Rule("X-GAS-TREND", "permit", 3, STREAM, judge_trend, "5.3, 6.5 (a forecast: our figures)", GB, "C", "", ("R-TREND",), prompt=True, fleeting=True, silence=True, takes=("lel_percent", "lel_vol_high", "lel_vol_low", "oxygen_high", "oxygen_low", "rise_share", "trend_within",)),
+    Rule("X-GAS-TREND", "permit", 3, STREAM, judge_trend, "5.3, 6.5 (a forecast: our figures)", GB, "C", "", ("R-TREND",), prompt=True, fleeting=True, silence=True, takes=("detector_silent", "lel_percent", "lel_vol_high", "lel_vol_low", "oxygen_high", "oxygen_low", "rise_share", "trend_within",)),
     Rule("X-GAS-GAP", "permit", 2, STREAM | {"dark"}, judge_gap, "5.3.1 d), 6.5; AQ 3064.2 5.9.4", GB, "A", "", ("S31", "R-GAP"), silence=True, takes=("stream_gap",)),
 )

@@ -9,7 +9,7 @@ from streams.course import Course
 from streams.outputs import Code
 from streams.rules.limits import CONFINED, LIFTING, SPECIAL
 from streams.rules.people import state
-from streams.rules.readings import gas_tags, holds, still
+from streams.rules.readings import gas_tags, holds, real, still
 from streams.rules.rule import Known
 from streams.rules.verdict import barriers
 from streams.rules.weather import stands, stops
@@ -63,7 +63,7 @@ def _factors(known: Known, course: Course, worst: int | None, codes: Mapping[str
 
 def _gas(known: Known, course: Course) -> float:
     site, now = known.site, known.now
-    told = [(tag, s) for tag in gas_tags(known, course) if (s := site.series.get(tag))]
+    told = real(known, gas_tags(known, course))
     if any(still(site, tag, s.over, now) for tag, s in told):
         return 3.0
     return 1.5 if any(still(site, tag, s.near, now) for tag, s in told) else 0.0

@@ -259,8 +259,13 @@ def wake_at(*moments: int | None) -> int | None:
 
 
 def minutes(ms: int) -> str:
-    """A length of time as people say it: `47 min`, `30 min 40 s`."""
+    """A length of time as people say it: `30 min 40 s`, from two hours on `2 h 5 min`, from two days on `3 d 4 h`."""
     whole, rest = divmod(round(abs(ms) / 1000), 60)
+    for parts, big, small in ((1440, "d", "h"), (60, "h", "min")):
+        if whole >= 2 * parts:
+            n, left = divmod(whole, parts)
+            left = left // 60 if big == "d" else left
+            return f"{n} {big} {left} {small}" if left else f"{n} {big}"
     return f"{whole} min {rest} s" if rest and whole else (f"{whole} min" if whole else f"{rest} s")
 
 

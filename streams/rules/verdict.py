@@ -6,14 +6,16 @@ from collections.abc import Iterator
 from functools import lru_cache
 
 from streams.course import Course, Pause
+from streams.events import GasTest
 from streams.gases import limit_of
 from streams.outputs import Check
 from streams.rules.approval import signed_on_site
 from streams.rules.gas import fresh, record_gaps, retested, slept, tested_today
 from streams.rules.guardian import absences, current, gone_in, present
+from streams.rules.instruments import frozen_since
 from streams.rules.limits import CONFINED, RETEST
 from streams.rules.permit import allowed, approved_first, valid_until
-from streams.rules.readings import gas_tags, still, stream_gaps, unseen
+from streams.rules.readings import gas_tags, real, still, stream_gaps, unseen
 from streams.rules.rule import Known, dated, minutes
 from streams.rules.video import asks_full, cameras, covers
 from streams.texts import both
@@ -104,12 +106,22 @@ def _readings(known: Known, course: Course) -> Truth | None:
 
 def _clocks(known: Known, course: Course) -> tuple[Truth, dict[str, str]]:
     """T9: is every clock on which the permit rests within its limit? One that was compared and is off is corrected and named; it never enters the outcome."""
-    names = [*(course.point.cameras if course.point else ()), *gas_tags(known, course)]
-    at = course.started.at if course.started else known.now
-    names += [t.event.device for t in course.tests if t.event.device]
-    off = [(n, known.site.offset(n, at)[0], known.terms_at(at).ms["camera_clock_off" if course.point and n in course.point.cameras else "clock_off"]) for n in dict.fromkeys(names)]
-    said = ", ".join(f"{n} {ms / SECOND:+g} s" for n, ms, limit in off if abs(ms) > limit)
+    off = {n: ms for n, ms, at in _rests_on(known, course) if abs(ms) > known.terms_at(at).ms["camera_clock_off" if course.point and n in course.point.cameras else "clock_off"]}
+    said = ", ".join(f"{n} {ms / SECOND:+g} s" for n, ms in off.items())
     return Truth.FALSE if said else Truth.TRUE, {"off": said or "—"}
+
+
+def _rests_on(known: Known, course: Course) -> Iterator[tuple[str, int, int]]:
+    """(clock, by how much it was off, when; ms) of what a permit rests on: what watches its point at the start, its instruments when they sampled, its permit system at its steps, the doors of its space."""
+    site, at, work = known.site, course.started.at if course.started else known.now, known.work(course.permit)
+    yield from ((n, site.offset(n, at)[0], at) for n in (*(course.point.cameras if course.point else ()), *gas_tags(known, course)))
+    said = [f for name in ("issued", "started", "finished") for f in work.all(name)]
+    if course.type == CONFINED:
+        doors = known.atlas.doors_of_point.get(course.point_id, set())
+        said += [s for w in sorted(course.people) if (person := site.people.get(w)) for s in person.scans if s.event.door in doors]  # type: ignore[union-attr]
+    tests = [(f.event.device, f) for f in work.all("permit.gas_test") if isinstance(f.event, GasTest) and f.event.device]
+    yield from ((n, site.offset(n, f.event.at, f.seen)[0], f.event.at) for n, f in (*tests, *((f.source, f) for f in said)))
+    yield from ((f.source, lead.shift, f.event.at) for f in said if (lead := site.leads.get(f.source)) and lead.shifted_at is not None)
 
 
 def outcome(course: Course, found: dict[str, Check]) -> str:
@@ -167,11 +179,11 @@ def _filming(known: Known, course: Course) -> str:
 
 def _gas(known: Known, course: Course) -> str:
     tags, now, fresh = gas_tags(known, course), known.now, live_for(known)
-    if any(still(known.site, t, known.site.series[t].over, now) for t in tags if t in known.site.series):
+    if any(still(known.site, t, series.over, now) for t, series in real(known, tags)):
         return "bad"
     silent = [t for t in tags if any(b >= now and b - a >= fresh for a, b in unseen(known.site, t, max(0, now - fresh), now))]
     held = all(limit_of(known.atlas.channels[t], known.terms_at(now)) is not None for t in tags)
-    return "unknown" if not tags or silent or not held else "ok"
+    return "unknown" if not tags or silent or not held or any(frozen_since(known, t) for t in tags) else "ok"
 
 
 def light(known: Known, course: Course, found: dict[str, str], priorities: list[int]) -> tuple[str, str, dict[str, str]]:
@@ -194,7 +206,8 @@ def light(known: Known, course: Course, found: dict[str, str], priorities: list[
 def times(course: Course) -> dict[str, list[int]]:
     """The dated marks of a course as [lo, hi] in ms of true time."""
     marks: dict[str, Stamp | None] = {"Ta": course.issued, "Ts": course.started, "Te": course.finished, "Tc": course.accepted}
-    tg = [a.at for a in course.analyses if a.passed]
+    begun = course.begun
+    tg = sorted((a.at for a in course.analyses if a.passed), key=lambda s: (begun is None or s.at <= begun.at, s.at))
     out = {name: [s.lo, s.hi] for name, s in marks.items() if s}
     return out | ({"Tg": [tg[-1].lo, tg[-1].hi]} if tg else {}) | {f"Tg{i}": [s.lo, s.hi] for i, s in enumerate(tg[:-1])}
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from streams.course import Course
 from streams.events import OfficialWarning
 from streams.rules.gas import GB, SUSPEND
@@ -67,58 +69,58 @@ def judge_wind(known: Known, permit: str) -> Judged:
             open_ = b is None and hi >= known.now and course.at_work(known.now)
             if end <= start and not open_:
                 continue
-            numbers = {"permit": permit, "station": station, "wind": f"{top:g}", "limit": f"{limit:g}", "since": known.clock(start)}
+            numbers = {"permit": permit, "station": station, "wind": f"{top:g}", "limit": f"{limit:g}", "clause": known.terms_at(a).clause("wind_lifting" if lifting else "wind_work"), "since": known.clock(start)}
             found.append(Finding(start, (ref, course.request_ref), None if open_ else end, 2 if course.type in HOT else 1, numbers, permit, course.point_id, requests=((SUSPEND, permit),)))
             wakes.append(known.now + MINUTE if open_ else None)
     return Judged(tuple(found), wake_at(*wakes))
 
 
-def _withdrawn_at(known: Known, fact: Fact, said: OfficialWarning) -> int | None:
-    """When a warning was taken back: by its id, else as the latest of its source, hazard and colour by then."""
+def _withdrawn_at(known: Known, fact: Fact, said: OfficialWarning) -> tuple[int, str] | None:
+    """(when a warning was taken back, by what): by its id, else as the latest of its source, hazard and colour by then."""
     for later in known.site.warnings:
         back, at = later.event, known.site.counts(later, relief=True)
         if not isinstance(back, OfficialWarning) or not back.withdrawn or at < known.site.counts(fact):
             continue
         if back.id:
             if back.id == said.id:
-                return at
+                return at, later.ref
             continue
         if later.source == fact.source and back.hazard == said.hazard and (back.colour in ("", said.colour) or said.id == ""):
-            return at
+            return at, later.ref
     return None
 
 
-def _replaced_at(known: Known, fact: Fact, said: OfficialWarning) -> int | None:
-    """When the same source said another thing of the same hazard: of warnings without ids the latest statement holds."""
-    if said.id:
-        return None
-    again = ((f, f.event) for f in known.site.warnings if f is not fact and isinstance(f.event, OfficialWarning) and not f.event.withdrawn)
-    later = (known.site.counts(f, relief=True) for f, now in again if f.source == fact.source and not now.id and now.hazard == said.hazard)
-    return min((at for at in later if at > known.site.counts(fact)), default=None)
+class Warned(NamedTuple):
+    """A warning as it was said last: by which facts (the first names it), what, from when to when (ms)."""
+
+    refs: tuple[str, ...]
+    said: OfficialWarning
+    since: int
+    end: int
 
 
-def warnings(known: Known) -> list[tuple[Fact, OfficialWarning, int, int]]:
-    """(fact, warning, since, its end) of everything that was warned of; what is said again under the same id before its end is the same warning, as it was said last."""
-    told: list[tuple[Fact, OfficialWarning, int, int]] = []
+def warnings(known: Known) -> list[Warned]:
+    """Everything that was warned of. What is said again before its end under the same id, or without ids by the same source of the same hazard, is the same warning, as it was said last."""
+    told: list[Warned] = []
     latest: dict[str, int] = {}
     for fact in known.site.warnings:
         said = fact.event
         if not isinstance(said, OfficialWarning) or said.withdrawn:
             continue
-        since = known.site.counts(fact)
-        end = min(m for m in (said.until, _withdrawn_at(known, fact, said), _replaced_at(known, fact, said)) if m is not None)
-        before = latest.get(said.id) if said.id else None
-        if before is not None and since <= told[before][3]:
-            told[before] = (told[before][0], said, told[before][2], end)
+        since, back, name = known.site.counts(fact), _withdrawn_at(known, fact, said), said.id or f"{fact.source}|{said.hazard}"
+        end, refs = min(said.until, back[0]) if back else said.until, (fact.ref, *([back[1]] if back else []))
+        before = latest.get(name)
+        if before is not None and since <= told[before].end:
+            told[before] = told[before]._replace(refs=(*told[before].refs, *refs), said=said, end=end)
             continue
-        latest[said.id] = len(told)
-        told.append((fact, said, since, end))
+        latest[name] = len(told)
+        told.append(Warned(refs, said, since, end))
     return told
 
 
 def stands(known: Known, at: int) -> list[OfficialWarning]:
     """The warnings in force at a moment."""
-    return [said for _, said, since, end in warnings(known) if since <= at < end]
+    return [w.said for w in warnings(known) if w.since <= at < w.end]
 
 
 def stops(known: Known, course: Course, said: OfficialWarning) -> bool:
@@ -145,7 +147,7 @@ def _out(known: Known, course: Course) -> list[tuple[int, int, bool]]:
 def judge_warning(known: Known, permit: str) -> Judged:
     """X-WX: an official warning stands and this crew is out in the open (P1), or approved and about to go (P2: do not start)."""
     course, found, wakes = known.course(permit), [], []
-    for fact, said, since, ends in warnings(known):
+    for refs, said, since, ends in warnings(known):
         if course.request is None or not stops(known, course, said):
             continue
         for lo, hi, begun in _out(known, course):
@@ -155,10 +157,10 @@ def judge_warning(known: Known, permit: str) -> Judged:
                 continue
             open_ = going and known.now < ends
             under_way = begun and course.started is not None and course.started.at < ends
-            numbers = {"permit": permit, "hazard": said.hazard, "colour": said.colour, "crew": course.request.crew, "until": known.clock(ends), "warning": fact.ref}
+            numbers = {"permit": permit, "hazard": said.hazard, "colour": said.colour, "crew": course.request.crew, "until": known.clock(said.until), "warning": refs[0]}
             block = ("permit.block", f"{said.hazard}:{said.until}")
             requests = ((SUSPEND, permit), ("evacuate", course.point_id), block) if under_way else (("permit.block", permit), block)
-            found.append(Finding(start, (fact.ref, course.request_ref), None if open_ else end, 1 if under_way else 2, numbers, permit, course.point_id,
+            found.append(Finding(start, (*refs, course.request_ref), None if open_ else end, 1 if under_way else 2, numbers, permit, course.point_id,
                                  "" if under_way else "before", requests=requests))  # fmt: skip
             wakes.append(ends + 1 if open_ else None)
     return Judged(tuple(found), wake_at(*wakes))
