@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from inspect import cleandoc
 from typing import Any, Literal
 
 import msgspec
@@ -224,4 +225,6 @@ def schema() -> dict[str, Any]:
     """The JSON Schema of everything on the wire, one definition per kind."""
     words = [Envelope, Entry, Alert, Verdict, Command, Code, Minute, Delivery, DeadLetter, *Any_.__args__]
     _, definitions = msgspec.json.schema_components(words, ref_template="#/$defs/{name}")
+    for one in definitions.values():
+        one["description"] = cleandoc(one.get("description", ""))  # msgspec strips it from 0.23 on
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "PermitWatch events", "$defs": definitions}

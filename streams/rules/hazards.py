@@ -78,11 +78,6 @@ def _skipped(known: Known, hazard: str, life: list[tuple[Fact, Hazard]], closed:
     return Finding(closed.at, (life[0][0].ref, life[-1][0].ref), numbers=numbers, variant="skipped")
 
 
-def _apart(ms: int) -> str:
-    """A length of time in minutes, from an hour on in hours, from two days on in days."""
-    return minutes(ms) if ms < HOUR else f"{ms / HOUR:.0f} h" if ms < 48 * HOUR else f"{ms / (24 * HOUR):.0f} d"
-
-
 def _again(known: Known, hazard: str, life: list[tuple[Fact, Hazard]], closed: Hazard | None) -> Iterator[Finding]:
     asset = next((h.asset for _, h in life if h.asset), "")
     if closed is None or not asset:
@@ -91,7 +86,7 @@ def _again(known: Known, hazard: str, life: list[tuple[Fact, Hazard]], closed: H
     for other, facts in sorted(known.site.hazards.items()):
         first = facts[0].event
         if other != hazard and isinstance(first, Hazard) and first.asset == asset and closed.at < first.at <= closed.at + window:
-            numbers = {"hazard": hazard, "other": other, "asset": asset, "later": _apart(first.at - closed.at)}
+            numbers = {"hazard": hazard, "other": other, "asset": asset, "later": minutes(first.at - closed.at)}
             yield Finding(first.at, (facts[0].ref, life[-1][0].ref), numbers=numbers)
             return
 
