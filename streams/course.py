@@ -136,8 +136,8 @@ class Course(Struct, frozen=True):
 
     @property
     def over_at(self) -> int | None:
-        """When nothing more can come of it: accepted or called off."""
-        return self.accepted.at if self.accepted else self.cancelled
+        """When nothing more can come of it: accepted or called off, whichever came first."""
+        return min((m for m in (self.accepted.at if self.accepted else None, self.cancelled) if m is not None), default=None)
 
     @property
     def open(self) -> bool:

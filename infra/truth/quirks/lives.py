@@ -52,6 +52,7 @@ def rejected_started(days: Days, job: Job) -> bool:
     say(days, job.issued, job.permit, "rejected")
     days.truth("X-T3", job.permit, job.started)
     days.ask(job.started - MINUTE, "start", job.permit, "deny", "NOT-APPROVED")
+    _come_in(days, job)
     return True
 
 
@@ -59,7 +60,14 @@ def cancelled_started(days: Days, job: Job) -> bool:
     """Called off after its approval, and the work is started all the same."""
     say(days, job.started - MINUTE, job.permit, "cancelled")
     days.truth("TICKET-NONE", job.permit, job.started)
+    _come_in(days, job)
     return True
+
+
+def _come_in(days: Days, job: Job) -> None:
+    """Whoever goes into a space although its permit is over is named by none that is in force."""
+    for worker in job.workers if job.type == CONFINED else ():
+        days.truth("X-BADGE-NOPERMIT", worker, job.started + 20 * SECOND)
 
 
 def again(days: Days, job: Job) -> bool:
