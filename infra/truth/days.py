@@ -44,7 +44,7 @@ Row = tuple[int, str, Any_ | None]
 
 
 AT_START: Final = ("UPG-HOL", "UPG-REST", "UPG-NIGHT", "UPG-EVENT", "X-WIND")
-"""What stands against a permit by no fault of its own, in the order in which a gate names it."""
+"""What stands against a permit by no fault of its own, in the order in which a gate names it. What arises within the minute before the start is not known when the start is asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,7 +247,8 @@ class Days:
                 self.say(at, source, event)
         standing = {(t.subject, t.code): t.at for t in self.truths if t.code in AT_START}
         for job in self.jobs:
-            self._asked_of(job, [code for code in AT_START if standing.get((job.permit, code), 1 << 62) <= job.started])
+            known = {code for code in AT_START if (at := standing.get((job.permit, code))) is not None and (at <= job.started - MINUTE or at == job.started)}
+            self._asked_of(job, [code for code in AT_START if code in known])
 
     def _asked_of(self, job: Job, against: list[str]) -> None:
         """Of every permit in which nothing goes wrong: may it start (`against`: not, for the wind or a special period), and who may go in."""
