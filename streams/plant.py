@@ -25,6 +25,8 @@ from streams.words import GAS, UNIT, gas_of, unit_of
 
 LONGEST = 86_400_000
 """ms: no source is later, or less sure of its time, than a day."""
+Count = Annotated[int, Meta(ge=0, le=65_535)]
+"""A number of people, a register, a unit: none is larger."""
 
 
 class Shop(Struct, frozen=True, forbid_unknown_fields=True):
@@ -98,12 +100,12 @@ class Channel(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=Tru
     gas: str = ""
     low: float | None = None
     high: float | None = None
-    unit_id: int = 1
-    register: int = 0
+    unit_id: Count = 1
+    register: Count = 0
     type: Literal["float32", "int16", "uint16"] = "uint16"
     scale: float = 1
     offset: float = 0
-    status_register: int | None = None
+    status_register: Count | None = None
     node: str = ""
     setpoint: float | None = None
     process_unit: str = ""
@@ -134,8 +136,8 @@ class Zone(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     restricted: bool = False
     """Only those whom a permit names at a work point inside, or `allowed`, may be here."""
     allowed: list[str] = []
-    most: int | None = None
-    least: int | None = None
+    most: Count | None = None
+    least: Count | None = None
     gather: bool = True
 
 
@@ -188,8 +190,8 @@ class ClockRegister(Struct, frozen=True, forbid_unknown_fields=True):
     """Where a panel shows its clock. `device`: the name by which others (gas tests, its log) call the panel; its readings are stamped by us."""
 
     device: str
-    register: int
-    unit_id: int = 1
+    register: Count
+    unit_id: Count = 1
     kind: Literal["unix", "ymdhms"] = "unix"
     """Seconds since 1970 in two words, or year, month, day, hour, minute, second in six."""
     zone: str = "Asia/Shanghai"
@@ -203,8 +205,8 @@ class Modbus(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True
     period: float = 1.0
     timeout: float = 0.8
     order: Literal["ABCD", "CDAB", "BADC", "DCBA"] = "ABCD"
-    max_words: int = 125
-    gap: int = 16
+    max_words: Count = 125
+    gap: Count = 16
     clock: ClockRegister | None = None
     """Where the panel shows its own clock: it is read once a minute and held against ours."""
 
@@ -214,7 +216,7 @@ class OpcUa(Struct, frozen=True, forbid_unknown_fields=True):
 
     name: str
     endpoint: str
-    publish_ms: int = 250
+    publish_ms: Count = 250
     silence: float = 6.0
     policy: Literal["None", "Basic256Sha256"] = "None"
     certificate: str = ""

@@ -7,6 +7,8 @@ from datetime import date
 from typing import Final
 from zoneinfo import ZoneInfo
 
+import msgspec
+
 from streams.limits import LIMITS
 from streams.packs import Pack
 from streams.plant import LONGEST, Plant, plant_terms
@@ -16,7 +18,8 @@ FARTHEST: Final = 1e6
 
 
 def sound_pack(pack: Pack) -> None:
-    """Raises ValueError where a pack that did not come through a reader of packs could not be judged by."""
+    """Raises ValueError, OverflowError where a pack that did not come through a reader of packs could not be judged by, or kept."""
+    msgspec.msgpack.encode(pack)
     for name, value in pack.limits.items():
         if name in LIMITS and not LIMITS[name].low <= value <= LIMITS[name].high:
             raise ValueError(f"limits.{name} = {value:g} cannot be meant")
@@ -28,7 +31,8 @@ def sound_pack(pack: Pack) -> None:
 
 
 def sound_plant(plant: Plant) -> None:
-    """Raises ValueError, KeyError where a plant that did not come through a reader of plants could not be judged by."""
+    """Raises ValueError, KeyError, OverflowError where a plant that did not come through a reader of plants could not be judged by, or kept."""
+    msgspec.msgpack.encode(plant)
     ZoneInfo(plant.timezone)
     pack = plant_terms(plant).pack
     if plant.book is not None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
+import msgspec.inspect as look
 import pytest
 
 import streams.atlas
@@ -21,7 +23,7 @@ from streams.intake import Intake, Refusal
 from streams.judging import Aside, Judging
 from streams.kernel import Kernel, restore
 from streams.outputs import Alert, Output, Verdict
-from streams.plant import whole
+from streams.plant import Plant, whole
 from streams.rules import RULES
 from streams.rules.rule import Judged
 from streams.times import EVER
@@ -274,6 +276,7 @@ def test_a_zone_of_absurd_size_is_refused_and_one_in_an_old_log_ends_nothing(siz
 FAR_ODD = [
     {"policy": {"hole_stays": 2**63 - 1}}, {"policy": {"index_delay": -1}}, {"policy": {"index_delay": 86_401}}, {"uncertainty": {"dcs": -1}},
     {"uncertainty": {"dcs": 2**63 - 1}}, {"push_delay": {"dcs": 86_400_001}},
+    {"zones": [{"id": "Z", "zh": "z", "en": "z", "x": 0, "y": 0, "w": 1, "h": 1, "least": 10**30}]}, {"zones": [{"id": "Z", "zh": "z", "en": "z", "x": 0, "y": 0, "w": 1, "h": 1, "most": -1}]},
 ]  # fmt: skip
 
 
@@ -285,6 +288,33 @@ def test_times_of_a_site_that_nobody_can_mean_are_refused(odd):
     assert not isinstance(Intake().take(encode(raw), said.topic), Refusal)
     raw["event"]["plant"] |= odd
     assert isinstance(Intake().take(encode(raw), said.topic), Refusal)
+
+
+def _numbers(kind: look.Type, name: str, seen: set[type]) -> Iterator[str]:
+    """The whole numbers of a type that have no bounds."""
+    match kind:
+        case look.StructType() if kind.cls not in seen:
+            seen.add(kind.cls)
+            for f in kind.fields:
+                yield from _numbers(f.type, f"{kind.cls.__name__}.{f.name}", seen)
+        case look.IntType() if kind.ge is None or kind.le is None:
+            yield name
+        case look.UnionType():
+            for one in kind.types:
+                yield from _numbers(one, name, seen)
+        case look.ListType() | look.SetType() | look.VarTupleType():
+            yield from _numbers(kind.item_type, name, seen)
+        case look.DictType():
+            yield from _numbers(kind.value_type, name, seen)
+        case look.Metadata():
+            yield from _numbers(kind.type, name, seen)
+        case _:
+            pass
+
+
+def test_no_whole_number_of_a_site_is_without_bounds():
+    """Those that are bounded where a plant is looked at (`sound_plant`, `sound_pack`) are named here."""
+    assert set(_numbers(look.type_info(Plant), "", set())) == {"Pack.warn_days", "Plant.uncertainty", "Plant.push_delay"}
 
 
 def test_a_wake_beyond_all_time_fits_a_snapshot():

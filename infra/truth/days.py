@@ -247,7 +247,7 @@ class Days:
                 self.say(at, source, event)
         standing = {(t.subject, t.code): t.at for t in self.truths if t.code in AT_START}
         for job in self.jobs:
-            known = {code for code in AT_START if (at := standing.get((job.permit, code))) is not None and (at <= job.started - MINUTE or at == job.started)}
+            known = {code for code in AT_START if (since := standing.get((job.permit, code))) is not None and (since <= job.started - MINUTE or since == job.started)}
             self._asked_of(job, [code for code in AT_START if code in known])
 
     def _asked_of(self, job: Job, against: list[str]) -> None:
