@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 import msgspec
 
@@ -35,8 +36,16 @@ def faults(kind: str, row: Mapping[str, Any], gases: frozenset[str] = frozenset(
     try:
         event = msgspec.convert({k: v for k, v in row.items() if k != "schema"} | {"kind": kind}, Any_)  # type: ignore[arg-type]
     except (msgspec.ValidationError, RecursionError, OverflowError) as wrong:
-        return [*strange, str(wrong)]
+        return [*strange, _wrong_word(kind, str(wrong))]
     return [*strange, *wrong_words(event, gases)]
+
+
+def _wrong_word(kind: str, said: str) -> str:
+    """What the library says of a word that is none of its field's, with the nearest of those that are."""
+    found = re.match(r"Invalid enum value '(.*)' - at `\$\.(\w+)`$", said)
+    field = next((f for f in msgspec.structs.fields(KINDS[kind]) if found and f.encode_name == found[2]), None)
+    words = [w for w in get_args(field.type) if isinstance(w, str)] if field else []
+    return f"{found[1]!r} is no word of `$.{found[2]}`.{_nearest(found[1], words)}" if found and words else said
 
 
 def wrong_words(event: Any_, gases: frozenset[str] = frozenset()) -> list[str]:
