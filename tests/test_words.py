@@ -93,7 +93,7 @@ def test_per_cent_is_a_share():
     ("detection", {"camera": "C", "behaviour": "flame", "confidence": 0.9}, "$.behaviour", "Did you mean"),
     ("device", {"device": "D", "calibrated_to": "2026/12/31"}, "$.calibrated_to", "YYYY-MM-DD"),
     ("certificate", {"worker": "W", "number": "1", "trade": "welding", "valid_to": "长期"}, "$.valid_to", "9999-12-31"),
-    ("permit.step", {"permit": "P", "step": "blessed"}, "$.step", "Known: "),
+    ("permit.step", {"permit": "P", "step": "blessed"}, "$.step", "Did you mean"),
     ("permit.step", {"permit": "P", "step": "isued"}, "$.step", "Did you mean issued"),
     ("guard", {"permit": "P", "worker": "G", "action": "signin"}, "$.action", "Did you mean sign_in"),
     ("permit.step", {"permit": "P", "step": "issued", "aprover": "A"}, "$.aprover", "unknown field"),
