@@ -281,6 +281,14 @@ def test_the_box_goes_on_counting_permits_where_it_was(tmp_path):
     assert not {j.permit for j in first.jobs} & {j.permit for j in second.jobs}
 
 
+def test_a_moment_is_as_unsure_later_as_it_was():
+    """A truncated stamp that is shifted stays half-open: 08:20 and thirty minutes ends before 08:51."""
+    told = Stamp(1_000_000, 2_000, 60_000, "ptw", 7)
+    assert told.shift(1_800_000) == Stamp(2_800_000, 2_000, 60_000)
+    assert before(Stamp(2_862_000), told.shift(1_800_000)) is Truth.FALSE
+    assert before(Stamp(2_861_999), told.shift(1_800_000)) is Truth.UNKNOWN
+
+
 @given(at=st.integers(0, 60), u=st.integers(0, 9), grain=st.integers(0, 9), cuts=st.lists(st.integers(-20, 90), max_size=4), edges=st.lists(st.integers(-2, 2), max_size=2), other=st.integers(0, 60))
 def test_the_cases_of_a_stamp_are_its_instants_and_no_others(at, u, grain, cuts, edges, other):
     """Every instant lies in a case and no case reaches beyond; what is sure of the whole is sure of each."""
