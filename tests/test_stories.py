@@ -90,7 +90,7 @@ def test_every_figure_is_taken_by_somebody_and_rules_declare_only_figures():
     """What no rule takes is read with the telemetry, by a course, or by a verdict."""
     taken = {name for rule in RULES for name in rule.takes}
     assert taken <= LIMITS.keys()
-    assert LIMITS.keys() - taken - READ == {"clear_share", "dcs_gap", "detection_sure", "oxygen_clear", "oxygen_rich_step", "oxygen_rich_sure", "signer_away", "watch_fresh"}
+    assert LIMITS.keys() - taken - READ == {"clear_share", "dcs_gap", "detection_sure", "oxygen_clear", "oxygen_rich_step", "oxygen_rich_sure", "watch_fresh"}
 
 
 def test_a_figure_is_given_only_as_of_its_own_moment():
