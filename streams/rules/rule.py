@@ -100,8 +100,8 @@ class At(str):
 
 
 def dated(numbers: dict[str, Any], day: date) -> dict[str, Any]:
-    """Numbers as they are said beside a day: a moment of another one with its date."""
-    return {k: (v[:] if v.day == day else f"{v.day:%m-%d} {v}") if type(v) is At else v for k, v in numbers.items()}
+    """Numbers as they are said beside a day: a moment of another one with its date, of another year with the year too."""
+    return {k: (v[:] if v.day == day else f"{v.day:{'%m-%d' if v.day.year == day.year else '%Y-%m-%d'}} {v}") if type(v) is At else v for k, v in numbers.items()}
 
 
 class Known:
