@@ -37,9 +37,15 @@ def cameras(known: Known, course: Course) -> list[tuple[str, Camera]]:
 
 
 def _filmed(known: Known, name: str, camera: Camera) -> list[tuple[int, int]]:
-    """When a camera filmed: between the words of its recorder, but for what that says it did not, and what its index holds."""
+    """When a camera filmed: between the words of its recorder and up to the one that says it is off, but for what that says it did not, and what its index holds."""
     true, off = known.site.true, _off(known, name, camera)
-    return [*(span for a, b in camera.on for span in without(off, true(name, a), true(name, b))), *((true(name, a), true(name, b)) for a, b in camera.clips)]
+    return [*(span for a, b in camera.on for span in without(off, true(name, a), true(name, _said_until(camera, b)))), *((true(name, a), true(name, b)) for a, b in camera.clips)]
+
+
+def _said_until(camera: Camera, last: int) -> int:
+    """Until when the last word of a recorder that it records holds, where the next one says that it does not."""
+    off = camera.off.next(last)
+    return off if off is not None and off - last <= JOIN_BEAT else last
 
 
 def _off(known: Known, name: str, camera: Camera) -> list[tuple[int, int]]:
