@@ -256,7 +256,7 @@ SENTENCES: Final[dict[str, tuple[str, str]]] = {
     "X-HAZ-FALSE.advice": ("重新核查整改。", "Look into the rectification again."),
     "DQ-CAL": ("作业票 {permit}:{sampled} 用 {device} 检测,校准已于 {due} 到期,不予采信。", "Permit {permit}: tested at {sampled} with {device}, whose calibration ran out on {due}; the test does not count."),
     "DQ-CAL.advice": ("换用在校准期内的检测仪复测。", "Test again with a calibrated instrument."),
-    "X-GAS-MISMATCH": ("作业票 {permit}:{sampled} 填报 {gas} {typed},{tag} 实时 {live}。", "Permit {permit}: {gas} was given as {typed} at {sampled}; {tag} read {live}."),
+    "X-GAS-MISMATCH": ("作业票 {permit}:{sampled} 填报 {gas} {typed},{tag} 实时 {live},相差超过 {tolerance}。", "Permit {permit}: {gas} was given as {typed} at {sampled}; {tag} read {live}, more than {tolerance} apart."),
     "X-GAS-MISMATCH.advice": ("现场复测并核实。", "Test again on the spot and find out why."),
     "DQ-FROZEN": ("{tag} 自 {since} 恒为 {value} {unit} 超过 {limit},疑似冻结(作业票 {permit})。", "{tag} has read {value} {unit} since {since}, over {limit}; it may be frozen (permit {permit})."),
     "DQ-FROZEN.advice": ("检查并标定探测器。", "Check and calibrate the detector."),

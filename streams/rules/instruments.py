@@ -42,23 +42,26 @@ def judge_mismatch(known: Known, permit: str) -> Judged:
         for result in test.results:
             off = _off(known, course, fact.ref, test.at, result)
             if off:
-                tag, live = off
-                numbers = {"permit": permit, "gas": result.gas, "typed": f"{result.value:g} {result.unit}", "live": f"{live:g} {known.atlas.channels[tag].unit}", "tag": tag, "sampled": known.clock(test.at)}
+                tag, live, typed, most = off
+                unit = known.atlas.channels[tag].unit
+                said = f"{result.value:g} {result.unit}" + (f" ({typed:.3g} {unit})" if unit != result.unit else "")
+                numbers = {"permit": permit, "gas": result.gas, "typed": said, "live": f"{live:g} {unit}", "tolerance": f"{most:.3g} {unit}", "tag": tag, "sampled": known.clock(test.at)}
                 end = course.over_at if course.over_at is None or course.over_at > test.at else course.put_down(test.at)
                 found.append(Finding(test.at, (fact.ref, course.request_ref), end, numbers=numbers, permit=permit, point=course.point_id))
                 break
     return Judged(tuple(found))
 
 
-def _off(known: Known, course: Course, ref: str, at: int, result: GasResult) -> tuple[str, float] | None:
-    """(channel, its live value) if a result surely differs from it by more than the tolerance."""
+def _off(known: Known, course: Course, ref: str, at: int, result: GasResult) -> tuple[str, float, float, float] | None:
+    """(channel, its live value, the result in its unit, the tolerance) if a result surely differs from it by more than the tolerance."""
     for tag in gas_tags(known, course):
         channel, near = known.atlas.channels[tag], known.work(course.permit).beside.get(ref, {}).get(tag, [])
         typed, limit = _in_unit(known, result, channel, at), limit_of(channel, known.terms_at(at))
         if typed is None or limit is None or limit.high is None or not near:
             continue
-        if all(abs(v - typed) > known.terms_at(at)["mismatch_share"] * limit.high for v in near):
-            return tag, near[0]
+        most = known.terms_at(at)["mismatch_share"] * limit.high
+        if all(abs(v - typed) > most for v in near):
+            return tag, near[0], typed, most
     return None
 
 
