@@ -130,7 +130,7 @@ def test_law_v_replay_of_the_written_timeline_is_equal_byte_for_byte(name):
     kernel, again = Kernel("story"), []
     for n, raw in enumerate([encode(e) for e in entries]):
         again += [encode(o) for o in kernel.step(decode_entry(raw))]
-        if n % 2500 == 2499:
+        if n % 2500 == 2499 or entries[n].topic == "permit.events":
             kernel = restore(kernel.snapshot())
     assert again == live
 
