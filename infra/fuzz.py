@@ -27,7 +27,7 @@ from ingest.doors import Read, read_row
 from streams.archive import Archive
 from streams.channels import body_of
 from streams.desk import Batch, Sending
-from streams.events import Any_, Entry, Envelope, Lane, PlantSaid, Requested, SourceSaid, Tick, decode_entry, encode
+from streams.events import Activity, Any_, Entry, Envelope, Lane, PlantSaid, Requested, SourceSaid, Tick, decode_entry, encode
 from streams.intake import Intake, Refusal
 from streams.kernel import KEYS, Kernel, restore
 from streams.normalise import Normalise
@@ -521,10 +521,14 @@ def concerns(one: Output) -> bool:
     return "HW-Z" in (getattr(one, "permit", ""), getattr(one, "target", "")) or getattr(one, "point", "") == "PZ"
 
 
+NEAR: Final = 60_000.0
+"""Metres: an activity whose place is known no better than that may be beside the clean permit, 127 km away."""
+
+
 def rightly_wide(entry: Entry) -> bool:
     """May an event concern every permit of a site?"""
     event = entry.event
-    return str(event.__struct_config__.tag) in SITE_WIDE or (isinstance(event, SourceSaid) and event.name == "ingest")
+    return str(event.__struct_config__.tag) in SITE_WIDE or (isinstance(event, SourceSaid) and event.name == "ingest") or (isinstance(event, Activity) and event.acc > NEAR)
 
 
 def beside(way: Way, first: int, n: int) -> None:

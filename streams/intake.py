@@ -10,9 +10,9 @@ import msgspec
 from msgspec.structs import replace
 
 from streams import events as e
-from streams.events import Any_, ClockSaid, Entry, Envelope, Frame, PackSaid, PlantSaid, Positions, Tick, decode_envelope, decode_event
+from streams.events import Activity, Any_, ClockSaid, Entry, Envelope, Frame, PackSaid, PlantSaid, Positions, Tick, decode_envelope, decode_event
 from streams.plain import CLOSE, DAY, in_reason, mend
-from streams.sound import sound_pack, sound_plant
+from streams.sound import FARTHEST, sound_pack, sound_plant
 from streams.strict import faults
 from streams.topics import OF_KIND
 
@@ -145,6 +145,9 @@ def _out_of_time(at: int, seen: int) -> str:
     return ""
 
 
+PLACED: Final = ("x", "y", "z", "acc")
+
+
 def too_much(event: Any_) -> tuple[str, str] | None:
     """(reason, sentence) where a text is too long or a number cannot be meant, in any field that is not a column."""
     for name in event.__struct_fields__:
@@ -158,6 +161,8 @@ def too_much(event: Any_) -> tuple[str, str] | None:
     for name in NAMED_BY.get(type(event), ()):
         if not getattr(event, name).strip():
             return "unnamed", f"{name} is empty: it says of what the message speaks. Name it, as the schema says"
+    if isinstance(event, Activity) and (far := [f"{name} = {value:g}" for name in PLACED if not (value := getattr(event, name)) <= FARTHEST or value < (0 if name == "acc" else -FARTHEST)]):
+        return "impossible number", f"{far[0]}: metres from the plant's origin, within {FARTHEST / 1000:,.0f} km, and how unsure they are. What is known so badly lies beside everything"
     if event.u is not None and event.u < 0:
         return "impossible number", f"u = {event.u}: an uncertainty is not negative"
     if event.u is not None and event.u > UNSUREST:

@@ -290,6 +290,14 @@ def test_times_of_a_site_that_nobody_can_mean_are_refused(odd):
     assert isinstance(Intake().take(encode(raw), said.topic), Refusal)
 
 
+@pytest.mark.parametrize("odd, taken", [({"acc": 1e6}, True), ({"acc": 253402300799999}, False), ({"acc": -1}, False), ({"y": -1e6}, True), ({"y": -1.1e6}, False), ({"z": 1e7}, False)])
+def test_an_activity_that_lies_nowhere_is_refused(odd, taken):
+    """Its place once was so unsure that it conflicted with every permit of the world."""
+    event = {"kind": "activity", "at": 1_773_100_800_000, "activity": "A", "what": "dust", "phase": "start"} | odd
+    raw = encode({"site": "S", "source": "ptw", "seq": 1, "seen": 1_773_100_800_000, "event": event})
+    assert isinstance(Intake().take(raw, "site.events"), Refusal) is not taken
+
+
 def _numbers(kind: look.Type, name: str, seen: set[type]) -> Iterator[str]:
     """The whole numbers of a type that have no bounds."""
     match kind:
