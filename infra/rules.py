@@ -62,7 +62,7 @@ def _explained(code: str, rules: list[Rule], pack: Pack, stories: list[str]) -> 
     priority = setting.priority or first.priority
     yield f"{code}  P{priority} {'/'.join(WORDS[priority])}  {'off' if setting.on is False else 'on'} in {pack.label}"
     for rule in rules:
-        yield f"  about a {rule.subject}: {(rule.judge.__doc__ or '').strip()}"
+        yield f"  about a {rule.subject}: {(rule.function.__doc__ or '').strip()}"
         yield f"  source: {rule.edition} {rule.clause}, confidence {rule.confidence}{f', AQ type {rule.aq}' if rule.aq else ''}"
     yield f"  zh: {setting.zh or SENTENCES[code][0]}"
     yield f"  en: {setting.en or SENTENCES[code][1]}"

@@ -331,7 +331,7 @@ def spoken() -> dict[str, set[str]]:
     """Story → the modules of the rules whose codes it expects, or allows."""
     from streams.rules import RULES
 
-    module = {rule.code: rule.judge.__module__ for rule in RULES}
+    module = {rule.code: rule.function.__module__ for rule in RULES}
     out = {}
     for path in sorted((HOME / "tests" / "scenarios").glob("*.toml")):
         told = tomllib.loads(path.read_text(encoding="utf-8"))

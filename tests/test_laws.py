@@ -64,8 +64,8 @@ def _standing(telling: Telling) -> set[tuple[str, int, int | None, int, str]]:
 
 def test_every_rule_module_stands_under_the_laws():
     raised = {a.code for name in LAWS for a in _plain(name).outputs if isinstance(a, Alert)}
-    modules = {r.judge.__module__ for r in RULES}
-    assert modules - {r.judge.__module__ for r in RULES if r.code in raised} == set()
+    modules = {r.function.__module__ for r in RULES}
+    assert modules - {r.function.__module__ for r in RULES if r.code in raised} == set()
 
 
 @pytest.mark.parametrize("name", LAWS)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import timedelta
+from functools import partial
 
 from streams.calendar import kind_of
 from streams.course import Course
@@ -99,15 +100,11 @@ def _worked(known: Known, course: Course) -> Upgrade | None:
     return None
 
 
-def _upgrade(code: str) -> Callable[[Known, str], Judged]:
+def _upgrade(code: str, known: Known, permit: str) -> Judged:
     """One alert with all codes of the moment: the rule of the first code raises it."""
-
-    def judge(known: Known, permit: str) -> Judged:
-        course = known.course(permit)
-        found = tuple(_finding(known, course, u) for u in upgrades(known, course) if u[1][0] == code)
-        return Judged(found, _next_boundary(known) if course.type in HOT and course.at_work(known.now) and all(f.end is not None for f in found) else None)
-
-    return judge
+    course = known.course(permit)
+    found = tuple(_finding(known, course, u) for u in upgrades(known, course) if u[1][0] == code)
+    return Judged(found, _next_boundary(known) if course.type in HOT and course.at_work(known.now) and all(f.end is not None for f in found) else None)
 
 
 def _finding(known: Known, course: Course, upgrade: Upgrade) -> Finding:
@@ -168,6 +165,6 @@ def _too_low(course: Course, since: int, needed: str, end: int | None) -> Findin
 
 
 RULES = (
-    *(Rule(code, "permit", 2, CAUSES, _upgrade(code), f"5.1.1; AQ 3064.2 A.4 {aq}", GB, "B" if code == "UPG-NIGHT" else "A", aq, ("S48",), takes=("night_from", "night_to")) for code, aq in AQ_CODE.items()),
+    *(Rule(code, "permit", 2, CAUSES, partial(_upgrade, code), f"5.1.1; AQ 3064.2 A.4 {aq}", GB, "B" if code == "UPG-NIGHT" else "A", aq, ("S48",), takes=("night_from", "night_to")) for code, aq in AQ_CODE.items()),
     Rule("X-LEVEL", "permit", 2, CAUSES | {"process"}, judge_level, "5.8", AQ, "A", "", ("R-LEVEL",)),
 )

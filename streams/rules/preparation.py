@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from functools import partial
 
 from streams.course import Course
 from streams.events import Clip
@@ -25,22 +26,18 @@ def _reference(course: Course) -> tuple[int, str] | None:
     return min(moments) if moments else None
 
 
-def _missing(step: str) -> Callable[[Known, str], Judged]:
+def _missing(step: str, known: Known, permit: str) -> Judged:
     """A rule: signed off (or started) without a step that must come before."""
-
-    def judge(known: Known, permit: str) -> Judged:
-        course = known.course(permit)
-        due = _reference(course)
-        if due is None or course.request is None:
-            return NOTHING
-        taken, mark = known.step(permit, step), course.issued if course.issued and course.issued.at == due[0] else course.started
-        if taken is not None and mark is not None and before(taken, mark) is not Truth.FALSE:
-            return NOTHING
-        ends = [m for m in (taken.at if taken else None, course.finished.at if course.finished else None, course.over_at) if m is not None and m > due[0]]
-        numbers = {"permit": permit, "at": known.clock(due[0]), "step": "issued" if mark is course.issued else "started"}
-        return Judged((Finding(due[0], (due[1], course.request_ref), min(ends, default=None), numbers=numbers, permit=permit, point=course.point_id, requests=((BLOCK, permit),)),))
-
-    return judge
+    course = known.course(permit)
+    due = _reference(course)
+    if due is None or course.request is None:
+        return NOTHING
+    taken, mark = known.step(permit, step), course.issued if course.issued and course.issued.at == due[0] else course.started
+    if taken is not None and mark is not None and before(taken, mark) is not Truth.FALSE:
+        return NOTHING
+    ends = [m for m in (taken.at if taken else None, course.finished.at if course.finished else None, course.over_at) if m is not None and m > due[0]]
+    numbers = {"permit": permit, "at": known.clock(due[0]), "step": "issued" if mark is course.issued else "started"}
+    return Judged((Finding(due[0], (due[1], course.request_ref), min(ends, default=None), numbers=numbers, permit=permit, point=course.point_id, requests=((BLOCK, permit),)),))
 
 
 def judge_blind(known: Known, permit: str) -> Judged:
@@ -157,9 +154,9 @@ def judge_paper(known: Known, permit: str) -> Judged:
 
 
 RULES = (
-    Rule("JSA-NONE", "permit", 2, STEPS, _missing("jsa"), "5.4.5; AQ 3064.2 A.4 80", AQ, "A", "80", ("R-PREP",)),
-    Rule("MEAS-NONE", "permit", 2, STEPS, _missing("measures"), "5.4.5; AQ 3064.2 A.4 90", AQ, "A", "90", ("R-PREP",)),
-    Rule("BRIEF-NONE", "permit", 2, STEPS, _missing("briefed"), "A.4 70", AQ, "A", "70", ("R-PREP",)),
+    Rule("JSA-NONE", "permit", 2, STEPS, partial(_missing, "jsa"), "5.4.5; AQ 3064.2 A.4 80", AQ, "A", "80", ("R-PREP",)),
+    Rule("MEAS-NONE", "permit", 2, STEPS, partial(_missing, "measures"), "5.4.5; AQ 3064.2 A.4 90", AQ, "A", "90", ("R-PREP",)),
+    Rule("BRIEF-NONE", "permit", 2, STEPS, partial(_missing, "briefed"), "A.4 70", AQ, "A", "70", ("R-PREP",)),
     Rule("BLIND-ONE", "permit", 2, CAUSES, judge_blind, "7.11; AQ 3064.2 5.4.4", GB, "A", "20", ("R-BLIND",)),
     Rule("LINK-MISS", "permit", 2, CAUSES | {"asked"}, judge_links, "4.6; AQ 3064.2 A.4 61", GB, "A", "61", ("R-LINK",)),
     Rule("LINK-UNREL", "permit", 2, CAUSES | {"asked"}, judge_unrelated, "4.6; AQ 3064.2 A.4 62", GB, "A", "62", ("R-LINK",)),

@@ -91,6 +91,11 @@ class Rule:
     silence: bool = False
     """It also speaks of what was not heard: told without the streams of sensors, tags and recorders, it would speak of everything."""
 
+    @property
+    def function(self) -> Callable[..., Judged]:
+        """The function that judges, also where one serves several rules."""
+        return getattr(self.judge, "func", self.judge)
+
 
 class At(str):
     """A moment as people read it off a clock, HH:MM:SS of plant time, and its local day."""

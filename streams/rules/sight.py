@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from functools import partial
 
 from streams.course import Course
 from streams.rules.guardian import present
@@ -24,27 +25,25 @@ LASTS = {"X-SMOKE": "smoke_sure", "X-FALL": "fall_sure", "X-PPE-HELMET": "ppe_su
 """How long a behaviour must be seen, so that steam is not smoke and squatting not a fall; others are told at once."""
 
 
-def _seen(behaviour: str, code: str) -> Callable[[Known, str], Judged]:
-    def judge(known: Known, point: str) -> Judged:
-        sights = known.site.sights.get(point, {}).get(behaviour)
-        if not sights:
-            return NOTHING
-        found, wakes = [], list[int | None]()
-        if behaviour in BURNS and sights.last[-1] + sights.join >= known.now:
-            wakes.append(known.now + 5 * SECOND)
-        for first, last, ref in _alarming(known, point, behaviour, sights):
-            if code in LASTS and last - first < known.terms_at(first).ms[LASTS[code]]:
-                wakes.append(known.now + SECOND if last + sights.join >= known.now else None)
-                continue
-            job = next((c for c in known.at(point) if c.started and c.started.at <= first and (c.finished is None or c.finished.at >= first)), None)
-            numbers = {"point": point, "since": known.clock(first), "permit": job.permit if job else "—"}
-            over = last + sights.join < known.now
-            urgent = WATCHED[behaviour][1] == 1
-            found.append(Finding(first, (ref,), last if over else None, numbers=numbers, permit=job.permit if job else "", point=point, variant="load" if behaviour == "under_load" else "", requests=(("siren.on", point),) if urgent else ()))
-            wakes.append(None if over else known.now + 30 * SECOND)
-        return Judged(tuple(found), wake_at(*wakes))
-
-    return judge
+def _seen(behaviour: str, code: str, known: Known, point: str) -> Judged:
+    """A behaviour that is seen at a work point, for as long as it must be seen."""
+    sights = known.site.sights.get(point, {}).get(behaviour)
+    if not sights:
+        return NOTHING
+    found, wakes = [], list[int | None]()
+    if behaviour in BURNS and sights.last[-1] + sights.join >= known.now:
+        wakes.append(known.now + 5 * SECOND)
+    for first, last, ref in _alarming(known, point, behaviour, sights):
+        if code in LASTS and last - first < known.terms_at(first).ms[LASTS[code]]:
+            wakes.append(known.now + SECOND if last + sights.join >= known.now else None)
+            continue
+        job = next((c for c in known.at(point) if c.started and c.started.at <= first and (c.finished is None or c.finished.at >= first)), None)
+        numbers = {"point": point, "since": known.clock(first), "permit": job.permit if job else "—"}
+        over = last + sights.join < known.now
+        urgent = WATCHED[behaviour][1] == 1
+        found.append(Finding(first, (ref,), last if over else None, numbers=numbers, permit=job.permit if job else "", point=point, variant="load" if behaviour == "under_load" else "", requests=(("siren.on", point),) if urgent else ()))
+        wakes.append(None if over else known.now + 30 * SECOND)
+    return Judged(tuple(found), wake_at(*wakes))
 
 
 def _alarming(known: Known, point: str, behaviour: str, sights: Spans) -> Iterator[tuple[int, int, str]]:
@@ -97,6 +96,6 @@ def judge_unwatched(known: Known, permit: str) -> Judged:
 
 
 RULES = (
-    *(Rule(code, "point", priority, SEEN, _seen(behaviour, code), "behaviours of 000-24, 003-03", OURS, "C", "", ("R-SIGHT",), takes=(*((LASTS[code],) if code in LASTS else ()), *(("tools_down",) if behaviour in BURNS else ()))) for behaviour, (code, priority) in WATCHED.items()),
+    *(Rule(code, "point", priority, SEEN, partial(_seen, behaviour, code), "behaviours of 000-24, 003-03", OURS, "C", "", ("R-SIGHT",), takes=(*((LASTS[code],) if code in LASTS else ()), *(("tools_down",) if behaviour in BURNS else ()))) for behaviour, (code, priority) in WATCHED.items()),
     Rule("X-UNWATCHED", "permit", 3, frozenset({"permit", "seen", "guard", "video", "gas", "dark"}), judge_unwatched, "the ledger of watched minutes", OURS, "C", "", ("R-WATCHED",), silence=True, takes=("unwatched",)),
 )
