@@ -136,8 +136,13 @@ class Course(Struct, frozen=True):
 
     @property
     def over_at(self) -> int | None:
-        """When nothing more can come of it: accepted or called off, whichever came first."""
-        return min((m for m in (self.accepted.at if self.accepted else None, self.cancelled) if m is not None), default=None)
+        """When nothing more can come of it."""
+        return self.over[0] if self.over else None
+
+    @property
+    def over(self) -> tuple[int, str] | None:
+        """When nothing more can come of it, and by which step: accepted, sent back or called off, whichever came first."""
+        return min(((m.at, how) for m, how in ((self.accepted, "accepted"), (self.halted, self.gone_as)) if m), default=None)
 
     @property
     def open(self) -> bool:

@@ -25,6 +25,8 @@ REMEMBERED = 48 * HOUR
 """How long after a scan the permits that could justify it are surely remembered."""
 
 
+CLOSED = ("accepted", "cancelled", "rejected")
+"""The steps by which a permit is over."""
 HELPERS = frozenset({"rescue", "fire"})
 """Roles that pass every door."""
 
@@ -155,7 +157,7 @@ def judge_no_permit(known: Known, worker: str) -> Judged:
         named = permits_of(known, worker, door.points, at)
         if any(_counts(known, c, worker, entrance.at) for c in named):
             continue
-        over = (r for c in named for r in known.refs(c.permit, "accepted", "cancelled", "rejected"))
+        over = (r for c in named for r in known.refs(c.permit, *CLOSED))
         numbers = {"worker": worker, "door": entrance.name, "at": known.clock(at)}
         found.append(Finding(at, (entrance.fact.ref, *over), _left(known, worker, at), numbers=numbers, point=door.points[0], requests=(("access.deny", worker),)))
     return Judged(tuple(found)) if found else NOTHING
@@ -247,27 +249,23 @@ def _tools_left(known: Known, course: Course, closed: int) -> Iterator[Finding]:
     later = sorted(at for f in facts if isinstance(f.event, Step) and f.event.step == "tools_out" and (at := known.site.counts(f, relief=True)) > closed)
     out = next((at for at in later if not tools_inside(known, course.permit, at)), None)
     named = ", ".join(f"{name} ×{n}" if n > 1 else name for name, n in Counter(left).items())
-    refs = (*(f.ref for f in facts if isinstance(f.event, Step) and f.event.step == "tools_in"), *known.refs(course.permit, "accepted", "cancelled", "rejected"))
-    numbers = {"permit": course.permit, "worker": "", "tools": named, "count": len(left), "closed": known.clock(closed), "how": _ended(course)}
+    refs = (*(f.ref for f in facts if isinstance(f.event, Step) and f.event.step == "tools_in"), *known.refs(course.permit, *CLOSED))
+    numbers = {"permit": course.permit, "worker": "", "tools": named, "count": len(left), "closed": known.clock(closed), "how": course.over[1] if course.over else ""}
     yield Finding(closed, refs, out, 2 if course.type == CONFINED else 3, numbers, course.permit, course.point_id, variant="tools", requests=(("permit.block", course.permit),))
-
-
-def _ended(course: Course) -> str:
-    """By which step a permit was over."""
-    return "accepted" if course.accepted else course.gone_as
 
 
 def judge_signed_out(known: Known, permit: str) -> Judged:
     """X-SIGNOUT: the permit was closed or called off and somebody has not scanned out (P1 in a confined space), or tools are inside (P2 there)."""
     course = known.course(permit)
-    closed, found = course.over_at, []
-    if closed is None or course.request is None:
+    found: list[Finding] = []
+    if course.over is None or course.request is None:
         return NOTHING
+    closed, how = course.over
     called = min((believed for believed, counted in roll_calls(known, course) if counted > closed), default=None)
     for worker, fact, out in missed(known, course, closed):
         over = min((m for m in (out, called) if m is not None), default=None)
-        numbers = {"permit": permit, "worker": worker, "since": known.clock(known.site.counts(fact)), "closed": known.clock(closed), "how": _ended(course)}
-        found.append(Finding(closed, (fact.ref, *known.refs(permit, "accepted", "cancelled", "rejected")), over, 1 if course.type == CONFINED else 3, numbers, permit, course.point_id,
+        numbers = {"permit": permit, "worker": worker, "since": known.clock(known.site.counts(fact)), "closed": known.clock(closed), "how": how}
+        found.append(Finding(closed, (fact.ref, *known.refs(permit, *CLOSED)), over, 1 if course.type == CONFINED else 3, numbers, permit, course.point_id,
                              requests=(("roll_call", course.point_id), ("permit.block", permit))))  # fmt: skip
     return Judged((*found, *_tools_left(known, course, closed)))
 
