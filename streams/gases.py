@@ -38,9 +38,9 @@ def allowed_lel(gas: str, terms: Terms) -> float:
     return min(terms["lel_percent"], 100 * by_volume / lel[gas])
 
 
-def _lel_figure(gas: str, terms: Terms) -> str:
-    """The pack's figure on which a combustible limit rests."""
-    if allowed_lel(gas, terms) >= terms["lel_percent"]:
+def _lel_figure(gas: str, allowed: float, terms: Terms) -> str:
+    """The pack's figure on which a combustible limit (%LEL) rests."""
+    if allowed >= terms["lel_percent"]:
         return "lel_percent"
     return "lel_vol_high" if terms.pack.lel.get(gas, LEL_HIGH) >= LEL_HIGH else "lel_vol_low"
 
@@ -71,7 +71,7 @@ def limit_of(channel: Channel, terms: Terms) -> Limit | None:
                 return None
             allowed = allowed_lel(gas, terms)
             high = allowed / per_unit
-            return Limit(high, high * terms["rise_share"], None, terms.clause(_lel_figure(gas, terms)), channel.gas or "?", channel.unit)
+            return Limit(high, high * terms["rise_share"], None, terms.clause(_lel_figure(gas, allowed, terms)), channel.gas or "?", channel.unit)
         case "oxygen":
             return Limit(terms["oxygen_high"], None, terms["oxygen_low"], terms.clause("oxygen_low"), "O2", channel.unit) if channel.unit == "%vol" else None
         case "toxic":
@@ -101,19 +101,30 @@ def factors(channel: Channel, terms: Terms) -> list[float]:
 
 def limit_of_test(said: str, value: float | None, written: str, terms: Terms, enriched: bool = False) -> tuple[float, str] | None:
     """(the limit that a component of an analysis is held against, in the unit that was written; its clause), None where it cannot be told."""
-    gas = gas_of(said, terms.gases)
-    unit = unit_of(written, gas or "") if gas else None
+    gas, unit = _component(said, written, terms)
     if value is None or gas is None or unit is None:
         return None
-    toxic = toxic_name(gas, terms)
     if gas == "o2":
         name = "oxygen_low" if value < terms["oxygen_low"] else "oxygen_high" if enriched else "oxygen_pass"
         return terms[name], terms.clause(name)
-    if toxic in terms.pack.toxic and (gas not in terms.pack.lel or unit in ("ppm", "ppb", "mg/m3")):
-        per_unit, allowed, clause = to_mg(1.0, unit, toxic, terms), terms.pack.toxic[toxic], terms.clause("toxic")
+    if toxic := _as_toxic(gas, unit, terms):
+        per_unit, allowed, figure = to_mg(1.0, unit, toxic, terms), terms.pack.toxic[toxic], "toxic"
     else:
-        per_unit, allowed, clause = to_lel(1.0, unit, gas, terms), allowed_lel(gas, terms), terms.clause(_lel_figure(gas, terms))
-    return (allowed / per_unit, clause) if per_unit else None
+        per_unit, allowed = to_lel(1.0, unit, gas, terms), allowed_lel(gas, terms)
+        figure = _lel_figure(gas, allowed, terms)
+    return (allowed / per_unit, terms.clause(figure)) if per_unit else None
+
+
+def _component(said: str, written: str, terms: Terms) -> tuple[str | None, str | None]:
+    """A component of an analysis and its unit in our words, None where they are not known."""
+    gas = gas_of(said, terms.gases)
+    return gas, unit_of(written, gas) if gas else None
+
+
+def _as_toxic(gas: str, unit: str, terms: Terms) -> str:
+    """The row of the toxic table by which a component counts; empty where it counts as one that burns."""
+    toxic = toxic_name(gas, terms)
+    return toxic if toxic in terms.pack.toxic and (gas not in terms.pack.lel or unit in ("ppm", "ppb", "mg/m3")) else ""
 
 
 BELOW_LEL: Final = -5.0
@@ -123,14 +134,12 @@ BELOW_TOXIC: Final = -0.1
 
 def test_passes(said: str, value: float | None, written: str, terms: Terms, enriched: bool = False) -> bool | None:
     """Does one component of a gas analysis pass? None where it cannot be told. `enriched`: the place is declared so."""
-    gas = gas_of(said, terms.gases)
-    unit = unit_of(written, gas or "") if gas else None
+    gas, unit = _component(said, written, terms)
     if value is None or gas is None or unit is None:
         return None
     if gas == "o2":
         return terms["oxygen_low"] <= value <= terms["oxygen_high" if enriched else "oxygen_pass"] if unit == "%vol" else None
-    toxic = toxic_name(gas, terms)
-    if toxic in terms.pack.toxic and (gas not in terms.pack.lel or unit in ("ppm", "ppb", "mg/m3")):
+    if toxic := _as_toxic(gas, unit, terms):
         mg = to_mg(value, unit, toxic, terms)
         return None if mg is None or mg < BELOW_TOXIC * terms.pack.toxic[toxic] else mg <= terms.pack.toxic[toxic]
     lel = to_lel(value, unit, gas, terms)

@@ -81,6 +81,10 @@ class Spans(Struct):
         i = bisect_left(self.last, at)
         return None if i == len(self.last) else max(at, self.first[i])
 
+    def proof(self, at: int) -> tuple[str, ...]:
+        """The evidence of the spans that a moment is surely in."""
+        return tuple(ref for first, last, ref in zip(self.first, self.last, self.ref, strict=True) if first <= at <= last)
+
     def gaps(self, start: int, end: int) -> Iterator[tuple[int, int]]:
         """The spans' complement within [start, end], as (from, to) pairs of positive length."""
         at = start

@@ -15,6 +15,7 @@ GASES: Final[dict[str, str]] = {
 """Chinese names of the gases that the built-in packs know; another stays as the plant wrote it."""
 FORMULAS: Final[dict[str, str]] = {"h2s": "H2S", "co": "CO", "nh3": "NH3", "cl2": "Cl2", "hcl": "HCl", "o2": "oxygen", "O2": "oxygen", "benzene_tox": "benzene"}
 """English names of those that are not called as they are written."""
+NAMES: Final[dict[str, Pair]] = {name: (zh, FORMULAS.get(name, name)) for name, zh in GASES.items()}
 STEPS: Final[dict[str, Pair]] = {"issued": ("签发", "signed off"), "started": ("开工", "started")}
 BEGUN: Final[dict[str, Pair]] = {"issued": ("批准的开工时间为", "was approved for"), "started": ("开工于", "was started at"), "working": ("作业至", "was at work at")}
 WAYS: Final[dict[str, Pair]] = {"fast": ("快", "fast"), "slow": ("慢", "slow")}
@@ -56,8 +57,7 @@ TYPES: Final[dict[str, Pair]] = {
 
 SAID_IN: Final[dict[str, dict[str, Pair]]] = {
     "trade": TRADES, "held": TRADES, "state": STATES, "status": STATUSES, "kind": MEETINGS, "kinds": DEVICES, "what": CHANGES, "papers": PAPERS, "missing": EVIDENCE, "first": EVIDENCE, "again": EVIDENCE,
-    "stage": EVIDENCE, "hazard": HAZARDS, "colour": COLOURS, "was": ANSWERS, "now": ANSWERS, "parts": PARTS, "type": TYPES, "types": TYPES, "asked": TYPES, "needed": TYPES, "step": STEPS, "how": ENDS, "way": WAYS, "begun": BEGUN, "also": PERIODS, "note": TYPES,
-    "values": {name: (zh, FORMULAS.get(name, name)) for name, zh in GASES.items()},
+    "stage": EVIDENCE, "hazard": HAZARDS, "colour": COLOURS, "was": ANSWERS, "now": ANSWERS, "parts": PARTS, "type": TYPES, "types": TYPES, "asked": TYPES, "needed": TYPES, "step": STEPS, "how": ENDS, "way": WAYS, "begun": BEGUN, "also": PERIODS, "note": TYPES, "gas": NAMES, "values": NAMES,
 }  # fmt: skip
 """Place in a sentence → the words that may stand there; another stays as it was told."""
 

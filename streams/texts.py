@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from streams.sentences import SENTENCES
-from streams.spoken import FORMULAS, GASES, spoken
+from streams.spoken import spoken
 
 CHECKS: Final[dict[str, tuple[str, str]]] = {
     "T1.consistent": ("{tg} 取样合格,{ta} 批准。", "Sampled and passed {tg}, approved {ta}."),
@@ -155,10 +155,8 @@ def _close(said: str) -> str:
 
 
 def _named(numbers: Mapping[str, Any], lang: int) -> Mapping[str, Any]:
-    """Gases, barriers and closed words by their names in a language (0 Chinese, 1 English)."""
+    """Barriers and closed words by their names in a language (0 Chinese, 1 English)."""
     out = {place: spoken(place, value, lang) for place, value in numbers.items()}
-    if "gas" in out:
-        out["gas"] = (FORMULAS if lang else GASES).get(out["gas"], out["gas"])
     if "barrier" in out:
         out["barrier"] = SCREENS[out["barrier"]][lang]
     return out

@@ -226,9 +226,9 @@ def judge_dormant(known: Known, worker: str) -> Judged:
             wakes.append(end if known.now < end else None)
             numbers = {"worker": worker, "days": str(day - before), "limit": f"{limit:g}"}
             person = known.site.people[worker]
-            used = [(known.site.counts(f), f.ref) for f in (*person.scans, *person.listed) if known.day(f.event.at).toordinal() == day]
-            start, refs = max(start, min(used)[0]) if used else start, tuple(ref for _, ref in sorted(used)[:1]) or tuple(f.ref for f in person.listed[:1])
-            found.append(Finding(start, refs or (worker,), end if known.now >= end else None, numbers=numbers, requests=((FREEZE, worker),)))
+            used = min(((known.site.counts(f), f.ref) for f in (*person.scans, *person.listed) if known.day(f.event.at).toordinal() == day), default=None)
+            start, ref = (max(start, used[0]), used[1]) if used else (start, next((f.ref for f in person.listed), worker))
+            found.append(Finding(start, (ref,), end if known.now >= end else None, numbers=numbers, requests=((FREEZE, worker),)))
     return Judged(tuple(found), wake_at(*wakes))
 
 

@@ -180,9 +180,9 @@ def _will_be_long(known: Known, course: Course, *dwells: int) -> Iterator[int]:
 def _evidence(known: Known, course: Course, worker: str, since: int) -> tuple[str, ...]:
     track, person = _tracks(known, course).get(worker), known.site.people.get(worker)
     scans = tuple(f.ref for f in (person.scans if person else ()) if known.site.counts(f) == since)
-    fixes = tuple(r for a, b, r in zip(track.outside.first, track.outside.last, track.outside.ref, strict=True) if a <= since <= b) if track else ()
+    fixes = track.outside.proof(since) if track else ()
     turns = tuple(f.ref for f in known.work(course.permit).all("guard") if not worker and known.site.counts(f) == since)
-    return (*(scans or fixes[:1] or turns), course.request_ref)
+    return tuple(r for r in (*(scans or fixes[:1] or turns), course.request_ref) if r)
 
 
 def silences(known: Known, course: Course) -> Iterator[tuple[str, int, int, int]]:
@@ -241,14 +241,8 @@ def judge_watch(known: Known, permit: str) -> Judged:
     if gone is None:
         return Judged(wake=_next_gone(known, course, due))
     numbers = {"permit": permit, "finished": known.clock(course.finished.at), "left": known.clock(gone), "watched": minutes(max(0, gone - course.finished.at)), "limit": minutes(due - course.finished.at)}
-    evidence = (course.request_ref, *known.refs(permit, "finished", "accepted"), *_last_seen(known, course, gone))
+    evidence = (course.request_ref, *known.refs(permit, "finished", "accepted"), *(r for track in _tracks(known, course).values() for r in track.outside.proof(gone)))
     return Judged((Finding(gone, evidence, due if known.now >= due else None, numbers=numbers, permit=permit, point=course.point_id, variant="" if gone > course.finished.at else "none"),), due if known.now < due else None)
-
-
-def _last_seen(known: Known, course: Course, at: int) -> tuple[str, ...]:
-    """The fixes that show guardians outside the fence at a moment."""
-    spans = [t.outside for t in _tracks(known, course).values()]
-    return tuple(r for s in spans for a, b, r in zip(s.first, s.last, s.ref, strict=True) if a <= at <= b)
 
 
 def _next_gone(known: Known, course: Course, due: int) -> int | None:
