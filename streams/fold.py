@@ -260,23 +260,24 @@ class Fold:
         over = self.known.course(permit).over_at
         return over is not None and over < since
 
-    def around(self, dirty: Dirty) -> set[tuple[Subject, str]]:
-        """Whoever may be judged otherwise because of what came late: the permits that it concerns, those near them, with the same people or linked to them, the people, the points."""
-        site, atlas, out = self.known.site, self.known.atlas, set[tuple[Subject, str]]()
-        permits = {name for subject, name, _ in dirty if subject == "permit" and name in site.works}
-        points = {name for subject, name, _ in dirty if subject == "point"} | {self.known.course(p).point_id for p in permits}
+    def around(self, dirty: Dirty) -> tuple[set[tuple[Subject, str]], set[tuple[Subject, str]]]:
+        """Whoever may be judged otherwise because of what came late: (the permits that it concerns, their points, the people; the permits near them, with the same people or linked to them, and who works there)."""
+        site, atlas, near = self.known.site, self.known.atlas, set[tuple[Subject, str]]()
+        concerned = {name for subject, name, _ in dirty if subject == "permit" and name in site.works}
+        points = {name for subject, name, _ in dirty if subject == "point"} | {self.known.course(p).point_id for p in concerned}
+        permits = set(concerned)
         for point in sorted(points):
-            out.add(("point", point))
-            for near in atlas.near(point) or [point]:
-                permits.update([p for p in site.at_point.get(near, ()) if not self._over_before(p, site.now - RECENT)][-CROWD:])
+            for there in atlas.near(point) or [point]:
+                permits.update([p for p in site.at_point.get(there, ()) if not self._over_before(p, site.now - RECENT)][-CROWD:])
         for permit in sorted(permits):
             course = self.known.course(permit)
-            out.add(("permit", permit))
+            near.add(("permit", permit))
             for post in course.posts:
-                out.update(("permit", other) for other in site.watched.get(post.worker, ())[-CROWD:])
+                near.update(("permit", other) for other in site.watched.get(post.worker, ())[-CROWD:])
             doors = atlas.doors_of_point.get(course.point_id, ())
-            out.update(("worker", who) for who in course.everybody.union(*(site.visitors.get(door, ()) for door in doors)) if who in site.people)
-        return out | {(subject, name) for subject, name, _ in dirty if subject == "worker"}
+            near.update(("worker", who) for who in course.everybody.union(*(site.visitors.get(door, ()) for door in doors)) if who in site.people)
+        own: set[tuple[Subject, str]] = {(subject, name) for subject, name, _ in dirty if subject == "worker"}
+        return own | {("permit", p) for p in concerned} | {("point", p) for p in points}, near
 
     def _posts_changed(self, permit: str, dirty: Dirty) -> None:
         """Whoever guards here and elsewhere may be at two posts at once, here and there."""

@@ -50,10 +50,13 @@ VERDICT: Final = -1
 CODE: Final = -2
 MINUTES: Final = -3
 LOOK: Final = -4
+NEAR: Final = -5
 NONE: Final[tuple[Output, ...]] = ()
 KEYS: Final = tuple(f"{r.code}/{r.subject}" for r in RULES)
 BY_SUBJECT: Final = {subject: tuple(i for i, r in enumerate(RULES) if r.subject == subject) for subject in SUBJECTS}
 PERMIT_RULES: Final = BY_SUBJECT["permit"]
+LOOKING: Final = {subject: tuple(i for i in rules if RULES[i].others or subject not in ("permit", "worker")) for subject, rules in BY_SUBJECT.items()}
+"""Of each kind of subject the rules that look at others than it."""
 SILENCE: Final = frozenset({VERDICT, MINUTES, *(i for i, r in enumerate(RULES) if r.silence)})
 """What cannot be judged without streams: the rules that speak of what was not heard, verdicts and minutes, which rest on gas, video and the guardian."""
 BROKEN: Final = Rule("SYS-RULE", "site", 2, frozenset(), lambda known, subject: Judged(), "our rule", OURS, "C")
@@ -63,7 +66,7 @@ VERSION: Final = f"{BOOK}/6"
 """A snapshot of another version is set aside, and its timeline folded anew."""
 
 
-NAMES: Final = {VERDICT: "verdict", CODE: "code", LOOK: "look"}
+NAMES: Final = {VERDICT: "verdict", CODE: "code", LOOK: "look", NEAR: "near"}
 CODED: Final[dict[str, str]] = {"worker": "person", "contractor": "contractor"}
 
 
@@ -91,7 +94,7 @@ class Kernel:
         self.known = Known(self.memory.site)
         self.fold = Fold(self.known)
         self._index = {key: i for i, key in enumerate(KEYS)}
-        self._index |= {"verdict": VERDICT, "code": CODE, "look": LOOK}
+        self._index |= {"verdict": VERDICT, "code": CODE, "look": LOOK, "near": NEAR}
         self.standing: dict[str, dict[str, int]] = {}
         self.about: dict[str, str] = {}
         """Alert that stands → the life of a permit that it is about."""
@@ -157,13 +160,15 @@ class Kernel:
         return before[-1].at if before else event.at - DAY
 
     def _late(self, entry: Entry, at: int, dirty: Dirty) -> None:
-        """What was heard late, or moves what is known of earlier: all who stand near it are looked at once more, and minutes that were told before are told anew."""
+        """What was heard late, or moves what is known of earlier: whom it concerns is looked at once more, who stands near it by the rules that look at others; minutes that were told before are told anew."""
         site = self.memory.site
         if at < site.now - SECOND and type(entry.event) not in STREAMED:
-            near = sorted(self.fold.around(dirty))
-            soon = site.now + SECOND if len(near) <= CROWDED else (site.now // SELDOM + 1) * SELDOM
-            for subject, name in near:
+            own, near = self.fold.around(dirty)
+            soon = site.now + SECOND if len(own | near) <= CROWDED else (site.now // SELDOM + 1) * SELDOM
+            for subject, name in sorted(own):
                 self._look(subject, name, soon)
+            for subject, name in sorted(near - own):
+                self._no_later(NEAR, f"{subject}|{name}", soon)
         if at >= site.now // MINUTE * MINUTE or MINUTES in self.left_out:
             return
         for subject, permit, cause in dirty:
@@ -186,7 +191,7 @@ class Kernel:
         return self._judge_all(dirty, moment) if dirty else []
 
     def _look(self, subject: Subject, name: str, at: int) -> None:
-        """All rules of a subject look at it then, whatever was heard of it: work that has just begun has no length yet, and a late fact may concern whoever stands near it."""
+        """All rules of a subject look at it then, whatever was heard of it: work that has just begun has no length yet."""
         self._no_later(LOOK, f"{subject}|{name}", at)
 
     def _count(self, entry: Entry, dirty: Dirty) -> bool:
@@ -341,20 +346,20 @@ class Kernel:
                 permits.add(name)
             elif i == CODE:
                 out += self._code(name, now)
-            elif i == LOOK:
-                out += self._looked(name, permits, now)
+            elif i in (LOOK, NEAR):
+                out += self._looked(name, BY_SUBJECT if i == LOOK else LOOKING, permits, now)
             elif RULES[i].subject != "permit" or name in self.memory.site.works:
                 out += self._judge(i, name, now)
         return out + self._conclude_all(permits, now)
 
-    def _looked(self, at: str, permits: set[str], now: int) -> list[Output]:
-        """What all rules of a subject have to say of it; `permits`: whose verdict is drawn after that."""
+    def _looked(self, at: str, rules: Mapping[Subject, tuple[int, ...]], permits: set[str], now: int) -> list[Output]:
+        """What these rules have to say of a subject; `permits`: whose verdict is drawn after that."""
         subject, _, name = at.partition("|")
         if subject == "permit":
             if name not in self.memory.site.works:
                 return []
             permits.add(name)
-        return [said for i in BY_SUBJECT[subject] for said in self._judge(i, name, now, touched=True)]  # type: ignore[index]
+        return [said for i in rules[subject] for said in self._judge(i, name, now, touched=True)]  # type: ignore[index]
 
     def _judge(self, i: int, name: str, moment: int, touched: bool = False) -> Sequence[Output]:
         """What one rule has to say of one subject. What is new, or stands and was touched, or ended just now, is looked at once more a second later, since its end may be now."""
@@ -588,7 +593,8 @@ class Kernel:
         site.worked.pop(permit, None)
         site.overdue.pop(permit, None)
         over: list[Alert] = []
-        self.memory.armed.pop(self._key(LOOK, f"permit|{permit}"), None)
+        for look in (LOOK, NEAR):
+            self.memory.armed.pop(self._key(look, f"permit|{permit}"), None)
         for i in (*PERMIT_RULES, VERDICT):
             self.memory.armed.pop(self._key(i, permit), None)
             if told := self.memory.told.pop(self._key(i, permit), None):

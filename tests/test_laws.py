@@ -6,6 +6,7 @@ import functools
 import random
 from collections.abc import Iterable
 from pathlib import Path
+from typing import ClassVar
 
 import msgspec
 import pytest
@@ -14,14 +15,17 @@ from hypothesis import strategies as st
 
 from infra.plant.story import read_story
 from infra.plant.tell import Telling, timeline
+from streams import kernel as kernel_
+from streams.course import Course
 from streams.events import Entry, Step, Tick, decode_entry, encode
 from streams.intake import Refusal
 from streams.kernel import Kernel, restore
 from streams.outputs import Alert, Verdict
 from streams.rules import RULES
-from streams.rules.rule import CAUSES, Subject
+from streams.rules.rule import CAUSES, Known, Subject
 from streams.telemetry import Dirty
 from streams.times import HOUR, MINUTE
+from streams.work import Work
 
 SCENARIOS = Path(__file__).parent / "scenarios"
 LAWS = (
@@ -223,3 +227,60 @@ def _asked_anew(kernel: Kernel) -> list[str]:
 def test_whoever_could_say_something_new_was_asked(name):
     """A cause that nobody set is an alert that never comes: after any story, all rules asked of everything say nothing new."""
     assert _asked_anew(_fold(_entries(name))[0]) == []
+
+
+class Watching(Known):
+    """A site as rules see it, which notes which rule looks at another permit than the one it is asked about."""
+
+    looked: ClassVar[set[tuple[str, str]]] = set()
+    asked: ClassVar[tuple[str, str, str] | None] = None
+
+    def _note(self, permit: str) -> None:
+        if Watching.asked and Watching.asked[1:] != ("permit", permit):
+            Watching.looked.add(Watching.asked[:2])
+
+    def course(self, permit: str) -> Course:
+        self._note(permit)
+        return super().course(permit)
+
+    def work(self, permit: str) -> Work:
+        self._note(permit)
+        return super().work(permit)
+
+    def at(self, point: str) -> list[Course]:
+        self._note("")
+        return super().at(point)
+
+
+@pytest.fixture
+def watching(monkeypatch):
+    """Kernels whose rules are watched; the codes and subjects of those that looked at others."""
+    judge = kernel_.Kernel._judge
+
+    def watched(kernel: Kernel, i: int, name: str, moment: int, touched: bool = False):
+        Watching.asked = (RULES[i].code, RULES[i].subject, name)
+        kernel.known.memo.clear()
+        try:
+            return judge(kernel, i, name, moment, touched)
+        finally:
+            Watching.asked = None
+
+    monkeypatch.setattr(kernel_, "Known", Watching)
+    monkeypatch.setattr(kernel_.Kernel, "_judge", watched)
+    Watching.looked.clear()
+    return Watching.looked
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.every) if n % 24 else name for n, name in enumerate(EVERY)])
+def test_a_rule_that_looks_at_others_says_so(name, watching):
+    """Who stands near a late fact is asked only by the rules that say that they look at others."""
+    _fold(_entries(name))
+    mute = {(r.code, r.subject) for r in RULES if r.subject in ("permit", "worker") and not r.others}
+    assert watching & mute == set()
+
+
+def test_what_looks_at_others_is_seen(watching):
+    """The watch sees: neighbours, links and two posts are looked at."""
+    for name in ("S42_two_hot_8m_solvent", "S45_dup_3_in_24h", "S51_badge_no_permit"):
+        _fold(_entries(name))
+    assert {("X-SIMOPS-H", "permit"), ("X-DUP", "permit")} <= watching

@@ -291,9 +291,9 @@ def judge_overstay(known: Known, permit: str) -> Judged:
 CAUSES: frozenset[Cause] = frozenset({"scan", "roster", "permit"})
 GB = "GB 30871-2022"
 RULES = (
-    Rule("CERT-EXP", "worker", 2, CAUSES, judge_certificate, "4.9; AQ 3064.2 A.4 51", GB, "A", "51", ("S11",), apart=("worker", "trade", "day")),
-    Rule("X-BADGE-AFTER", "worker", 2, CAUSES, judge_after, "4.16; door rule of the site", GB, "C", "", ("S50",), apart=("permit",), takes=("post_watch", "valid_confined", "valid_first", "valid_height", "valid_power", "valid_second", "valid_special")),
-    Rule("X-BADGE-NOPERMIT", "worker", 2, CAUSES, judge_no_permit, "door rule of the site", "PermitWatch", "C", "", ("S51",), apart=("door", "at")),
-    Rule("X-SIGNOUT", "permit", 3, frozenset({"permit", "seen", "scan"}), judge_signed_out, "6.8; AQ 3064.2 5.6.6", GB, "A", "", ("S52",), apart=("worker",), takes=("post_watch", "valid_confined", "valid_first", "valid_height", "valid_power", "valid_second", "valid_special")),
-    Rule("X-OVERSTAY", "permit", 2, frozenset({"permit", "seen", "scan"}), judge_overstay, "6.8; AQ 3064.3 stay 2", GB, "C", "", ("R-STAY",), apart=("worker",), takes=("overstay", "post_watch", "valid_confined", "valid_first", "valid_height", "valid_power", "valid_second", "valid_special")),
+    Rule("CERT-EXP", "worker", 2, CAUSES, judge_certificate, "4.9; AQ 3064.2 A.4 51", GB, "A", "51", ("S11",), apart=("worker", "trade", "day"), others=True),
+    Rule("X-BADGE-AFTER", "worker", 2, CAUSES, judge_after, "4.16; door rule of the site", GB, "C", "", ("S50",), apart=("permit",), takes=("post_watch", "valid_confined", "valid_first", "valid_height", "valid_power", "valid_second", "valid_special"), others=True),
+    Rule("X-BADGE-NOPERMIT", "worker", 2, CAUSES, judge_no_permit, "door rule of the site", "PermitWatch", "C", "", ("S51",), apart=("door", "at"), others=True),
+    Rule("X-SIGNOUT", "permit", 3, frozenset({"permit", "seen", "scan"}), judge_signed_out, "6.8; AQ 3064.2 5.6.6", GB, "A", "", ("S52",), apart=("worker",), takes=("post_watch", "valid_confined", "valid_first", "valid_height", "valid_power", "valid_second", "valid_special"), others=True),
+    Rule("X-OVERSTAY", "permit", 2, frozenset({"permit", "seen", "scan"}), judge_overstay, "6.8; AQ 3064.3 stay 2", GB, "C", "", ("R-STAY",), apart=("worker",), takes=("overstay", "post_watch", "valid_confined", "valid_first", "valid_height", "valid_power", "valid_second", "valid_special"), others=True),
 )

@@ -110,5 +110,5 @@ def _job(known: Known, permit: str) -> str:
 RULES = (
     Rule("APPR-OFFSITE", "permit", 3, CAUSES, judge_offsite, "4.11 a); AQ 3064.2 5.5.2", GB, "A", "30", ("S58",), takes=("signer_away",)),
     Rule("X-APPR-LATE", "permit", 4, CAUSES, judge_late, "5.9.9", AQ, "A", "", ("R-APPR",), takes=("approval_wait",)),
-    Rule("X-APPR-RUBBER", "worker", 3, frozenset({"evidence"}), judge_rubber, "our figure", OURS, "C", "", ("S59",), takes=("rubber_count", "rubber_window",)),
+    Rule("X-APPR-RUBBER", "worker", 3, frozenset({"evidence"}), judge_rubber, "our figure", OURS, "C", "", ("S59",), takes=("rubber_count", "rubber_window",), others=True),
 )

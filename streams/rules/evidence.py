@@ -167,7 +167,7 @@ RULES = (
     Rule("X-EVID-3P1R", "permit", 3, CAUSES, judge_three, "rule of the site (001-17)", OURS, "C", "", ("S55",), takes=("photo_early", "voice_seconds")),
     Rule("X-EVID-5D", "permit", 3, CAUSES, judge_five, "rule of the site (004-12)", OURS, "C", "", ("R-5D",), takes=("close_distance", "film_seconds",)),
     Rule("X-EVID-5D", "hazard", 3, frozenset({"site", "evidence"}), judge_five_of_hazard, "rule of the site (004-12)", OURS, "C", "", ("R-5D",), takes=("close_distance", "film_seconds",)),
-    Rule("X-EVID-REUSED", "permit", 3, CAUSES, judge_reused, "rule of the site (001-17)", OURS, "C", "", ("R-PHOTO",), apart=("first", "again")),
+    Rule("X-EVID-REUSED", "permit", 3, CAUSES, judge_reused, "rule of the site (001-17)", OURS, "C", "", ("R-PHOTO",), apart=("first", "again"), others=True),
     Rule("X-EVID-BLURRED", "permit", 3, CAUSES, judge_blurred, "rule of the site (004-01)", OURS, "C", "", ("R-PHOTO",), apart=("stage",), takes=("sharpness",)),
     Rule("X-FRAUD-PHOTO", "permit", 3, CAUSES, judge_stolen, "double random check (002-22)", OURS, "C", "", ("R-PHOTO",), apart=("other",)),
     Rule("X-EVID-RETENTION", "site", 3, frozenset({"evidence"}), judge_retention, "AQ 3064.2 4.2; 90 days: the site", OURS, "C", "", ("R-KEEP",), apart=("uri",), takes=("retention",)),

@@ -282,6 +282,6 @@ def _first_gone(known: Known, course: Course, start: int, end: int) -> int | Non
 
 RULES = (
     Rule("GUARD-ABSENT", "permit", 3, CAUSES | {"seen", "clock"}, judge_absent, "4.10 f); AQ 3064.2 5.9.6", GB, "A", "31", ("S19", "S20", "S21", "S22"), takes=("guardian_alarm", "guardian_warn",)),
-    Rule("X-GUARD-MULTI", "permit", 2, CAUSES | {"post", "seen", "clock"}, judge_two_posts, "4.10", GB, "B", "", ("S23",), apart=("worker", "other"), takes=("two_posts",)),
+    Rule("X-GUARD-MULTI", "permit", 2, CAUSES | {"post", "seen", "clock"}, judge_two_posts, "4.10", GB, "B", "", ("S23",), apart=("worker", "other"), takes=("two_posts",), others=True),
     Rule("X-WATCH", "permit", 3, CAUSES, judge_watch, "5.2.14; 29 CFR 1910.252(a)(2)(iii)", GB, "C", "", ("S54",), takes=("guardian_warn", "post_watch",)),
 )

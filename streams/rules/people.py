@@ -160,8 +160,8 @@ def judge_typed(known: Known, permit: str) -> Judged:
 WORKER: frozenset[Cause] = frozenset({"roster", "permit"})
 RULES = (
     Rule("X-CONTR", "contractor", 2, frozenset({"roster", "permit"}), judge_contractor, "rule of the site (000-27, 001-10)", OURS, "C", "", ("R-CONTR",), apart=("permit",)),
-    Rule("X-PERSON", "worker", 3, WORKER, judge_state, "rule of the site (004-16)", OURS, "C", "", ("R-PERSON",), apart=("permit",), takes=("overtime_month", "person_score", "violations_most", "violations_window")),
-    Rule("X-SKILL-STALE", "worker", 4, WORKER, judge_skill, "rule of the site (003-17)", OURS, "C", "", ("R-PERSON",), apart=("trade", "permit"), takes=("skill_stale",)),
-    Rule("X-FRAUD-ROUND", "worker", 3, frozenset({"evidence"}), judge_round, "double random check (002-22)", OURS, "C", "", ("R-FRAUD",), apart=("values",), takes=("round_count",)),
+    Rule("X-PERSON", "worker", 3, WORKER, judge_state, "rule of the site (004-16)", OURS, "C", "", ("R-PERSON",), apart=("permit",), takes=("overtime_month", "person_score", "violations_most", "violations_window"), others=True),
+    Rule("X-SKILL-STALE", "worker", 4, WORKER, judge_skill, "rule of the site (003-17)", OURS, "C", "", ("R-PERSON",), apart=("trade", "permit"), takes=("skill_stale",), others=True),
+    Rule("X-FRAUD-ROUND", "worker", 3, frozenset({"evidence"}), judge_round, "double random check (002-22)", OURS, "C", "", ("R-FRAUD",), apart=("values",), takes=("round_count",), others=True),
     Rule("X-FRAUD-TYPED", "permit", 3, frozenset({"permit", "tested"}), judge_typed, "double random check (002-22)", OURS, "C", "", ("R-FRAUD",), apart=("sampled",), takes=("typed_late",)),
 )

@@ -343,9 +343,9 @@ def type_name(code: str, lang: str) -> str:
 
 RULES = (
     Rule("X-T1", "permit", 2, CAUSES | {"device", "tested"}, judge_t1, "5.3.1 c); AQ 3064.2 5.4.3", GB, "A", "", ("T1",)),
-    Rule("X-T3", "permit", 2, CAUSES, judge_t3, "4.11; AQ 3064.2 A.4 60", GB, "A", "", ("S06",), takes=("sight_sure", "start_told", "tools_down")),
+    Rule("X-T3", "permit", 2, CAUSES, judge_t3, "4.11; AQ 3064.2 A.4 60", GB, "A", "", ("S06",), takes=("sight_sure", "start_told", "tools_down"), others=True),
     Rule("TICKET-NONE", "point", 1, frozenset({"seen", "permit", "clock"}), judge_none, "4.4; AQ 3064.2 A.4 60", GB, "B", "60", ("S06",), apart=("camera",), takes=("sight_sure", "tools_down")),
-    Rule("TICKET-NONE", "permit", 1, CAUSES, judge_without, "4.4, 4.16; AQ 3064.2 A.4 60", GB, "B", "60", ("N07",), apart=("camera",), takes=("sight_sure", "tools_down")),
+    Rule("TICKET-NONE", "permit", 1, CAUSES, judge_without, "4.4, 4.16; AQ 3064.2 A.4 60", GB, "B", "60", ("N07",), apart=("camera",), takes=("sight_sure", "tools_down"), others=True),
     Rule("TICKET-OVER", "permit", 2, CAUSES, judge_over, "4.16, 5.1.5; AQ 3064.2 5.9.5", GB, "A", "10", ("S50", "S53"), takes=("valid_confined", "valid_first", "valid_height", "valid_power", "valid_second", "valid_special",)),
     Rule("X-NEAR-EXP", "permit", 4, CAUSES, judge_near, "practice", OURS, "C", "", ("S53",), takes=("near_expiry", "valid_confined", "valid_first", "valid_height", "valid_power", "valid_second", "valid_special",)),
     Rule("X-CLOSE-LATE", "permit", 3, CAUSES, judge_close, "hours: our figure", OURS, "C", "", ("S53",), takes=("close_late",)),

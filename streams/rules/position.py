@@ -191,6 +191,6 @@ RULES = (
     Rule("X-CROWD", "zone", 3, ZONE, judge_crowd, "zone alarm type 1", AQ3, "A", "", ("R-ZONE",)),
     Rule("X-MANNING", "zone", 3, ZONE, judge_missing, "zone alarm type 2", AQ3, "A", "", ("R-ZONE",)),
     Rule("X-GATHER", "zone", 3, ZONE, judge_gathering, "3.5, 5.2.3", AQ3, "A", "", ("R-GATHER",), fleeting=True, takes=("gather_count", "gather_radius", "gather_time",)),
-    Rule("X-STILL", "worker", 2, frozenset({"roster"}), judge_still, "alarm type 3", AQ3, "A", "", ("R-STILL",), takes=("still",)),
-    Rule("X-SOS", "worker", 1, frozenset({"roster"}), judge_sos, "alarm type 0", AQ3, "A", "", ("R-SOS",)),
+    Rule("X-STILL", "worker", 2, frozenset({"roster"}), judge_still, "alarm type 3", AQ3, "A", "", ("R-STILL",), takes=("still",), others=True),
+    Rule("X-SOS", "worker", 1, frozenset({"roster"}), judge_sos, "alarm type 0", AQ3, "A", "", ("R-SOS",), others=True),
 )

@@ -455,9 +455,9 @@ def _area_alarm(known: Known, area: str, mine: list[Beyond]) -> tuple[Finding, i
 
 STREAM: frozenset[Cause] = PERMIT | {"gas", "device"}
 RULES = (
-    Rule("X-GAS-LIM", "permit", 1, STREAM, judge_limit, "5.3.2, 6.4; AQ 3064.2 5.9.3", GB, "A", "", ("S26", "S27", "S29", "S64", "S70"), prompt=True, takes=("lel_percent", "lel_vol_high", "lel_vol_low", "oxygen_high", "oxygen_low", "rise_share",)),
+    Rule("X-GAS-LIM", "permit", 1, STREAM, judge_limit, "5.3.2, 6.4; AQ 3064.2 5.9.3", GB, "A", "", ("S26", "S27", "S29", "S64", "S70"), prompt=True, takes=("lel_percent", "lel_vol_high", "lel_vol_low", "oxygen_high", "oxygen_low", "rise_share",), others=True),
     Rule("X-GAS-LIM", "area", 1, frozenset({"gas", "device"}), judge_area, "level 1", "GB/T 50493-2019", "B", "", ("S74",), prompt=True, takes=("fixed_alarm",)),
     Rule("X-GAS-RISE", "permit", 2, STREAM, judge_rise, "5.3.2 (half of the limit: our figure)", GB, "C", "", ("S26", "S27"), apart=("variant",), prompt=True, takes=("lel_percent", "lel_vol_high", "lel_vol_low", "oxygen_high", "oxygen_low", "oxygen_poor", "oxygen_poor_dwell", "oxygen_rich", "oxygen_rich_dwell", "rise_share",)),
-    Rule("X-GAS-TREND", "permit", 3, STREAM, judge_trend, "5.3, 6.5 (a forecast: our figures)", GB, "C", "", ("R-TREND",), prompt=True, fleeting=True, silence=True, takes=("detector_silent", "lel_percent", "lel_vol_high", "lel_vol_low", "oxygen_high", "oxygen_low", "rise_share", "trend_within",)),
+    Rule("X-GAS-TREND", "permit", 3, STREAM, judge_trend, "5.3, 6.5 (a forecast: our figures)", GB, "C", "", ("R-TREND",), prompt=True, fleeting=True, silence=True, takes=("detector_silent", "lel_percent", "lel_vol_high", "lel_vol_low", "oxygen_high", "oxygen_low", "rise_share", "trend_within",), others=True),
     Rule("X-GAS-GAP", "permit", 2, STREAM | {"dark"}, judge_gap, "5.3.1 d), 6.5; AQ 3064.2 5.9.4", GB, "A", "", ("S31", "R-GAP"), silence=True, takes=("stream_gap",)),
 )

@@ -91,6 +91,9 @@ class Rule:
     silence: bool = False
     """It also speaks of what was not heard: told without the streams of sensors, tags and recorders, it would speak of everything."""
 
+    others: bool = False
+    """Of a permit or a person: it also looks at other permits, or at who else came through the doors, so it is asked again when those are heard of late."""
+
     @property
     def function(self) -> Callable[..., Judged]:
         """The function that judges, also where one serves several rules."""

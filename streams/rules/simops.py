@@ -361,10 +361,10 @@ def judge_production(known: Known, permit: str) -> Judged:
 
 
 RULES = (
-    Rule("X-SIMOPS-H", "permit", 1, CAUSES, judge_hard, "5.2.8–5.2.10, 6.7, 7.6, 7.10, 8.2.8, 9.2.12", GB, "A", "", ("S37", "S42", "S43"), takes=("double_layer", "fall_line", "simops_blind", "simops_dust", "simops_gas", "simops_hot", "simops_liquid", "simops_soft", "simops_solvent", "simops_train")),
-    Rule("X-SIMOPS-S", "permit", 3, CAUSES, judge_soft, "4.7, 10.8", GB, "C", "", ("S37", "S42"), takes=("double_layer", "fall_line", "simops_blind", "simops_dust", "simops_gas", "simops_hot", "simops_liquid", "simops_soft", "simops_solvent", "simops_train")),
-    Rule("X-DUP", "permit", 3, ASKED, judge_duplicate, "rule of the site", OURS, "C", "", ("S45",), takes=("dup_distance", "dup_window",)),
-    Rule("X-TEMPLATE-MIX", "permit", 4, ASKED, judge_template, "rule of the site", OURS, "C", "", ("S45",)),
-    Rule("X-RISK-MIX", "permit", 4, ASKED, judge_risk, "rule of the site", OURS, "C", "", ("S45",)),
+    Rule("X-SIMOPS-H", "permit", 1, CAUSES, judge_hard, "5.2.8–5.2.10, 6.7, 7.6, 7.10, 8.2.8, 9.2.12", GB, "A", "", ("S37", "S42", "S43"), takes=("double_layer", "fall_line", "simops_blind", "simops_dust", "simops_gas", "simops_hot", "simops_liquid", "simops_soft", "simops_solvent", "simops_train"), others=True),
+    Rule("X-SIMOPS-S", "permit", 3, CAUSES, judge_soft, "4.7, 10.8", GB, "C", "", ("S37", "S42"), takes=("double_layer", "fall_line", "simops_blind", "simops_dust", "simops_gas", "simops_hot", "simops_liquid", "simops_soft", "simops_solvent", "simops_train"), others=True),
+    Rule("X-DUP", "permit", 3, ASKED, judge_duplicate, "rule of the site", OURS, "C", "", ("S45",), takes=("dup_distance", "dup_window",), others=True),
+    Rule("X-TEMPLATE-MIX", "permit", 4, ASKED, judge_template, "rule of the site", OURS, "C", "", ("S45",), others=True),
+    Rule("X-RISK-MIX", "permit", 4, ASKED, judge_risk, "rule of the site", OURS, "C", "", ("S45",), others=True),
     Rule("X-MES", "permit", 3, frozenset({"permit", "seen", "site"}), judge_production, "rule of the site", OURS, "C", "", ("R-MES",), apart=("order",)),
 )
