@@ -211,7 +211,7 @@ def _retract(told: Told, at: int, moment: int, because: dict[str, str] | None = 
     old = told.alerts[at]
     if old.state == "retracted":
         return []
-    told.was[number(old)] = (old.start, old.end)
+    told.was[number(old)] = (old.start, old.end if old.end is not None else max(old.start, moment))
     text = {lang: f"{old.text[lang]} {said}" for lang, said in because.items()} if because else old.text
     told.alerts[at] = msgspec.structs.replace(old, state="retracted", revision=old.revision + 1, known=moment, end=old.start, announce=False, text=text)
     return [told.alerts[at]]

@@ -513,8 +513,10 @@ class Fold:
     # ---- devices, weather, neighbours ---------------------------------------------------------------------------
 
     def _clock(self, fact: Fact, event: e.ClockSaid, dirty: Dirty) -> None:
+        spoken = self.telemetry.spoken(event.device)
         if not remember(self.known.site.clocks.setdefault(event.device, []), fact):
             return
+        self.telemetry.corrected(event.device, spoken, dirty)
         dirty.add(("device", event.device, "clock"))
         if event.device in self.known.site.comers:
             dirty.add(("source", event.device, "late"))

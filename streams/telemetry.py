@@ -203,6 +203,35 @@ class Telemetry:
         if event.units or not plan.quiet(event.values):
             self._readings(entry.ref, at, event, plan, dirty)
 
+    def spoken(self, source: str) -> list[tuple[Spans, int]]:
+        """What a source said last of its channels and of who is where, still so when it fell silent: (until when, what its clock showed then, ms)."""
+        site, out = self.known.site, list[tuple[Spans, int]]()
+
+        def so(spans: Spans, last: int) -> None:
+            if spans and spans.last[-1] == last:
+                out.append((spans, last + site.offset(source, last + site.offset(source, last)[0])[0]))
+
+        for group, heard in site.frames.items():
+            if heard and group.rpartition("#")[0] == source:
+                for spans in (heard, site.live[group], *(spans for s in site.series.values() if group in s.groups for spans in s.spans())):
+                    so(spans, heard.last[-1])
+        for track in (track for work in site.works.values() for track in work.tracks.values()):
+            if track.heard and track.heard.ref[-1].partition("/")[2].rsplit("/", 2)[0] == source:
+                for spans in (track.heard, track.inside, track.outside, track.away):
+                    so(spans, track.heard.last[-1])
+        return out
+
+    def corrected(self, source: str, spoken: list[tuple[Spans, int]], dirty: Dirty) -> None:
+        """A source's clock turned out to be slower than was known: what it said last was so until it said it, and the time between is no silence."""
+        site = self.known.site
+        later = [(spans, now) for spans, shown in spoken if (now := site.true(source, shown)) > spans.last[-1] + SECOND]
+        for spans, now in later:
+            spans.last[-1] = now
+        if later:
+            for tag in (tag for tag, s in site.series.items() if any(group.rpartition("#")[0] == source for group in s.groups)):
+                self._gas_changed(tag, dirty)
+            dirty.update(("permit", permit, "guard") for permit, work in site.works.items() if work.tracks)
+
     def _dangers(self, entry: Entry, event: Frame, plan: Plan, dirty: Dirty) -> None:
         """A frame from the future counts for danger only, at its arrival; for everything else its channels are silent until the clock is corrected."""
         flagged = {tag: said for tag, said in event.bad.items() if said == "over"}

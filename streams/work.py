@@ -185,6 +185,10 @@ class Series(Struct):
     usual: dict[int, dict[int, int]] = {}
     """Oxygen: hour → reading in hundredths → how often; the last day."""
 
+    def spans(self) -> tuple[Spans, ...]:
+        """All that was so for a time."""
+        return (self.over, self.near, self.alarm, self.bad.over, self.wild, self.units, self.held.over, self.band, self.below, self.poor.over, self.rich.over)
+
 
 def new_series() -> Series:
     return Series(

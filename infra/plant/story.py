@@ -366,12 +366,13 @@ def samples(told: Told, s: Stream) -> Iterator[tuple[int, str, Any_]]:
 
 
 def _sample(s: Stream, at: int, since: int, until: int, rng: random.Random) -> tuple[str, Any_]:
+    stamp = at + s.clock * 1000
     match s.what:
         case "fixes":
             x, y = s.x + rng.gauss(0, s.noise), s.y + rng.gauss(0, s.noise)
-            return s.source or "tags", Positions(at=at, u=0, workers=[s.worker], x=[x], y=[y], z=[0.0], acc=[s.acc])
+            return s.source or "tags", Positions(at=stamp, u=0, workers=[s.worker], x=[x], y=[y], z=[0.0], acc=[s.acc])
         case "gas":
-            return s.source or "gas", Frame(at=at, u=0, names=[s.tag], values=[round(s.level(since, until, at), 6)])
+            return s.source or "gas", Frame(at=stamp, u=0, names=[s.tag], values=[round(s.level(since, until, at), 6)])
         case "beats":
-            return s.source or f"cam-{s.camera}", CameraBeat(at=at + s.clock * 1000, u=0, camera=s.camera, recording=s.recording)
+            return s.source or f"cam-{s.camera}", CameraBeat(at=stamp, u=0, camera=s.camera, recording=s.recording)
     raise ValueError(f"what = {s.what!r} is not a kind of stream")
