@@ -111,7 +111,7 @@ def lives_of(turns: Sequence[Fact]) -> list[int]:
 def _next(state: str, name: str, past: bool) -> str:
     """Where a life stands after a step; what is over stays over, but for work that goes on after a finish, while it is valid."""
     if state in ("rejected", "cancelled", "accepted"):
-        return name if name in ("cancelled", "accepted") and state != "accepted" else state
+        return name if name == "accepted" else state
     if state == "finished" and name not in (*OVER, *(() if past else ("started", "resumed"))):
         return state
     return name

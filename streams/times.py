@@ -89,7 +89,7 @@ def before(a: Stamp, b: Stamp) -> Truth:
 
 def cases(stamp: Stamp, *cuts: int) -> Iterator[Stamp]:
     """A stamp as the spans between moments at which something changes: what holds in each of them holds of the whole (law of cases)."""
-    inside = sorted({cut for cut in cuts if stamp.lo < cut < stamp.hi - bool(stamp.grain)})
+    inside = sorted({cut for cut in cuts if stamp.lo < cut < stamp.hi})
     if not inside:
         yield stamp
         return
