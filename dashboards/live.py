@@ -9,6 +9,7 @@ import logging
 import os
 import time
 from typing import Any
+from zoneinfo import available_timezones
 
 import httpx
 import msgspec
@@ -108,14 +109,16 @@ class Live:
             else:
                 await consumer.seek_to_end(tp)
 
-    def _take(self, topic: str, raw: bytes) -> None:
+    def _take(self, topic: str, raw: bytes | None) -> None:
+        if raw is None:
+            return
         try:
             if topic == SITE.name:
                 self._describe(raw)
                 return
             said: Alert | Verdict | Minute = msgspec.json.decode(raw, type=SAID[topic])
-        except msgspec.DecodeError:
-            return
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return  # archive and notify say that it cannot be read
         if not self.boards.setdefault(said.site, Board()).take(said) or (self.plant and said.site != self.plant.site):
             return
         self.dirty = True
@@ -127,7 +130,7 @@ class Live:
             return
         envelope = decode_envelope(raw)
         event = decode_event(envelope.event)
-        if isinstance(event, PlantSaid) and not envelope.virtual:
+        if isinstance(event, PlantSaid) and not envelope.virtual and event.plant.timezone in available_timezones():
             self.plant, self.dirty = event.plant, True
 
     # ---- the rest -----------------------------------------------------------------------------------------------

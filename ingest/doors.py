@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import hmac
+import logging
 import re
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,17 +16,24 @@ import aiohttp
 import msgspec
 from aiohttp import web
 
-from ingest.outbox import Outbox
+from ingest import body
+from ingest.outbox import Outbox, TooLarge
 from streams.events import Any_, Decided, Lane, encode
+from streams.intake import LARGEST as LARGEST_EVENT
 from streams.intake import too_much
 from streams.outputs import schema
 from streams.plain import CLOSE, ON_LIVES, in_reason, plain, settled
 from streams.strict import faults, strange_fields
 from streams.topics import OF_KIND
 
+log = logging.getLogger("permitwatch")
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 INSTANTS = frozenset({"at", "valid_from", "valid_to", "planned_start", "until", "due", "recorded", "since", "effective"})
 DAY = re.compile(r"\d{4}-\d\d-\d\d")
-LARGEST = 8 << 20
+SAID: set[str] = set()
+"""The faults of ours that the log has."""
+ENVELOPE = 4096
+"""Bytes that the envelope around an event may take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +52,18 @@ class Door:
 DOOR = web.AppKey("door", Door)
 
 
+class TooMuch(web.HTTPClientError):
+    """More than a message, or the door, can carry."""
+
+    status_code = 413
+
+
 def source_of(request: web.Request) -> str:
     """The source whose token the request carries. Raises 401."""
     token = request.headers.get("authorization", "").removeprefix("Bearer ").strip() or request.query.get("token", "")
+    given = token.encode("utf-8", "surrogateescape")
     for source, known in request.app[DOOR].tokens.items():
-        if known and hmac.compare_digest(token.encode(), known.encode()):
+        if known and hmac.compare_digest(given, known.encode()):
             return source
     raise _error(web.HTTPUnauthorized, "this door wants `Authorization: Bearer <token of the source>`; tokens stand in the environment that plant.toml names")
 
@@ -115,9 +131,21 @@ def read_row(kind: str, row: Any, schema: int, now: int | None = None) -> Read:
 
 
 def _out_of_time(event: Any_, now: int) -> tuple[str, str] | None:
-    if in_reason(event.at, now, CLOSE) is None:
-        return "impossible time", f"at = {event.at} is no time of the last or the next 400 days. Write ms since 1970, or ISO 8601 with an offset"
-    return None
+    return ("impossible time", much) if (much := _out_of_time_at(event.at, now)) else None
+
+
+def _out_of_time_at(at: int, now: int) -> str:
+    return "" if in_reason(at, now, CLOSE) is not None else f"at = {at} is no time of the last or the next 400 days. Write ms since 1970, or ISO 8601 with an offset"
+
+
+async def _said(request: web.Request) -> Any:
+    """The JSON of a body. Raises 413, 415, 422 and 400 with what to send."""
+    try:
+        return body.said(await request.read(), request.headers.get("content-encoding", ""), request.charset)
+    except body.Unread as wrong:
+        raise _error({413: TooMuch, 415: web.HTTPUnsupportedMediaType, 422: web.HTTPUnprocessableEntity}.get(wrong.status, web.HTTPBadRequest), f"{wrong}") from None
+    except web.HTTPRequestEntityTooLarge:
+        raise _error(TooMuch, f"the body is larger than {body.LARGEST:,} bytes. Send the events in several posts") from None
 
 
 async def take(request: web.Request) -> web.Response:
@@ -130,20 +158,29 @@ async def take(request: web.Request) -> web.Response:
     source, kind, door = source_of(request), request.match_info["kind"], request.app[DOOR]
     if kind not in OF_KIND or kind == "tick":
         raise _error(web.HTTPNotFound, f"no kind {kind}. Known: {', '.join(k for k in OF_KIND if k != 'tick')}")
-    try:
-        body = msgspec.json.decode(await request.read())
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as wrong:
-        raise _error(web.HTTPUnprocessableEntity, f"not JSON: {wrong}") from None
-    rows = body if isinstance(body, list) else [body]
+    posted = await _said(request)
+    rows = posted if isinstance(posted, list) else [posted]
     try:
         read = [read_row(kind, row, 2 if request.query.get("schema") == "2" else 1) for row in rows]
     except (msgspec.ValidationError, RecursionError, OverflowError) as wrong:
         raise _error(web.HTTPUnprocessableEntity, f"{wrong}. GET /schema has the JSON Schema") from None
+    if much := next((m for n, r in enumerate(read) if (m := _too_large(r.raw, rows[n], f"[{n}]" if isinstance(posted, list) else ""))), ""):
+        raise _error(TooMuch, much)
     try:
         await asyncio.gather(*(asyncio.wrap_future(door.outbox.accept(door.site, source, r.event, lane, r.raw, r.schema)) for r in read))
+    except TooLarge as wrong:
+        raise _error(TooMuch, f"{wrong}") from None
     except OSError as wrong:
         raise _error(web.HTTPInsufficientStorage, f"{wrong}. Keep the events and send them again") from None
     return web.json_response(_taken(read), status=202)
+
+
+def _too_large(raw: bytes, row: dict[str, Any], where: str) -> str:
+    """Why an event is more than one message can carry, by its largest field; nothing where it is not."""
+    if len(raw) <= LARGEST_EVENT - ENVELOPE:
+        return ""
+    name, size = max(((k, len(encode(v))) for k, v in row.items()), key=lambda kv: kv[1])
+    return f"the event has {len(raw):,} bytes, at most {LARGEST_EVENT - ENVELOPE:,}; {size:,} of them are ${where}.{name}. Send pictures and documents as a `clip` with `uri` and `sha256`"
 
 
 def _taken(read: list[Read]) -> dict[str, Any]:
@@ -152,6 +189,7 @@ def _taken(read: list[Read]) -> dict[str, Any]:
     return {"accepted": len(read)} | ({"unknown_fields": unknown} if unknown else {}) | ({"unread_fields": odd} if odd else {})
 
 
+GATES = ("entry", "leave", "application", "issue", "start", "resume", "close")
 ASKED = ("for", "worker", "door", "direction", "permit", "at", "u")
 
 
@@ -164,14 +202,33 @@ async def decide(request: web.Request) -> web.Response:
         raise _error(web.HTTPBadRequest, "worker and door are needed: /decide?worker=W1&door=DOOR")
     if gate in ("issue", "start", "resume", "close") and "permit" not in query:
         raise _error(web.HTTPBadRequest, f"permit is needed: /decide?for={gate}&permit=HW-1")
-    status, said = await _ask(door, query, await request.read())
+    if gate not in GATES:
+        raise _error(web.HTTPBadRequest, f"for={gate}: no such gate. Known: {', '.join(GATES)}")
+    when = _asked_at(query)
+    asked = await _said(request) if gate == "application" else None
+    if gate == "application" and not isinstance(asked, dict):
+        raise _error(web.HTTPBadRequest, "for=application: POST the request as it would be sent, one JSON object")
+    status, said = await _ask(door, query, encode(asked) if asked is not None else b"")
     if status != 200:
         raise _error(web.HTTPBadRequest, str(said.get("error", "wrong question")))
-    at = query.get("at", "")
-    when = int(at) if at.isdigit() else int(dt.datetime.now().timestamp() * 1000)
     door.outbox.accept(door.site, source, Decided(at=when, worker=query.get("worker", ""), door=query.get("door", ""), direction=query.get("direction", "in"), answer=said["answer"],
                                                   reasons=said["reasons"], gate=gate, permit=query.get("permit", ""), mode=said.get("mode", "full")))  # fmt: skip
     return web.json_response(said)
+
+
+def _asked_at(query: dict[str, str]) -> int:
+    """The moment that is asked about, ms; written into the question where it came as ISO 8601. Raises 400."""
+    said = query.get("at")
+    if said is None:
+        return int(time.time() * 1000)
+    try:
+        at = int(said) if said.isascii() and said.isdigit() else instant(said, "at")
+    except msgspec.ValidationError as wrong:
+        raise _error(web.HTTPBadRequest, f"{wrong}") from None
+    if not isinstance(at, int) or (much := _out_of_time_at(at, int(time.time() * 1000))):
+        raise _error(web.HTTPBadRequest, much if isinstance(at, int) else f"at={said} is no time. Write ms since 1970, or ISO 8601 with an offset")
+    query["at"] = str(at)
+    return at
 
 
 async def _ask(door: Door, query: dict[str, str], body: bytes) -> tuple[int, dict[str, Any]]:
@@ -189,7 +246,7 @@ async def _ask(door: Door, query: dict[str, str], body: bytes) -> tuple[int, dic
 async def refused(request: web.Request) -> web.Response:
     """GET /refused: the source's own latest messages that were taken and could not be read or judged afterwards, each with its reason and the beginning of its bytes."""
     source, door = source_of(request), request.app[DOOR]
-    found: list[Any] = []
+    found: list[Any] = await asyncio.to_thread(door.outbox.aside, source)
     asked = 0
     for address in door.refusers:
         try:
@@ -207,7 +264,7 @@ async def refused(request: web.Request) -> web.Response:
 async def health(request: web.Request) -> web.Response:
     """GET /healthz: what waits on disk and whether Kafka takes it."""
     outbox = request.app[DOOR].outbox
-    return web.json_response({"waiting": outbox.written - outbox.sent, "kafka": outbox.away_since is None, "accepted": outbox.written})
+    return web.json_response({"waiting": max(0, outbox.pending), "kafka": outbox.away_since is None, "accepted": outbox.written})
 
 
 async def show_schema(request: web.Request) -> web.Response:
@@ -215,12 +272,27 @@ async def show_schema(request: web.Request) -> web.Response:
     return web.Response(body=encode(schema()), content_type="application/schema+json")
 
 
+@web.middleware
+async def _never_500(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """A fault of ours is said in JSON and once in the log; what was taken was taken."""
+    try:
+        return await handler(request)
+    except web.HTTPException:
+        raise
+    except Exception as wrong:
+        where = f"{type(wrong).__name__} at {request.path}"
+        if where not in SAID:
+            SAID.add(where)
+            log.exception("the door failed at %s; said once", request.path)
+        raise _error(web.HTTPInternalServerError, f"a fault of ours ({type(wrong).__name__}). Nothing was taken; the log of ingest says more") from None
+
+
 def _error(kind: type[web.HTTPException], said: str) -> web.HTTPException:
     return kind(text=msgspec.json.encode({"error": said}).decode(), content_type="application/json")
 
 
 def application(door: Door) -> web.Application:
-    app = web.Application(client_max_size=LARGEST)
+    app = web.Application(client_max_size=body.LARGEST, middlewares=[_never_500])
     app[DOOR] = door
     app.add_routes([web.post("/events/{kind}", take), web.get("/decide", decide), web.post("/decide", decide), web.get("/refused", refused), web.get("/healthz", health), web.get("/schema", show_schema)])
     return app

@@ -1,4 +1,10 @@
-"""Store and forward: an event is numbered and on disk before it is sent, and leaves the disk when Kafka has it."""
+"""Store and forward: an event is numbered and on disk before it is sent, and leaves the disk when Kafka has it.
+
+    OSError
+      Full            the disk takes no more: whoever sent it keeps it
+    ValueError
+      TooLarge        no later step could carry it
+"""
 
 from __future__ import annotations
 
@@ -13,22 +19,42 @@ from pathlib import Path
 from typing import Any
 
 from kafka import KafkaProducer
-from kafka.errors import KafkaError
-from msgspec import Raw
+from kafka.errors import InvalidTopicError, KafkaError, MessageSizeTooLargeError, RecordListTooLargeError
+from msgspec import DecodeError, Raw
 
-from streams.events import Any_, Envelope, Lane, encode
-from streams.topics import OF_KIND, READINGS, named
+from streams.events import Any_, Envelope, Lane, decode_envelope, encode
+from streams.intake import LARGEST
+from streams.outputs import DeadLetter
+from streams.topics import DEAD, OF_KIND, READINGS, SITE, named
 
 log = logging.getLogger("permitwatch")
 TELEMETRY = frozenset({"frame", "positions"})
 AWAY_BACKLOG = 30.0
 OLD_MS = 60_000
+NEVER = (MessageSizeTooLargeError, RecordListTooLargeError, InvalidTopicError)
+"""What the broker answers to a message that it will never take."""
+ROOM = 1 << 16
+"""Bytes that later steps add to an event."""
+MOST_OF_IT = 4 << 20
+"""So many bytes of a message that was set aside fit into its dead letter; all of them stay in the outbox."""
 
 SCHEMA = """
 create table if not exists outbox (id integer primary key, lane integer, topic text, key text, value blob);
 create table if not exists series (source text, topic text, lane text, seq integer, primary key (source, topic, lane));
 create index if not exists by_lane on outbox (lane, id);
+create table if not exists aside (id integer primary key, topic text, key text, value blob, reason text);
 """
+
+Row = tuple[int, str, str, bytes]
+"""(its place in the line, topic, key, value)"""
+
+
+class Full(OSError):
+    """The disk takes no more."""
+
+
+class TooLarge(ValueError):
+    """An event that no later step could carry."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +84,14 @@ class Outbox:
         self.away_since: float | None = time.monotonic()
         self.written = 0
         self.sent = 0
+        self.doubtful = set[int]()
+        """Places in the line of messages that were in a batch which Kafka refused."""
+        self.faults = set[str]()
+        """What the disk does not let it do: read, write."""
         db = self._open("full")
         db.executescript(SCHEMA)
+        self.kept = int(db.execute("select count(*) from outbox").fetchone()[0])
+        """How many events of an earlier process waited when this one began."""
         self.numbers: dict[tuple[str, str, str], int] = {(s, t, lane): n for s, t, lane, n in db.execute("select source, topic, lane, seq from series")}
         db.close()
         self.threads = [threading.Thread(target=t, daemon=True, name=t.__name__) for t in (self._write, self._forward)]
@@ -75,7 +107,7 @@ class Outbox:
     # ---- in -----------------------------------------------------------------------------------------------------
 
     def accept(self, site: str, source: str, event: Any_, lane: Lane | None = None, raw: bytes = b"", schema: int = 1, offset: int = 0) -> Future[None]:
-        """Takes an event; the future is done when it is on disk. `raw`: the JSON as its sender wrote it, where that is to be kept; `offset`: by how much (ms) the clock that stamped it is known to be fast."""
+        """Takes an event; the future is done when it is on disk, or raises Full or TooLarge. `raw`: the JSON as its sender wrote it, where that is to be kept; `offset`: by how much (ms) the clock that stamped it is known to be fast."""
         done: Future[None] = Future()
         self.incoming.put(Accepted(site, source, event, int(time.time() * 1000), lane, done, raw, schema, offset))
         return done
@@ -112,11 +144,16 @@ class Outbox:
             self._commit(db, items)
 
     def _commit(self, db: sqlite3.Connection, items: list[Accepted]) -> None:
-        """One transaction for all; a full disk is said to each caller and nothing is numbered in vain."""
-        before = dict(self.numbers)
+        """One transaction for all; a full disk is said to each caller, what is too large to its own, and nothing is numbered in vain."""
+        before, rows = dict(self.numbers), list[tuple[Accepted, tuple[int, str, str, bytes]]]()
+        for item in items:
+            try:
+                rows.append((item, self._row(item)))
+            except Exception as wrong:  # one event that cannot be written is one sender's concern
+                item.done.set_exception(wrong)
         try:
             db.execute("begin immediate")
-            db.executemany("insert into outbox (lane, topic, key, value) values (?, ?, ?, ?)", [self._row(i) for i in items])
+            db.executemany("insert into outbox (lane, topic, key, value) values (?, ?, ?, ?)", [row for _, row in rows])
             changed = [(*k, n) for k, n in self.numbers.items() if before.get(k) != n]
             db.executemany("insert or replace into series (source, topic, lane, seq) values (?, ?, ?, ?)", changed)
             db.execute("commit")
@@ -124,41 +161,64 @@ class Outbox:
             if db.in_transaction:
                 db.execute("rollback")
             self.numbers = before
-            log.error("the outbox cannot write %s: %s. Free the disk; sources are told to keep their events", self.path, wrong)
-            for item in items:
-                item.done.set_exception(OSError(f"the outbox cannot write: {wrong}"))
+            self._fails("write", wrong)
+            for item, _ in rows:
+                item.done.set_exception(Full(f"the outbox cannot write: {wrong}"))
             return
-        self.written += len(items)
+        self._works("write")
+        self.written += len(rows)
         self.wake.set()
-        for item in items:
+        for item, _ in rows:
             item.done.set_result(None)
 
     def _row(self, item: Accepted) -> tuple[int, str, str, bytes]:
-        topic, lane = OF_KIND[str(item.event.__struct_config__.tag)].name, self._lane(item)
-        key = (item.source, topic, lane.value)
-        seq = self.numbers[key] = self.numbers.get(key, 0) + 1
+        topic, lane = OF_KIND[str(item.event.__struct_config__.tag)], self._lane(item)
+        key = (item.source, topic.name, lane.value)
+        seq = self.numbers.get(key, 0) + 1
         value = encode(Envelope(item.site, item.source, seq, item.seen, Raw(item.raw or encode(item.event)), lane, schema=item.schema))
-        return int(lane is Lane.BACKLOG), topic, item.site, value
+        most = topic.largest - ROOM if topic is SITE else LARGEST
+        if len(value) > most:
+            raise TooLarge(f"the event has {len(value):,} bytes, at most {most:,}. Send a reference instead of what it refers to")
+        self.numbers[key] = seq
+        return int(lane is Lane.BACKLOG), topic.name, item.site, value
 
     # ---- out ----------------------------------------------------------------------------------------------------
 
     def _forward(self) -> None:
-        db, producer = self._open("normal"), None
+        """Sends for ever; a disk that cannot be read or written is said once and tried again."""
         while not self.stopping.is_set():
-            if producer is None:
-                producer = self._connect()
-                continue
-            rows = db.execute("select id, topic, key, value from outbox order by lane, id limit 500").fetchall()
-            if not rows:
-                self.wake.wait(0.5)
-                self.wake.clear()
-                continue
-            if not self._send(db, producer, rows):
-                producer.close(timeout=1)
-                producer = None
-            self._trim(db)
-        if producer is not None:
-            producer.close(timeout=3)
+            try:
+                self._forward_all()
+            except sqlite3.Error as wrong:
+                self._fails("read", wrong)
+                self.stopping.wait(1)
+
+    def _forward_all(self) -> None:
+        db, producer = self._open("normal"), None
+        try:
+            while not self.stopping.is_set():
+                if producer is None:
+                    producer = self._connect()
+                    continue
+                rows = self._next(db)
+                self._works("read")
+                if not rows:
+                    self.wake.wait(0.5)
+                    self.wake.clear()
+                elif not self._send(db, producer, rows):
+                    producer.close(timeout=1)
+                    producer = None
+                self._trim(db)
+        finally:
+            if producer is not None:
+                producer.close(timeout=3)
+            db.close()
+
+    def _next(self, db: sqlite3.Connection) -> list[Row]:
+        """What is sent next: some hundreds, or one that is large, or was in a batch that Kafka refused."""
+        rows = db.execute("select id, topic, key, value from outbox order by lane, id limit 500").fetchall()
+        alone = next((n for n, row in enumerate(rows) if len(row[3]) > LARGEST or row[0] in self.doubtful), len(rows))
+        return rows[: max(1, alone)]
 
     def _connect(self) -> Any:
         try:
@@ -172,21 +232,55 @@ class Outbox:
             return None
         return producer
 
-    def _send(self, db: sqlite3.Connection, producer: Any, rows: list[tuple[int, str, str, bytes]]) -> bool:
-        """Sends rows in order; deletes those that Kafka acknowledged. False if it refused one."""
-        acked: list[int] = []
-        try:
-            waiting = [(row[0], producer.send(named(row[1], self.prefix), key=row[2].encode(), value=row[3])) for row in rows]
-            for ident, future in waiting:
-                future.get(20)
-                acked.append(ident)
-        except (KafkaError, OSError) as wrong:
-            self._is_away(wrong)
+    def _send(self, db: sqlite3.Connection, producer: Any, rows: list[Row]) -> bool:
+        """Sends rows in order; deletes those that Kafka acknowledged, and sets aside what it will never take. False if the producer is of no use any more: Kafka is away, or refused something, after which this one only refuses."""
+        acked, refused, away = self._offer(producer, rows)
         if acked:
             db.executemany("delete from outbox where id = ?", [(i,) for i in acked])
             self.sent += len(acked)
+            self.doubtful.difference_update(acked)
             self._is_back()
-        return len(acked) == len(rows)
+        if len(rows) > 1:  # a batch is refused whole: each of its messages is offered again, alone
+            self.doubtful.update(row[0] for row in refused)
+        else:
+            for row, why in refused.items():
+                self._set_aside(db, row, why)
+        return not (away or refused)
+
+    def _offer(self, producer: Any, rows: list[Row]) -> tuple[list[int], dict[Row, KafkaError], bool]:
+        """(numbers of the rows that Kafka has, those that it will never take, is it away?)"""
+        acked, refused, waiting = list[int](), dict[Row, KafkaError](), list[tuple[Row, Any]]()
+        try:
+            for row in rows:
+                try:
+                    waiting.append((row, producer.send(named(row[1], self.prefix), key=row[2].encode(), value=row[3])))
+                except NEVER as wrong:
+                    refused[row] = wrong
+            for row, future in waiting:
+                try:
+                    future.get(20)
+                    acked.append(row[0])
+                except NEVER as wrong:
+                    refused[row] = wrong
+        except (KafkaError, OSError) as wrong:
+            self._is_away(wrong)
+            return acked, refused, True
+        return acked, refused, False
+
+    def _set_aside(self, db: sqlite3.Connection, row: Row, why: KafkaError) -> None:
+        """A message that can never be sent steps out of the line: its bytes stay in the outbox, a dead letter says so, and what is behind it goes on."""
+        ident, topic, key, value = row
+        log.error("Kafka will never take an event of %s bytes for %s (%s): it lies in table `aside` of %s, and what waited behind it goes on", len(value), topic, why, self.path)
+        db.execute("begin immediate")
+        number = db.execute("insert into aside (topic, key, value, reason) values (?, ?, ?, ?)", (topic, key, value, str(why))).lastrowid or 0
+        if topic != DEAD.name:
+            letter = DeadLetter(topic, -1, number, "refused by the broker", f"{len(value):,} bytes: {why}"[:2000], int(time.time() * 1000), value[:MOST_OF_IT], key, _source(value))
+            db.execute("insert into outbox (lane, topic, key, value) values (0, ?, ?, ?)", (DEAD.name, key, encode(letter)))
+            self.written += 1
+        db.execute("delete from outbox where id = ?", (ident,))
+        db.execute("commit")
+        self.sent += 1
+        self.doubtful.discard(ident)
 
     def _is_away(self, wrong: BaseException | None = None) -> None:
         if self.away_since is None:
@@ -199,10 +293,40 @@ class Outbox:
                 log.warning("Kafka takes messages again after %.0f s", time.monotonic() - self.away_since)
             self.away_since = None
 
+    def _fails(self, doing: str, wrong: Exception) -> None:
+        """Says once that the disk does not do what it should."""
+        if doing not in self.faults:
+            self.faults.add(doing)
+            log.error("the outbox cannot %s %s: %s. Free the disk; sources are told to keep their events", doing, self.path, wrong)
+
+    def _works(self, doing: str) -> None:
+        if doing in self.faults:
+            self.faults.discard(doing)
+            log.warning("the outbox can %s %s again", doing, self.path)
+
     def _trim(self, db: sqlite3.Connection) -> None:
         """Beyond the bound the oldest telemetry goes first; permits, badges and actions never."""
-        if self.written - self.sent > self.most_rows:
-            db.execute("delete from outbox where id in (select id from outbox where topic = ? order by id limit 10000)", (READINGS.name,))
+        if self.pending > self.most_rows:
+            gone = db.execute("delete from outbox where id in (select id from outbox where topic = ? order by id limit 10000)", (READINGS.name,)).rowcount
+            self._fails("hold", OSError(f"more than {self.most_rows:,} events wait, the oldest readings are dropped and missing numbers will say so"))
+            self.sent += gone
+        elif self.pending < self.most_rows // 2:
+            self._works("hold")
+
+    @property
+    def pending(self) -> int:
+        """How many events wait, by count."""
+        return self.kept + self.written - self.sent
+
+    def aside(self, source: str) -> list[dict[str, Any]]:
+        """What of a source Kafka will never take, the latest first: when it was seen, why, and the beginning of its bytes."""
+        db = self._open("normal")
+        try:
+            rows = db.execute("select id, topic, value, reason from aside order by id desc limit 1000").fetchall()
+        finally:
+            db.close()
+        return [{"at": _seen(value), "reason": "refused by the broker", "detail": f"{len(value):,} bytes: {why}", "topic": topic, "partition": -1, "offset": ident, "raw": value[:400].decode("utf-8", "replace")}
+                for ident, topic, value, why in rows if _source(value) == source]
 
     def waiting(self) -> int:
         """How many events are on disk and not yet in Kafka."""
@@ -219,3 +343,18 @@ class Outbox:
         self.stopping.set()
         self.wake.set()
         self.threads[1].join(10)
+
+
+def _source(value: bytes) -> str:
+    """Whose event it is; nothing where its envelope cannot be read."""
+    try:
+        return decode_envelope(value).source
+    except (DecodeError, UnicodeDecodeError, RecursionError):
+        return ""
+
+
+def _seen(value: bytes) -> int:
+    try:
+        return decode_envelope(value).seen
+    except (DecodeError, UnicodeDecodeError, RecursionError):
+        return 0

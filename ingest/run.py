@@ -45,7 +45,7 @@ def run(settings: Settings) -> None:
     except PlantError as wrong:
         sys.exit(f"permitwatch ingest: {wrong}")
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    for name in ("pymodbus", "asyncua", "kafka", "aiohttp.access"):
+    for name in ("pymodbus", "asyncua", "kafka", "aiohttp.access", "aiohttp.server"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     asyncio.run(_serve(settings, described))
 
@@ -75,7 +75,7 @@ async def _open_door(settings: Settings, described: Described, outbox: Outbox, s
     for http in described.wires.http:
         if not tokens[http.name]:
             log.warning("source %s has no token: set %s, or nothing can come from it", http.name, http.token_env)
-    runner = web.AppRunner(doors.application(doors.Door(described.plant.site, outbox, tokens, settings.deciders, session, settings.refusers)), access_log=None)
+    runner = web.AppRunner(doors.application(doors.Door(described.plant.site, outbox, tokens, settings.deciders, session, settings.refusers)), access_log=None, auto_decompress=False)
     await runner.setup()
     await web.TCPSite(runner, settings.host, settings.port, backlog=1024).start()
     return runner

@@ -72,7 +72,7 @@ class Archive:
             self.bounds[key] = await self._open_intents(key, batch.records[0].offset)
         run = self.waiting.setdefault(key, [])
         start = run[-1].offset + 1 if run else self.written.get(key, 0)
-        run += [r for r in batch.records if r.offset >= start]
+        run += [r for r in batch.records if r.offset >= start and r.value is not None]
         if len(run) >= MOST or self.bounds[key]:
             await self._flush(key, desk)
 

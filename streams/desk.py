@@ -11,15 +11,20 @@ import os
 import time
 from collections.abc import AsyncGenerator, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
+import msgspec
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 from faust.types import TP
 
-from streams.topics import Topic, named
+from streams.outputs import DeadLetter
+from streams.topics import DEAD, Topic, named
 
 log = logging.getLogger("permitwatch")
+MOST_OF_IT = 4 << 20
+"""So many bytes fit into a dead letter."""
 
 
 class Away(Exception):
@@ -33,11 +38,13 @@ class Settings:
     kafka: str
     prefix: str = ""
     worker: str = "1"
+    folder: Path = Path("var/steps")
+    """Where a step keeps what it had in hand."""
 
     @classmethod
     def from_environment(cls) -> Settings:
         env = os.environ
-        return cls(env.get("PERMITWATCH_KAFKA", "127.0.0.1:9092"), env.get("PERMITWATCH_PREFIX", ""), env.get("PERMITWATCH_WORKER", "1"))
+        return cls(env.get("PERMITWATCH_KAFKA", "127.0.0.1:9092"), env.get("PERMITWATCH_PREFIX", ""), env.get("PERMITWATCH_WORKER", "1"), Path(env.get("PERMITWATCH_DATA", "var")) / "steps")
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,15 +134,22 @@ class FaustDesk:
         raise Away("the partitions went to another worker")
 
     async def _deliver(self, sendings: list[Sending]) -> None:
-        waiting = []
-        for topic, partition, key, value in sendings:
-            name = named(topic.name, self.settings.prefix)
-            waiting.append((name, await self.app.producer.send(name, key.encode(), value, partition, None, None)))
-        for name, future in waiting:
+        letters = [_too_large(*said) for said in await self._refused(sendings) if said[0] is not DEAD]
+        await self._refused(letters)
+
+    async def _refused(self, sendings: list[Sending]) -> list[Sending]:
+        """Sends; returns what the broker finds too large for its topic, and says so."""
+        waiting, refused = [], []
+        for sending in sendings:
+            topic, partition, key, value = sending
+            waiting.append((sending, await self.app.producer.send(named(topic.name, self.settings.prefix), key.encode(), value, partition, None, None)))
+        for sending, future in waiting:
             try:
                 await future
             except MessageSizeTooLargeError:
-                log.error("an output larger than its topic allows was left out; raise max.message.bytes of %s", name)
+                log.error("%s: an output of %d bytes is larger than %s takes; it is set aside in dead.letters. Raise max.message.bytes of that topic", self.group, len(sending[3]), sending[0].name)
+                refused.append(sending)
+        return refused
 
     def done(self, topic: str, partition: int, next: int) -> None:
         if not self.ours:
@@ -153,6 +167,20 @@ class FaustDesk:
     async def committed(self, topic: str, partition: int) -> int | None:
         tp = TP(named(topic, self.settings.prefix), partition)
         return self.app.consumer._committed_offset.get(tp)  # type: ignore[no-any-return]
+
+
+def _letter(topic: str, partition: int, offset: int, reason: str, why: str, raw: bytes, site: str) -> Sending:
+    return DEAD, partition, site or "?", msgspec.json.encode(DeadLetter(topic, partition, offset, reason, why[:2000], int(time.time() * 1000), raw[:MOST_OF_IT], site))
+
+
+def letter_of(batch: Batch, record: Any, why: str, reason: str = "cannot be read") -> Sending:
+    """The dead letter of a record that a step cannot take, with its bytes."""
+    return _letter(batch.topic, batch.partition, int(record.offset), reason, why, record.value or b"", (record.key or b"").decode("utf-8", "replace"))
+
+
+def _too_large(topic: Topic, partition: int, key: str, value: bytes) -> Sending:
+    """A dead letter about an output that its topic does not take, with as many of its bytes as fit."""
+    return _letter(topic.name, partition, -1, "refused by the broker", f"an output of {len(value):,} bytes is larger than the topic takes", value, key)
 
 
 async def read_partition(settings: Settings, topic: Topic, partition: int) -> list[Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import datetime as dt
 import json
 import logging
@@ -19,7 +20,7 @@ import aiohttp
 import msgspec
 
 from streams.channels import body_of, iso, mail, request_body, signed, syslog, verdict_on
-from streams.desk import Away, Batch, Desk
+from streams.desk import Away, Batch, Desk, Sending, letter_of
 from streams.events import Done, Envelope, PlantSaid, decode_event, encode
 from streams.outputs import Alert, Command, Delivery
 from streams.routes import Receiver, Request, Route, Routing
@@ -98,8 +99,16 @@ class Notify:
             await self._recall(batch.partition, desk)
         open_ = self.open.setdefault((batch.topic, batch.partition), Open())
         kind: Any = Alert if batch.topic == ALERTS.name else Command
+        letters = list[Sending]()
         for record in batch.records:
-            self._route(msgspec.json.decode(record.value, type=kind), (batch.topic, batch.partition), record.offset, batch.partition)
+            try:
+                said = msgspec.json.decode(record.value or b"", type=kind)
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as wrong:
+                letters.append(letter_of(batch, record, f"what people are to be told cannot be read: {wrong}"))
+                continue
+            self._route(said, (batch.topic, batch.partition), record.offset, batch.partition)
+        if letters:
+            await desk.send(letters)
         open_.next = max(open_.next, batch.next)
         desk.done(batch.topic, batch.partition, open_.done_below())
 
@@ -124,15 +133,17 @@ class Notify:
     async def _site(self, batch: Batch, desk: Desk) -> None:
         """Learns each site's time zone and what systems answered to requests."""
         for record in batch.records:
-            if b'"command.done"' not in record.value[:4000] and b'"plant"' not in record.value[:4000]:
+            begins = (record.value or b"")[:4000]
+            if b'"command.done"' not in begins and b'"plant"' not in begins:
                 continue
             try:
                 envelope = msgspec.json.decode(record.value, type=Envelope)
                 event = decode_event(envelope.event)
-            except msgspec.DecodeError:
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
                 continue
             if isinstance(event, PlantSaid):
-                self.zones[envelope.site] = ZoneInfo(event.plant.timezone)
+                with contextlib.suppress(ValueError, KeyError, OSError):  # normalise says what is wrong with a plant
+                    self.zones[envelope.site] = ZoneInfo(event.plant.timezone)
             elif isinstance(event, Done) and (command := self.asked.pop(event.command, None)):
                 outcome: Outcome = "delivered" if event.outcome == "done" else "refused"
                 await self._record([Delivery(envelope.site, event.command, command.revision, "answer", event.at, outcome, f"{event.by} {event.note}".strip(), step="done")], batch.partition)
@@ -141,7 +152,10 @@ class Notify:
     async def _recall(self, partition: int, desk: Desk) -> None:
         """Who was told before this process began."""
         for record in (await desk.read(DELIVERIES, partition))[-20_000:]:
-            d = msgspec.json.decode(record.value, type=Delivery)
+            try:
+                d = msgspec.json.decode(record.value or b"", type=Delivery)
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+                continue
             if d.outcome != "retry":
                 self.remember(d.subject, d.revision, d.receiver or d.channel)
         self.recalled.add(partition)

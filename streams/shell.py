@@ -17,7 +17,8 @@ from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
-from streams.desk import Away, Batch, FaustDesk, Settings, Step
+from streams.deaths import ENOUGH, Deaths
+from streams.desk import Away, Batch, Desk, FaustDesk, Settings, Step, letter_of
 from streams.logs import quiet_logging
 from streams.topics import named
 
@@ -108,14 +109,15 @@ def application(step: Step, settings: Settings) -> Any:
 
 def _connect(app: Any, step: Step, desk: FaustDesk, lock: asyncio.Lock, settings: Settings) -> None:
     source = app.topic(*(named(t.name, settings.prefix) for t in step.topics), schema=_Whole())
-    cut = len(settings.prefix)
+    cut, deaths = len(settings.prefix), Deaths(settings.folder, f"{settings.prefix}{step.name}-{settings.worker}")
 
     @app.agent(source, concurrency=1, name=step.name)  # type: ignore[untyped-decorator]
     async def work(stream: Any) -> None:
         async for event in stream.noack().events():
             tp, turn = event.message.tp, app.turn
             async with lock:
-                await _insist(step, Batch(tp.topic[cut:], tp.partition, list(event.value)), desk.of(turn))
+                for part in deaths.parts(Batch(tp.topic[cut:], tp.partition, list(event.value))):
+                    await _insist(step, part, desk.of(turn), deaths)
             event.ack()
 
     @app.task  # type: ignore[untyped-decorator]
@@ -157,26 +159,44 @@ async def _between(step: Step, desk: FaustDesk) -> None:
         os._exit(70)
 
 
-async def _insist(step: Step, batch: Batch, desk: FaustDesk) -> None:
-    """Nothing escapes an agent: a batch is taken, or tried again, or the process ends and another takes it; once its partition is lost it is dropped."""
+async def _insist(step: Step, batch: Batch, desk: FaustDesk, deaths: Deaths) -> None:
+    """Nothing escapes an agent: a batch is taken, or tried again, or the process ends and another takes it; once its partition is lost it is dropped. A record on which it died three times is set aside."""
     since, pause = 0.0, 0.2
+    if times := deaths.deadly(batch):
+        if times == ENOUGH:
+            await _set_aside(step, batch, desk, times)
+            deaths.told(batch)
+        deaths.passed(batch)
+        return
     while desk.ours:
         try:
+            deaths.hold(batch)
             await step.take(batch, desk)
+            deaths.let_go()
+            deaths.passed(batch)
             if since:
                 log.warning("%s: goes on after %.0f s", step.name, time.monotonic() - since)
             return
         except Away as away:
+            deaths.let_go()
             if not since:
                 since = time.monotonic()
                 log.warning("%s: waits: %s", step.name, away)
             await asyncio.sleep(pause)
             pause = min(5.0, pause * 2)
         except asyncio.CancelledError:
+            deaths.let_go()
             raise
         except Exception:
             log.exception("%s cannot go on at %s[%s]@%s; the process ends so that it can be started anew", step.name, batch.topic, batch.partition, batch.next)
             os._exit(70)
+
+
+async def _set_aside(step: Step, batch: Batch, desk: Desk, times: int) -> None:
+    """A record that ends the step whenever it is taken becomes a dead letter with its bytes, and the step goes on behind it."""
+    record = batch.records[0]
+    log.error("%s has died %d times on %s[%s]@%s: the record is set aside in dead.letters, and the step goes on behind it", step.name, times, batch.topic, batch.partition, record.offset)
+    await desk.send([letter_of(batch, record, f"{step.name} died {times} times on it", "ends the step")])
 
 
 def watch_coordinator(app: Any) -> None:

@@ -30,7 +30,7 @@ SITE = Topic("site.events")
 ACTIONS = Topic("alert.actions")
 RAW: Final = (READINGS, DETECTIONS, CLIPS, BADGES, PERMITS, ROSTER, WEATHER, SITE, ACTIONS)
 
-TIMELINE = Topic("site.timeline", 7 * DAY, 4 << 30)
+TIMELINE = Topic("site.timeline", 7 * DAY, 4 << 30, largest=4 << 20)
 VERDICTS = Topic("verdicts", 30 * DAY)
 ALERTS = Topic("alerts", 30 * DAY)
 COMMANDS = Topic("commands", 30 * DAY)

@@ -16,7 +16,7 @@ from infra.plant.story import read_story
 from infra.plant.tell import judge
 from infra.play import tell_through
 from infra.replay import again, from_clickhouse, from_kafka, recorded
-from streams.topics import ALERTS, CODES, COMMANDS, MINUTES, TIMELINE, VERDICTS
+from streams.topics import ALERTS, ALL, CODES, COMMANDS, MINUTES, SNAPSHOTS, TIMELINE, VERDICTS
 from tests.marks import one_of_each_sentence, seed_marks
 
 pytestmark = [pytest.mark.broker, pytest.mark.engine, pytest.mark.timeout(1800)]
@@ -33,6 +33,14 @@ def _post(system, kind: str, body: object, source: str = "ptw", token: str | Non
             return answer.status, json.load(answer)
     except urllib.error.HTTPError as wrong:
         return wrong.code, json.load(wrong)
+
+
+def _refused(system, source: str) -> list[dict]:
+    """What a source is told of what it sent."""
+    token = system.environment()[f"PERMITWATCH_TOKEN_{source.upper()}"]
+    request = urllib.request.Request(f"http://127.0.0.1:{system.ports.ingest}/refused", headers={"authorization": f"Bearer {token}"})
+    with urllib.request.urlopen(request, timeout=5) as answer:
+        return json.load(answer)["refused"]
 
 
 @pytest.mark.seed("000-33", part="gas over its limit asks to suspend")
@@ -235,6 +243,58 @@ def test_rubbish_becomes_a_dead_letter_with_its_bytes(system, kafka, store, wait
     assert letter["detail"]
 
 
+POISON = {
+    "seven bytes": b"\xff\x00\x01\x02\x03\x04\x05",
+    "nothing": None,
+    "nested": b"[" * 200_000,
+    "nested in an envelope": b'{"site":"P1286","source":"r","seq":1,"seen":1795000000000,"event":' + b"[" * 5000 + b"]" * 5000 + b"}",
+    "a number beyond any": b'{"site":"P1286","source":"r","seq":18446744073709551616,"seen":1795000000000,"event":{"kind":"permit.step","at":1795000000000,"permit":"p","step":"issued"}}',
+    "a plant of no zone": b'{"site":"P1286","source":"r","seq":7,"seen":1795000000000,"event":{"kind":"plant","at":1795000000000,"u":0,"plant":{"site":"P1286","name":"x","timezone":"Nowhere/Land"}}}',
+    "half a letter": "动火".encode()[:4],
+}
+
+
+def test_no_message_stops_a_step(system, kafka, store, wait):
+    """Every topic is told what nobody can read; every step goes on, none of them anew, and says what it could not read."""
+    import time
+
+    pids = {name: part.process.pid for name, part in system.parts.items()}
+    producer = KafkaProducer(bootstrap_servers=kafka)
+    for topic in (t for t in ALL if t is not SNAPSHOTS):
+        for raw in POISON.values():
+            producer.send(topic.name, key=b"P1286", value=raw)
+    producer.flush(20)
+    producer.close()
+    since = int(time.time() * 1000)
+    assert _post(system, "permit.requested", {"at": since, "permit": "AFTER-POISON", "type": "02", "point": "nowhere", "valid_from": since, "valid_to": since + 3_600_000})[0] == 202
+    wait("the verdict", lambda: store.rows("SELECT 1 FROM verdicts WHERE permit = 'AFTER-POISON'"), 60, system)
+    wait("its alert", lambda: store.rows("SELECT 1 FROM alerts WHERE permit = 'AFTER-POISON'"), 60, system)
+    wait("its delivery", lambda: store.rows("SELECT 1 FROM messages WHERE topic = 'deliveries' AND body LIKE '%AFTER-POISON%'"), 60, system)
+    wait("what notify could not read", lambda: store.rows("SELECT 1 FROM messages WHERE topic = 'dead.letters' AND JSONExtractString(body, 'topic') = 'alerts'"), 60, system)
+    wait("what correlate could not read", lambda: store.rows("SELECT 1 FROM messages WHERE topic = 'dead.letters' AND JSONExtractString(body, 'topic') = 'site.timeline'"), 60, system)
+    assert {name: part.process.pid for name, part in system.parts.items()} == pids
+    with urllib.request.urlopen(f"http://127.0.0.1:{system.ports.dashboards}/wall", timeout=10) as page:
+        assert page.status == 200
+
+
+def test_a_row_that_kafka_will_never_take_steps_out_of_the_outbox(system, store, wait):
+    """Case 07: an older version let a photo into the outbox; it lies first in the line."""
+    import base64
+    import os
+    import sqlite3
+    import time
+
+    value = json.dumps({"site": "P1286", "source": "ptw", "seq": 700_001, "seen": int(time.time() * 1000), "event": {"kind": "permit.step", "note": base64.b64encode(os.urandom(2_600_000)).decode()}}).encode()
+    with sqlite3.connect(system.data / "outbox.db", timeout=20) as db:
+        db.execute("insert into outbox (id, lane, topic, key, value) values (-1, 0, 'permit.events', 'P1286', ?)", (value,))
+    db.close()
+    assert _post(system, "permit.step", {"at": int(time.time() * 1000), "permit": "BEHIND-A-PHOTO", "step": "jsa"})[0] == 202
+    wait("what stood behind it", lambda: store.rows("SELECT 1 FROM facts WHERE permit = 'BEHIND-A-PHOTO'"), 30, system)
+    rows = wait("its dead letter", lambda: store.rows("SELECT body FROM messages WHERE topic = 'dead.letters' AND JSONExtractString(body, 'reason') = 'refused by the broker'"), 30, system)
+    assert base64.b64decode(json.loads(rows[0]["body"])["raw"]) == value
+    assert any("700001" in r["raw"] for r in _refused(system, "ptw"))
+
+
 def test_hostile_texts_are_kept_as_they_are(system, store, wait):
     import time
 
@@ -257,10 +317,7 @@ def test_a_source_is_told_what_became_of_what_it_sent(system, kafka, wait):
     producer.close()
 
     def mine(source: str) -> list[dict]:
-        token = system.environment()[f"PERMITWATCH_TOKEN_{source.upper()}"]
-        request = urllib.request.Request(f"http://127.0.0.1:{system.ports.ingest}/refused", headers={"authorization": f"Bearer {token}"})
-        with urllib.request.urlopen(request, timeout=5) as answer:
-            return [r for r in json.load(answer)["refused"] if "900001" in r["raw"]]
+        return [r for r in _refused(system, source) if "900001" in r["raw"]]
 
     found = wait("the refusal", lambda: mine("ptw"), 30, system)
     assert "permit" in found[0]["detail"] and found[0]["reason"] == "wrong event"

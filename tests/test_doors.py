@@ -1,0 +1,267 @@
+"""The HTTP door with what senders really send, the outbox, and what a step had in hand when it died."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import json
+import os
+import sqlite3
+import time
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import aiohttp
+import msgspec
+import pytest
+from aiohttp import web
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ingest import body
+from ingest.doors import GATES, Door, application
+from ingest.outbox import Outbox, TooLarge
+from streams.deaths import ENOUGH, Deaths
+from streams.desk import Batch
+from streams.events import Step, decode_envelope
+from streams.rules import gates
+
+
+def _step(**more: object) -> dict[str, object]:
+    return {"at": int(time.time() * 1000), "permit": "P", "step": "jsa", "note": "动火", **more}
+
+
+def _raw(value: object) -> bytes:
+    return json.dumps(value, ensure_ascii=False).encode()
+
+
+@pytest.fixture(scope="module")
+def box(tmp_path_factory) -> Iterator[Outbox]:
+    made = Outbox(tmp_path_factory.mktemp("box") / "outbox.db", "127.0.0.1:1")
+    yield made
+    made.close()
+
+
+def _ask(box: Outbox, said: bytes, path: str = "/events/permit.step", method: str = "POST", token: bytes = b"secret", **headers: str) -> tuple[int, dict]:
+    """What the door answers to a request as it is, byte for byte."""
+
+    async def asked() -> tuple[int, bytes]:
+        async with aiohttp.ClientSession() as session:
+            runner = web.AppRunner(application(Door("S", box, {"ptw": "secret"}, ["http://127.0.0.1:1"], session)), access_log=None, auto_decompress=False)
+            await runner.setup()
+            await web.TCPSite(runner, "127.0.0.1", 0).start()
+            reader, writer = await asyncio.open_connection(*runner.addresses[0][:2])
+            lines = [f"{method} {path} HTTP/1.1", "Host: x", "Connection: close", f"Content-Length: {len(said)}", *(f"{k.replace('_', '-')}: {v}" for k, v in headers.items())]
+            writer.write("\r\n".join(lines).encode() + b"\r\nAuthorization: Bearer " + token + b"\r\n\r\n" + said)
+            await writer.drain()
+            raw = await asyncio.wait_for(reader.read(), 20)
+            writer.close()
+            await runner.cleanup()
+        head, _, rest = raw.partition(b"\r\n\r\n")
+        return int(head.split()[1]), rest
+
+    status, rest = asyncio.run(asked())
+    return status, json.loads(rest)
+
+
+READ = {
+    "plain": (_raw(_step()), {}),
+    "gzip": (gzip.compress(_raw(_step())), {"content_encoding": "gzip"}),
+    "deflate as zlib": (zlib.compress(_raw(_step())), {"content_encoding": "deflate"}),
+    "deflate, bare": (zlib.compress(_raw(_step()))[2:-4], {"content_encoding": "deflate"}),
+    "a mark of UTF-8": (b"\xef\xbb\xbf" + _raw(_step()), {}),
+    "UTF-16 with its mark": ("\ufeff" + _raw(_step()).decode()).encode("utf-16-le") and (b"\xff\xfe" + _raw(_step()).decode().encode("utf-16-le"), {}),
+    "GBK, said so": (_raw(_step()).decode().encode("gbk"), {"content_type": "application/json; charset=gbk"}),
+}
+
+
+@pytest.mark.parametrize("name", READ)
+def test_what_systems_write_is_read(box, name):
+    said, headers = READ[name]
+    assert _ask(box, said, **headers) == (202, {"accepted": 1})
+    db = box._open("normal")
+    (value,) = db.execute("select value from outbox order by id desc limit 1").fetchone()
+    db.close()
+    assert msgspec.json.decode(decode_envelope(value).event)["note"] == "动火"
+
+
+WRONG = {
+    "no gzip": (_raw(_step()), {"content_encoding": "gzip"}, 400, "gzip"),
+    "half a gzip": (gzip.compress(_raw(_step()))[:-9], {"content_encoding": "gzip"}, 400, "whole"),
+    "a bomb": (gzip.compress(b" " * 100_000_000), {"content_encoding": "gzip"}, 413, "unpacked"),
+    "zstd": (b"\x28\xb5\x2f\xfd", {"content_encoding": "zstd"}, 415, "gzip"),
+    "a charset of nobody": (_raw(_step()), {"content_type": "application/json; charset=klingon"}, 415, "UTF-8"),
+    "GBK, not said": (_raw(_step()).decode().encode("gbk"), {}, 422, "UTF-8"),
+    "other letters than said": (b'{"note":"\xff\xff\xff"}', {"content_type": "application/json; charset=gbk"}, 422, "gbk"),
+    "nested": (b"[" * 100_000, {}, 422, "JSON"),
+    "nested in a field": (b'{"at":1,"permit":' + b"[" * 5000 + b"]" * 5000 + b"}", {}, 422, "JSON"),
+    "nothing": (b"", {}, 422, "JSON"),
+    "a list of lists": (b"[[]]", {}, 422, "$"),
+    "a number": (b"1", {}, 422, "$"),
+    "no number": (b'{"at":NaN}', {}, 422, "JSON"),
+    "a schema of nobody": (_raw(_step(schema="2")), {}, 422, "$.schema"),
+    "too long a text": (_raw(_step(note="x" * 3_000_000)), {}, 422, "16384"),
+    "a photo in a field of its own": (_raw(_step(photo="x" * 3_000_000)), {}, 413, "$.photo"),
+    "a photo in the second": (_raw([_step(), _step(more={"photo": "x" * 3_000_000})]), {}, 413, "$[1].more"),
+    "nine megabytes": (b"[" + b" " * 9_000_000 + b"]", {}, 413, "several posts"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_what_cannot_be_read_is_said_with_what_to_send(box, name):
+    said, headers, status, word = WRONG[name]
+    before = box.written
+    answered, answer = _ask(box, said, **headers)
+    assert answered == status
+    assert word in answer["error"]
+    assert box.written == before
+
+
+@settings(max_examples=60, deadline=None)
+@given(said=st.one_of(st.binary(max_size=60), st.recursive(st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=8), lambda x: st.lists(x, max_size=3) | st.dictionaries(st.sampled_from(["at", "permit", "step", "schema", "note", "x"]), x, max_size=4)).map(lambda v: json.dumps(v).encode())))
+def test_no_body_ends_in_a_fault_of_ours(box, said):
+    assert _ask(box, said)[0] in (202, 422)
+
+
+@pytest.mark.parametrize("token", [b"", b"wrong", b"\xe4\xbb\xa4", b"\xff\xfe", b"secre"])
+def test_no_token_but_the_right_one_opens(box, token):
+    assert _ask(box, _raw(_step()), token=token)[0] == 401
+
+
+@pytest.mark.parametrize("query, status, word", [
+    ("worker=a&door=b&at=2026-11-29T18:00:00Z", 200, "pending"), ("worker=a&door=b", 200, "pending"), ("worker=a&door=b&at=now", 400, "ISO 8601"), ("worker=a&door=b&at=%C2%B2", 400, "ISO 8601"),
+    ("worker=a&door=b&at=2026-11-29T18:00:00", 400, "offset"), ("worker=a&door=b&at=99999999999999999999", 400, "no time"), ("worker=a&door=b&at=-1", 400, "ISO 8601"), ("for=party", 400, "application"), ("for=entry", 400, "door"),
+])  # fmt: skip
+def test_a_question_at_a_gate_is_answered_or_said_how_to_write(box, query, status, word):
+    now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    answered, answer = _ask(box, b"", f"/decide?{query.replace('2026-11-29T18:00:00Z', now)}", "GET")
+    assert answered == status
+    assert word in json.dumps(answer)
+
+
+@pytest.mark.parametrize("said, status", [(_raw({"permit": "P"}), 200), (b"", 422), (b"[]", 400), (b"1", 400), (b"\xff", 422), (b"[" * 9999, 422)])
+def test_an_application_is_one_object(box, said, status):
+    assert _ask(box, said, "/decide?for=application")[0] == status
+
+
+def test_the_gates_of_the_door_are_those_of_the_judge():
+    assert set(GATES) == set(gates.GATES)
+
+
+def test_a_fault_of_ours_is_said_once_and_answered_in_json(box, monkeypatch, caplog):
+    monkeypatch.setattr(body, "said", lambda *_: 1 / 0)
+    for _ in range(3):
+        assert _ask(box, b"{}")[0] == 500
+    assert len([r for r in caplog.records if "the door failed" in r.message]) == 1
+
+
+# ---- the outbox ---------------------------------------------------------------------------------------------------------
+
+
+def test_an_event_that_no_step_could_carry_is_refused_and_numbers_nothing(box):
+    at = int(time.time() * 1000)
+    with pytest.raises(TooLarge, match="at most"):
+        box.accept("S", "big", Step(at=at, u=0, permit="P", step="jsa"), raw=_raw(_step(x="x" * 2_000_000))).result(10)
+    box.put("S", "big", Step(at=at, u=0, permit="P", step="jsa"))
+    assert box.numbers["big", "permit.events", "live"] == 1
+
+
+def test_what_waited_before_a_restart_is_counted(tmp_path):
+    for n in (1, 2):
+        box = Outbox(tmp_path / "outbox.db", "127.0.0.1:1")
+        box.put("S", "ptw", Step(at=int(time.time() * 1000), u=0, permit="P", step="jsa"))
+        assert box.pending == n
+        box.close()
+
+
+def test_a_disk_that_takes_nothing_is_said_to_the_sender_once_in_the_log_and_heals(tmp_path, caplog):
+    box = Outbox(tmp_path / "outbox.db", "127.0.0.1:1")
+    step = Step(at=int(time.time() * 1000), u=0, permit="P", step="jsa")
+    blocker = sqlite3.connect(tmp_path / "outbox.db", isolation_level=None)
+    (pages,) = blocker.execute("pragma page_count").fetchone()
+    blocker.close()
+    full = box._open
+    box._open = lambda mode: _limited(full(mode), pages)
+    box.incoming.put(None)
+    box.threads[0].join(5)
+    import threading
+
+    box.threads[0] = threading.Thread(target=box._write, daemon=True)
+    box.threads[0].start()
+    for _ in range(3):
+        with pytest.raises(OSError, match="cannot write"):
+            box.accept("S", "ptw", step, raw=_raw(_step(x="x" * 400_000))).result(10)
+    box.put("S", "ptw", step)
+    box.close()
+    assert len([r for r in caplog.records if "cannot write" in r.message]) == 1
+    assert len([r for r in caplog.records if "can write" in r.message]) == 1
+    assert box.numbers["ptw", "permit.events", "live"] == 1
+
+
+def _limited(db: sqlite3.Connection, pages: int) -> sqlite3.Connection:
+    db.execute(f"pragma max_page_count={pages + 20}")
+    return db
+
+
+# ---- what a step had in hand when it died ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Record:
+    offset: int
+    value: bytes = b""
+    key: bytes = b"S"
+
+
+def _lives(folder: Path, offsets: list[int], deadly: set[int], cut: int) -> tuple[list[int], list[int], int]:
+    """(taken in the last life, set aside, deaths) of a step that dies on some records, without a word, and begins anew from the first record each time."""
+    for deaths in range(100):
+        read, write = os.pipe()
+        child = os.fork()
+        if child == 0:
+            step, said = Deaths(folder, "step"), {"taken": [], "aside": []}
+            for i in range(0, len(offsets), cut):
+                for part in step.parts(Batch("t", 0, [Record(o) for o in offsets[i : i + cut]])):
+                    if step.deadly(part):
+                        said["aside"] += [r.offset for r in part.records]
+                        step.passed(part)
+                        continue
+                    step.hold(part)
+                    if deadly & {r.offset for r in part.records}:
+                        os._exit(9)
+                    step.let_go()
+                    step.passed(part)
+                    said["taken"] += [r.offset for r in part.records]
+            os.write(write, json.dumps(said).encode())
+            os._exit(0)
+        os.close(write)
+        with os.fdopen(read, "rb") as words:
+            raw = words.read()
+        if os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0:
+            said = json.loads(raw)
+            return said["taken"], said["aside"], deaths
+    raise AssertionError("never ends")
+
+
+@settings(max_examples=12, deadline=None)
+@given(deadly=st.sets(st.integers(0, 29), max_size=3), cut=st.integers(1, 12))
+def test_a_record_on_which_a_step_dies_three_times_steps_aside_alone(tmp_path_factory, deadly, cut):
+    taken, aside, deaths = _lives(tmp_path_factory.mktemp("deaths"), list(range(30)), deadly, cut)
+    assert aside == sorted(deadly)
+    assert taken == [n for n in range(30) if n not in deadly]
+    assert deaths <= len(deadly) * (ENOUGH + 1)
+
+
+def test_a_death_between_batches_blames_nobody(tmp_path):
+    step = Deaths(tmp_path, "step")
+    step.hold(Batch("t", 0, [Record(1)]))
+    step.let_go()
+    assert Deaths(tmp_path, "step").kept.died == {}
+
+
+def test_rubbish_in_its_file_is_forgotten(tmp_path):
+    (tmp_path / "step.deaths").write_bytes(b"\xff{")
+    (tmp_path / "step.hand").write_bytes(b"[1,2")
+    assert Deaths(tmp_path, "step").kept.runs == []
