@@ -8,7 +8,7 @@ import hmac
 import logging
 import re
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,7 +17,7 @@ import msgspec
 from aiohttp import web
 
 from ingest import body
-from ingest.outbox import Outbox, TooLarge
+from ingest.outbox import SLICE, Outbox, TooLarge
 from streams.events import Any_, Decided, Lane, encode
 from streams.intake import LARGEST as LARGEST_EVENT
 from streams.intake import too_much
@@ -161,18 +161,27 @@ async def take(request: web.Request) -> web.Response:
     posted = await _said(request)
     rows = posted if isinstance(posted, list) else [posted]
     try:
-        read = [read_row(kind, row, 2 if request.query.get("schema") == "2" else 1) for row in rows]
+        read = [r async for r in _read_all(kind, rows, 2 if request.query.get("schema") == "2" else 1)]
     except (msgspec.ValidationError, RecursionError, OverflowError) as wrong:
         raise _error(web.HTTPUnprocessableEntity, f"{wrong}. GET /schema has the JSON Schema") from None
     if much := next((m for n, r in enumerate(read) if (m := _too_large(r.raw, rows[n], f"[{n}]" if isinstance(posted, list) else ""))), ""):
         raise _error(TooMuch, much)
     try:
-        await asyncio.gather(*(asyncio.wrap_future(door.outbox.accept(door.site, source, r.event, lane, r.raw, r.schema)) for r in read))
+        for n in range(0, len(read), SLICE):  # a long post goes to disk in slices, between which others are taken
+            await asyncio.gather(*(asyncio.wrap_future(door.outbox.accept(door.site, source, r.event, lane, r.raw, r.schema)) for r in read[n : n + SLICE]))
     except TooLarge as wrong:
         raise _error(TooMuch, f"{wrong}") from None
     except OSError as wrong:
         raise _error(web.HTTPInsufficientStorage, f"{wrong}. Keep the events and send them again") from None
     return web.json_response(_taken(read), status=202)
+
+
+async def _read_all(kind: str, rows: list[Any], schema: int) -> AsyncIterator[Read]:
+    """Rows read one by one; between some of them others have their turn."""
+    for n, row in enumerate(rows):
+        if n % 100 == 99:
+            await asyncio.sleep(0)
+        yield read_row(kind, row, schema)
 
 
 def _too_large(raw: bytes, row: dict[str, Any], where: str) -> str:

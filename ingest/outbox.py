@@ -33,20 +33,28 @@ AWAY_BACKLOG = 30.0
 OLD_MS = 60_000
 NEVER = (MessageSizeTooLargeError, RecordListTooLargeError, InvalidTopicError)
 """What the broker answers to a message that it will never take."""
+SLICE = 500
+FASTEST = 8_000
+"""Messages a second at which a flood is sent: what the steps behind take beside everything else (measured on two cores)."""
 ROOM = 1 << 16
 """Bytes that later steps add to an event."""
 MOST_OF_IT = 4 << 20
 """So many bytes of a message that was set aside fit into its dead letter; all of them stay in the outbox."""
 
 SCHEMA = """
-create table if not exists outbox (id integer primary key, lane integer, topic text, key text, value blob);
+create table if not exists outbox (id integer primary key, lane integer, topic text, key text, value blob, source text not null default '');
 create table if not exists series (source text, topic text, lane text, seq integer, primary key (source, topic, lane));
-create index if not exists by_lane on outbox (lane, id);
+create index if not exists by_source on outbox (lane, source, id);
 create table if not exists aside (id integer primary key, topic text, key text, value blob, reason text);
 """
 
 Row = tuple[int, str, str, bytes]
 """(its place in the line, topic, key, value)"""
+OLDER = """
+alter table outbox add column source text not null default '';
+drop index if exists by_lane;
+"""
+"""What makes an outbox of 0.2.0 one of this version."""
 
 
 class Full(OSError):
@@ -89,6 +97,8 @@ class Outbox:
         self.faults = set[str]()
         """What the disk does not let it do: read, write."""
         db = self._open("full")
+        if "source" not in {row[1] for row in db.execute("pragma table_info(outbox)")} and db.execute("select 1 from sqlite_master where name = 'outbox'").fetchone():
+            db.executescript(OLDER)
         db.executescript(SCHEMA)
         self.kept = int(db.execute("select count(*) from outbox").fetchone()[0])
         """How many events of an earlier process waited when this one began."""
@@ -153,7 +163,7 @@ class Outbox:
                 item.done.set_exception(wrong)
         try:
             db.execute("begin immediate")
-            db.executemany("insert into outbox (lane, topic, key, value) values (?, ?, ?, ?)", [row for _, row in rows])
+            db.executemany("insert into outbox (lane, topic, key, value, source) values (?, ?, ?, ?, ?)", [(*row, item.source) for item, row in rows])
             changed = [(*k, n) for k, n in self.numbers.items() if before.get(k) != n]
             db.executemany("insert or replace into series (source, topic, lane, seq) values (?, ?, ?, ?)", changed)
             db.execute("commit")
@@ -205,20 +215,34 @@ class Outbox:
                 if not rows:
                     self.wake.wait(0.5)
                     self.wake.clear()
-                elif not self._send(db, producer, rows):
+                    continue
+                since = time.monotonic()
+                if not self._send(db, producer, rows):
                     producer.close(timeout=1)
                     producer = None
                 self._trim(db)
+                self._pace(rows, since)
         finally:
             if producer is not None:
                 producer.close(timeout=3)
             db.close()
 
     def _next(self, db: sqlite3.Connection) -> list[Row]:
-        """What is sent next: some hundreds, or one that is large, or was in a batch that Kafka refused."""
-        rows = db.execute("select id, topic, key, value from outbox order by lane, id limit 500").fetchall()
+        """What is sent next: of each source that waits its oldest, so that a long post of one delays no other; or one that is large, or was in a batch that Kafka refused."""
+        rows = list[Row]()
+        for lane in (0, 1):
+            sources = _waiting(db, lane)
+            for source in sources:
+                rows += db.execute("select id, topic, key, value from outbox where lane = ? and source = ? order by id limit ?", (lane, source, max(20, SLICE // len(sources)))).fetchall()
+            if rows:
+                break
         alone = next((n for n, row in enumerate(rows) if len(row[3]) > LARGEST or row[0] in self.doubtful), len(rows))
         return rows[: max(1, alone)]
+
+    def _pace(self, rows: list[Row], since: float) -> None:
+        """A flood goes on no faster than the steps behind take it: what comes beside it must not wait behind it in Kafka."""
+        if len(rows) >= SLICE and (left := len(rows) / FASTEST - (time.monotonic() - since)) > 0:
+            self.stopping.wait(left)
 
     def _connect(self) -> Any:
         try:
@@ -343,6 +367,15 @@ class Outbox:
         self.stopping.set()
         self.wake.set()
         self.threads[1].join(10)
+
+
+def _waiting(db: sqlite3.Connection, lane: int) -> list[str]:
+    """The sources of which something waits in a lane; each is found by one step into the index."""
+    out, last = list[str](), None
+    while (row := db.execute("select min(source) from outbox where lane = ? and (? is null or source > ?)", (lane, last, last)).fetchone()) and row[0] is not None:
+        last = row[0]
+        out.append(last)
+    return out
 
 
 def _source(value: bytes) -> str:

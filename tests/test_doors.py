@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 
 from ingest import body
 from ingest.doors import GATES, Door, application
-from ingest.outbox import Outbox, TooLarge
+from ingest.outbox import SLICE, Outbox, TooLarge
 from streams.deaths import ENOUGH, Deaths
 from streams.desk import Batch
 from streams.events import Step, decode_envelope
@@ -174,6 +174,39 @@ def test_what_waited_before_a_restart_is_counted(tmp_path):
         box.put("S", "ptw", Step(at=int(time.time() * 1000), u=0, permit="P", step="jsa"))
         assert box.pending == n
         box.close()
+
+
+def test_a_long_post_of_one_source_delays_no_other(tmp_path):
+    box = Outbox(tmp_path / "outbox.db", "127.0.0.1:1")
+    at = int(time.time() * 1000)
+    for source, count in (("badges", 3000), ("ptw", 5), ("panel", 1)):
+        done = [box.accept("S", source, Step(at=at, u=0, permit=source, step="jsa")) for _ in range(count)]
+        done[-1].result(30)
+    db = box._open("normal")
+    rows = box._next(db)
+    assert len(rows) <= SLICE
+    assert [decode_envelope(r[3]).source for r in rows].count("ptw") == 5
+    assert [decode_envelope(r[3]).source for r in rows].count("panel") == 1
+    mine = [decode_envelope(r[3]).seq for r in rows if decode_envelope(r[3]).source == "badges"]
+    assert mine == list(range(1, len(mine) + 1))
+    db.close()
+    box.close()
+
+
+def test_an_outbox_of_0_2_0_goes_on_in_this_version(tmp_path):
+    db = sqlite3.connect(tmp_path / "outbox.db")
+    db.executescript("""create table outbox (id integer primary key, lane integer, topic text, key text, value blob);
+        create table series (source text, topic text, lane text, seq integer, primary key (source, topic, lane)); create index by_lane on outbox (lane, id);
+        insert into outbox values (7, 0, 'permit.events', 'S', '{"site":"S","source":"ptw","seq":41,"seen":1,"event":{}}'); insert into series values ('ptw', 'permit.events', 'live', 41);""")
+    db.close()
+    for _ in range(2):
+        box = Outbox(tmp_path / "outbox.db", "127.0.0.1:1")
+        box.put("S", "ptw", Step(at=int(time.time() * 1000), u=0, permit="P", step="jsa"))
+        db = box._open("normal")
+        seqs = [decode_envelope(r[3]).seq for r in box._next(db)]
+        db.close()
+        box.close()
+    assert seqs == [41, 42, 43]
 
 
 def test_a_disk_that_takes_nothing_is_said_to_the_sender_once_in_the_log_and_heals(tmp_path, caplog):

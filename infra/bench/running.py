@@ -14,6 +14,7 @@ import urllib.request
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
+import httpx
 import msgspec
 import psutil
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -90,6 +91,8 @@ async def _load(table: Table, plant: Plant, system: System, folder: Path) -> Non
     cpu = _cpu(system)
     idle = {name: (cpu[name] - rest[name]) / (time.monotonic() - before) for name in cpu}
     await _paced(table, outbox, plant, system, idle)
+    await _calm(outbox, plant)
+    await _beside_a_long_post(table, plant, system)
     await _burst(table, outbox, plant, system)
     outbox.close()
 
@@ -111,6 +114,38 @@ async def _paced(table: Table, outbox: Outbox, plant: Plant, system: System, idl
         table.add(f"CPU of {name} at that load", [100 * (used[name] - cpu[name]) / seconds], "% core", "")
     table.add("CPU of the five at rest (a twentieth of the plant in the box)", [100 * sum(idle[n] for n in NAMES)], "% core", "")
     table.add("CPU per reading at that load, beyond rest", [1e6 * sum(used[n] - cpu[n] - idle[n] * seconds for n in NAMES) / sent], "µs", "≤ 5")
+
+
+async def _calm(outbox: Outbox, plant: Plant, seconds: int = 40) -> None:
+    """Good readings of every channel, until no alarm stands."""
+    rng = random.Random(3)
+    for _ in range(seconds):
+        for i, frame in enumerate(frames_of(plant, _now(), rng)):
+            outbox.accept(plant.site, f"s{i}", frame)
+        await asyncio.sleep(1)
+
+
+async def _beside_a_long_post(table: Table, plant: Plant, system: System) -> None:
+    """One legal post of 90,000 scans at the door, and beside it gas alarms at the same door: how long they take."""
+    now, waits = _now(), dict[str, float]()
+    scans = [{"at": now - 1000 * (n % 600), "worker": f"W{n % 400}", "door": "GATE-A1", "direction": "in" if n % 2 else "out"} for n in range(90_000)]
+    points = [p for p in plant.points[:53] if p.detectors]
+    async with _alerts(system) as arrived, httpx.AsyncClient(base_url=f"http://127.0.0.1:{system.ports.ingest}", timeout=120, trust_env=False) as client:
+        posted = asyncio.create_task(client.post("/events/scan", json=scans, headers=_token(system, "badges")))
+        for p in points:
+            tag = p.detectors[0]
+            waits[tag] = time.monotonic()
+            await client.post("/events/frame", json={"at": _now(), "names": [tag], "values": [30.0]}, headers=_token(system, "ptw"))
+            await asyncio.sleep(0.2)
+        answer = await posted
+        await asyncio.sleep(3)
+    if answer.status_code != 202:
+        raise RuntimeError(f"the long post was refused: {answer.text[:300]}")
+    _percentiles(table, "accepted → alert beside one post of 90,000 scans", sorted(1000 * (arrived[t] - at) for t, at in waits.items() if t in arrived), "p99 ≤ 1,000")
+
+
+def _token(system: System, source: str) -> dict[str, str]:
+    return {"authorization": f"Bearer {system.environment()[f'PERMITWATCH_TOKEN_{source.upper()}']}"}
 
 
 def _percentiles(table: Table, what: str, waits: list[float], goal: str, of: str = "alerts") -> None:
