@@ -86,7 +86,7 @@ def _o(*flags: str, **settings: object) -> tuple[tuple[str, ...], dict[str, obje
 DATA = _o("--data", type=Path, default=Path("var"), help="folder of Kafka's log, ClickHouse, the outbox and the logs")
 OFFSET = _o("--port-offset", type=int, default=0, help="moves every port by so much")
 KAFKA = _o("--kafka", default=os.environ.get("PERMITWATCH_KAFKA", "127.0.0.1:9092"), help="bootstrap address (PERMITWATCH_KAFKA)")
-SQL = _o("--sql", default=os.environ.get("PERMITWATCH_SQL", "http://default@127.0.0.1:8123"), help="ClickHouse (PERMITWATCH_SQL)")
+SQL = _o("--sql", default=os.environ.get("PERMITWATCH_SQL", ""), help="ClickHouse: http://user:password@host:port (PERMITWATCH_SQL; else that of `up` in the folder var)")
 
 
 def _system(commands) -> None:  # type: ignore[no-untyped-def]
@@ -246,7 +246,7 @@ def _migrate(a: argparse.Namespace) -> int:
     from sql.store import Store, StoreError
 
     try:
-        print("applied:", ", ".join(Store(a.sql).migrate()) or "nothing, the schema is up to date")
+        print("applied:", ", ".join(Store(_sql_of(a)).migrate()) or "nothing, the schema is up to date")
     except StoreError as wrong:
         sys.exit(f"permitwatch migrate: {wrong}")
     return 0
@@ -259,6 +259,13 @@ def _schema(a: argparse.Namespace) -> int:
 
     print(json.dumps(schema(), indent=1, ensure_ascii=False))
     return 0
+
+
+def _sql_of(a: argparse.Namespace) -> str:
+    """The ClickHouse that is named, or that of the data folder here."""
+    from infra.up import Ports, sql_url
+
+    return str(a.sql) or sql_url(Path(os.environ.get("PERMITWATCH_DATA", "var")), Ports(getattr(a, "port_offset", 0)))
 
 
 def _ingest(a: argparse.Namespace) -> int:
@@ -297,7 +304,7 @@ def _streams(a: argparse.Namespace) -> int:
         case "archive":
             from streams.archive import Archive
 
-            run(Archive(os.environ.get("PERMITWATCH_SQL", "http://default@127.0.0.1:8123")))
+            run(Archive(os.environ.get("PERMITWATCH_SQL") or _sql_of(argparse.Namespace(sql=""))))
         case "notify":
             from streams.notify import Notify
 
@@ -330,7 +337,7 @@ def _sql(a: argparse.Namespace) -> int:
 def _dashboards(a: argparse.Namespace) -> int:
     from dashboards.run import serve
 
-    serve(a.host, a.port, a.kafka, a.sql, os.environ.get("PERMITWATCH_PREFIX", ""))
+    serve(a.host, a.port, a.kafka, _sql_of(a), os.environ.get("PERMITWATCH_PREFIX", ""))
     return 0
 
 
@@ -354,13 +361,13 @@ def _replay(a: argparse.Namespace) -> int:
     if a.permits_only and not a.pack:
         print("permitwatch replay: --permits-only goes with --pack: without the streams nothing can be the same byte for byte", file=sys.stderr)
         return 2
-    return replay(a.source, a.kafka, a.sql, a.since, a.until, a.prefix, a.out, a.pack, a.permits_only)
+    return replay(a.source, a.kafka, _sql_of(a), a.since, a.until, a.prefix, a.out, a.pack, a.permits_only)
 
 
 def _verify(a: argparse.Namespace) -> int:
     from infra.verify import verify
 
-    return verify(a.sql, a.report)
+    return verify(_sql_of(a), a.report)
 
 
 def _dead(a: argparse.Namespace) -> int:

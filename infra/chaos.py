@@ -131,7 +131,7 @@ def _contradictions(telling: Telling) -> set[tuple[str, str, int]]:
 
 def _compare_stored(system: System, seed: int, report: Report) -> None:
     """ClickHouse must hold, for both tellings, each numbered fact once, and each revision once."""
-    store = Store(f"http://default@127.0.0.1:{system.ports.sql}")
+    store = Store(system.sql)
     sql = """SELECT substring(site, position(site, '-') + 1) AS story, startsWith(site, 'calm') AS calm, count() AS n, uniqExact(source, topic, lane, seq) AS u
              FROM (SELECT site, source, topic, lane, seq FROM facts UNION ALL SELECT site, source, 'sensor.readings', lane, seq FROM frames UNION ALL SELECT site, source, 'badge.events', lane, seq FROM positions)
              WHERE site LIKE {a:String} OR site LIKE {b:String} GROUP BY story, calm"""

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from infra.kafka.jars import held
 from infra.kafka.node import answers
-from infra.up import LEAST_FREE, Ports
+from infra.up import LEAST_FREE, Ports, sql_url
 from sql.store import Store, StoreError, migrations
 from streams.plant import PlantError, read_plant
 
@@ -23,7 +23,7 @@ Finding = tuple[str, bool, str]
 def check(data: Path, offset: int, plant: Path | None) -> int:
     """Prints a line for each part; 0 if all is well."""
     ports, bad = Ports(offset), 0
-    for name, well, said in (*_machine(data), *_plant(plant), *_kafka(ports), *_sql(ports), *_processes(ports)):
+    for name, well, said in (*_machine(data), *_plant(plant), *_kafka(ports), *_sql(data, ports), *_processes(ports)):
         bad += not well
         print(f"{'✓' if well else '✗'} {name:14} {said}")
     print("all is well" if not bad else f"{bad} {'thing' if bad == 1 else 'things'} to mend")
@@ -67,9 +67,9 @@ def _kafka(ports: Ports) -> Iterator[Finding]:
     yield "kafka", not missing, f"{len(there)} topics" if not missing else f"topics missing: {', '.join(missing)}; run `permitwatch topics`"
 
 
-def _sql(ports: Ports) -> Iterator[Finding]:
+def _sql(data: Path, ports: Ports) -> Iterator[Finding]:
     try:
-        store = Store(f"http://default@127.0.0.1:{ports.sql}")
+        store = Store(sql_url(data, ports))
         done = {row["name"] for row in store.rows("SELECT name FROM migrations")}
         missing = [name for name, _ in migrations() if name not in done]
         rows = store.rows("SELECT count() AS n FROM messages")[0]["n"]

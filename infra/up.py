@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 import secrets
 import shutil
 import signal
@@ -12,7 +13,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
@@ -61,6 +62,39 @@ class Part:
     deaths: int = 0
     held: float = 0.0
     """Not started again before this moment (an outage on trial)."""
+
+
+def secrets_of(data: Path) -> dict[str, str]:
+    """The secrets of a data folder, made at the first start: a token for each source, a password for each user of ClickHouse. Only the owner reads them."""
+    file = data / "tokens"
+    known = dict(line.split("=", 1) for line in file.read_text(encoding="utf-8").splitlines() if "=" in line) if file.exists() else {}
+    wanted = [*(f"PERMITWATCH_TOKEN_{s.upper()}" for s in SOURCES), "PERMITWATCH_SQL_PASSWORD", "PERMITWATCH_ANALYST_PASSWORD"]
+    if fresh := {name: secrets.token_urlsafe(18) for name in wanted if name not in known and not (name.startswith("PERMITWATCH_TOKEN") and known)}:
+        with open(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "a", encoding="utf-8") as out:
+            out.write("".join(f"{name}={value}\n" for name, value in fresh.items()))
+        file.chmod(0o600)
+    return known | fresh
+
+
+SECRET = re.compile(r"PERMITWATCH_(TOKEN_\w+|SQL|SQL_PASSWORD|ANALYST_PASSWORD|SCREEN_TOKEN)")
+NEEDED = {
+    "ingest": re.compile(r"PERMITWATCH_TOKEN_\w+"), "plant": re.compile(r"PERMITWATCH_TOKEN_\w+"), "dashboards": re.compile(r"PERMITWATCH_(TOKEN_OPERATOR|SQL|SCREEN_TOKEN)"),
+    "sql": re.compile(r"PERMITWATCH_\w+_PASSWORD"), "archive": re.compile(r"PERMITWATCH_SQL"),
+}  # fmt: skip
+"""Part → the secrets that it needs; no other part is told any."""
+
+
+def told(part: str, known: Mapping[str, str]) -> dict[str, str]:
+    """What one part is told: of the secrets only those that it needs."""
+    needed = NEEDED.get(part)
+    return {name: value for name, value in known.items() if not SECRET.fullmatch(name) or (needed is not None and needed.fullmatch(name))}
+
+
+def sql_url(data: Path, ports: Ports) -> str:
+    """The address of a data folder's ClickHouse, for who writes."""
+    password = os.environ.get("PERMITWATCH_SQL_PASSWORD") or (secrets_of(data).get("PERMITWATCH_SQL_PASSWORD", "") if data.exists() else "")
+    return f"http://default{':' + password if password else ''}@127.0.0.1:{ports.sql}"
+
 
 
 @dataclass
@@ -144,15 +178,16 @@ class System:
 
     def environment(self) -> dict[str, str]:
         """What every part is told."""
-        tokens = self.data / "tokens"
-        if not tokens.exists():
-            tokens.write_text("".join(f"PERMITWATCH_TOKEN_{s.upper()}={secrets.token_urlsafe(18)}\n" for s in SOURCES))
-            tokens.chmod(0o600)
-        known = dict(line.split("=", 1) for line in tokens.read_text().splitlines() if "=" in line)
+        known = secrets_of(self.data) | os.environ
         return known | {
-            "PERMITWATCH_KAFKA": f"127.0.0.1:{self.ports.kafka}", "PERMITWATCH_SQL": f"http://default@127.0.0.1:{self.ports.sql}",
+            "PERMITWATCH_KAFKA": f"127.0.0.1:{self.ports.kafka}", "PERMITWATCH_SQL": self.sql,
             "PERMITWATCH_SHADOW_PACK": self.shadow, "PERMITWATCH_RECEIVERS": str(self.receivers()), "PERMITWATCH_DECIDE": f"127.0.0.1:{self.ports.decide}", "PERMITWATCH_REFUSED": f"127.0.0.1:{self.ports.refused}", "PERMITWATCH_DOOR": f"http://127.0.0.1:{self.ports.ingest}", "PERMITWATCH_DATA": str(self.data), "PERMITWATCH_HOST": self.host,
         } | os.environ  # fmt: skip
+
+    @property
+    def sql(self) -> str:
+        """The address of its ClickHouse, for who writes."""
+        return sql_url(self.data, self.ports)
 
     # ---- start --------------------------------------------------------------------------------------------------
 
@@ -166,7 +201,7 @@ class System:
         self.say(f"  Kafka and ClickHouse answer ({time.monotonic() - began:.1f} s){', topics created' if fresh else ''}")
         from sql.store import Store
 
-        Store(f"http://default@127.0.0.1:{self.ports.sql}").migrate()
+        Store(self.sql).migrate()
         for step in STEPS:
             self._add(step, ["streams", step])
         if self.shadow:
@@ -207,7 +242,7 @@ class System:
 
     def _spawn(self, part: Part) -> None:
         with (self.data / "logs" / f"{part.name}.log").open("ab") as log:
-            part.process = subprocess.Popen(part.command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True, env=self.environment(), cwd=Path(__file__).parent.parent)
+            part.process = subprocess.Popen(part.command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True, env=told(part.name, self.environment()), cwd=Path(__file__).parent.parent)
         part.started = time.monotonic()
         self.parts[part.name] = part
         self._record()
@@ -299,7 +334,7 @@ def up(system: System, say: Callable[[str], None] = print) -> int:
         say(f"permitwatch up: {wrong}")
         return 1
     base = f"http://127.0.0.1:{system.ports.dashboards}"
-    say(f"\n  wall     {base}/wall\n  shop     {base}/shop/W1\n  crew     {base}/crew/C01\n  worker   {base}/me\n  analysts http://127.0.0.1:{system.ports.sql} (user analyst)\n\nCtrl-C stops everything and keeps the data.")
+    say(f"\n  wall     {base}/wall\n  shop     {base}/shop/W1\n  crew     {base}/crew/C01\n  worker   {base}/me\n  analysts http://127.0.0.1:{system.ports.sql} (user analyst, password in {system.data}/tokens)\n\nCtrl-C stops everything and keeps the data.")
     while not stopping:
         system.watch()
         time.sleep(0.5)

@@ -5,16 +5,18 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
-import gzip
 import hmac
+import ipaddress
 import os
 import re
+import socket
 import sys
 import zlib
-from collections.abc import Coroutine, Generator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final
+from urllib.parse import urlsplit
 
 import lz4.frame
 import uvicorn
@@ -22,18 +24,27 @@ import zstandard
 from fastapi import FastAPI, Request, Response
 from starlette.types import Receive, Scope, Send
 
-from sql.engine import Engine, marked, streams
+from sql.engine import Busy, Engine, Lane, Query
+from sql.reading import Forbidden, read_only
 
-T = TypeVar("T")
-INSERT = re.compile(rb"^\s*(INSERT\s+INTO\s.*?)\s+FORMAT\s+(\w+)\s*", re.I | re.S)
-FORMAT = re.compile(r"\bFORMAT\s+(\w+)\s*;?\s*$", re.I)
-ABOUT = re.compile(r"^\s*(?:SHOW|DESCRIBE|DESC|EXISTS)\b", re.I)
+INSERT: Final = re.compile(rb"^\s*(INSERT\s+INTO\s.*?)\s+FORMAT\s+(\w+)\s*", re.I | re.S)
+FORMAT: Final = re.compile(r"\bFORMAT\s+(\w+)\s*;?\s*$", re.I)
+SELECTS: Final = re.compile(r"^\s*(?:--[^\n]*\n\s*|/\*.*?\*/\s*)*\(?\s*(?:SELECT|WITH|FROM)\b", re.I | re.S)
+READS: Final = re.compile(r"^\s*(?:--[^\n]*\n\s*|/\*.*?\*/\s*)*(?:SELECT|WITH|FROM|SHOW|DESCRIBE|DESC|EXPLAIN|EXISTS)\b", re.I | re.S)
+ABOUT: Final = re.compile(r"^\s*(?:SHOW|DESCRIBE|DESC|EXISTS)\b", re.I)
 """Questions about the schema: an insert asks one first, so they must not wait behind large answers."""
-READS = re.compile(r"^\s*(?:--[^\n]*\n\s*)*(?:SELECT|WITH|SHOW|DESCRIBE|DESC|EXPLAIN|EXISTS)\b", re.I)
-INSERT_SETTINGS = ("insert_deduplication_token", "deduplicate_blocks_in_dependent_materialized_views", "insert_deduplicate")
-HEADERS = {"X-ClickHouse-Timezone": "UTC", "X-ClickHouse-Server-Display-Name": "permitwatch"}
-TOKENED = 3 << 20
+INSERT_SETTINGS: Final = ("insert_deduplication_token", "deduplicate_blocks_in_dependent_materialized_views", "insert_deduplicate")
+HEADERS: Final = {"X-ClickHouse-Timezone": "UTC", "X-ClickHouse-Server-Display-Name": "permitwatch"}
+TOKENED: Final = 3 << 20
 """Beyond this a client sends several blocks, of which the engine would keep only the first under one token (measured on 26.9)."""
+LARGEST: Final = 256 << 20
+"""Bytes of a body, before and after it is unpacked."""
+OURS: Final = frozenset(["query", "database", "user", "password", "quota_key", "default_format", "session_id", "session_timeout", "session_check", "query_id", "role", "stacktrace"])
+"""What of an address is not a setting."""
+UNSET: Final = frozenset(["readonly", "allow_ddl", "wait_end_of_query", "buffer_size", "compress", "decompress", "enable_http_compression", "send_progress_in_http_headers", "http_headers_progress_interval_ms", "cancel_http_readonly_queries_on_client_close"])
+"""Settings that mean nothing here, or that nobody may send."""
+MOST: Final = {"max_execution_time": 120, "max_memory_usage": 1 << 30, "max_threads": 2}
+"""What a query of somebody else may take at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,18 +55,36 @@ class User:
     writes: bool
 
 
+class Refused(Exception):
+    """What is answered instead: words as ClickHouse has them, and a status."""
+
+    def __init__(self, said: str, status: int) -> None:
+        super().__init__(said)
+        self.status = status
+
+
 def unpack(body: bytes, encoding: str | None) -> bytes:
-    """A request body as it was before Content-Encoding."""
-    match encoding:
-        case "gzip":
-            return gzip.decompress(body)
-        case "deflate":
-            return zlib.decompress(body)
-        case "lz4":
-            return bytes(lz4.frame.decompress(body))
-        case "zstd":
-            return zstandard.ZstdDecompressor().decompressobj().decompress(body)
-    return body
+    """A request body as it was before Content-Encoding, within bounds. Raises Refused."""
+    try:
+        match (encoding or "").lower():
+            case "gzip" | "deflate":
+                reader = zlib.decompressobj(47)
+                out = reader.decompress(body, LARGEST + 1)
+            case "lz4":
+                frame = lz4.frame.LZ4FrameDecompressor()
+                out = bytes(frame.decompress(body, LARGEST + 1))
+            case "zstd":
+                with zstandard.ZstdDecompressor(max_window_size=1 << 27).stream_reader(body) as stream:
+                    out = stream.read(LARGEST + 1)
+            case "" | "identity":
+                out = body
+            case other:
+                raise Refused(f"Code: 481. DB::Exception: Unknown content encoding {other[:20]}: gzip, deflate, lz4 and zstd are read. (UNKNOWN_COMPRESSION_METHOD)", 400)
+    except (zlib.error, RuntimeError, zstandard.ZstdError, EOFError) as wrong:
+        raise Refused(f"Code: 271. DB::Exception: the body cannot be unpacked: {wrong}. (CANNOT_DECOMPRESS)", 400) from None
+    if len(out) > LARGEST:
+        raise Refused(f"Code: 396. DB::Exception: the body has more than {LARGEST} bytes when it is unpacked: send less at a time. (TOO_MANY_ROWS_OR_BYTES)", 413)
+    return out
 
 
 def user_of(request: Request, query: dict[str, str]) -> tuple[str, str]:
@@ -73,73 +102,98 @@ def user_of(request: Request, query: dict[str, str]) -> tuple[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """One request, understood: a query in a format, or an INSERT with its rows."""
+    """One request, understood: a query, or an INSERT with its rows."""
 
-    sql: str
-    fmt: str
-    params: dict[str, str]
+    query: Query
+    lane: Lane
     rows: bytes | None = None
 
 
-def understand(sql: str, body: bytes, query: dict[str, str], writes: bool, fmt: str) -> Asked:
-    """What a request asks for. Raises PermissionError or ValueError with what ClickHouse would say."""
-    reads = READS.match(sql or body[:4096].decode("latin1")) is not None
-    if not (writes or reads):
-        raise PermissionError("Code: 164. DB::Exception: this user may only read. (READONLY)")
+def insert_of(sql: str, body: bytes, query: Mapping[str, str], settings: dict[str, str]) -> Asked | None:
+    """An INSERT whose rows come with it; None where it is none. Raises Refused."""
     whole = INSERT.match(sql.encode() + b"\n") if sql else INSERT.match(body)
-    if whole:
-        data = body if sql else body[whole.end() :]
-        if "insert_deduplication_token" in query and len(data) > TOKENED:
-            raise ValueError(f"Code: 394. DB::Exception: an insert with a token must be one block, at most {TOKENED} bytes; this one has {len(data)}: send less at a time. (QUERY_WAS_CANCELLED)")
-        return Asked(_with_settings(whole[1].decode(), query), whole[2].decode(), {}, data)
-    text = sql + ("\n" if sql and body else "") + body.decode()
-    if found := FORMAT.search(text):
-        fmt, text = found[1], text[: found.start()]
-    return Asked(text, fmt, {k[6:]: v for k, v in query.items() if k.startswith("param_")})
+    if not whole:
+        return None
+    data = body if sql else body[whole.end() :]
+    if "insert_deduplication_token" in query and len(data) > TOKENED:
+        raise Refused(f"Code: 394. DB::Exception: an insert with a token must be one block, at most {TOKENED} bytes; this one has {len(data)}: send less at a time. (QUERY_WAS_CANCELLED)", 500)
+    kept = {k: v for k, v in settings.items() if k not in INSERT_SETTINGS}
+    return Asked(Query(_with_settings(whole[1].decode(), query), whole[2].decode(), settings=kept, database=query.get("database", "")), "writes", data)
+
+
+def settings_of(query: Mapping[str, str], known: frozenset[str], user: User) -> dict[str, str]:
+    """The settings that an address bears. Raises Refused for one that nobody knows."""
+    given = {k: v for k, v in query.items() if k not in OURS and k not in UNSET and not k.startswith("param_")}
+    if strange := next((k for k in given if k not in known), ""):
+        raise Refused(f"Code: 115. DB::Exception: Unknown setting '{strange[:80]}'. (UNKNOWN_SETTING)", 404)
+    if user.writes:
+        return given
+    if wrong := next((k for k in MOST if not re.fullmatch(r"\d{0,18}", given.get(k, ""), re.A)), ""):
+        raise Refused(f"Code: 72. DB::Exception: {wrong} is a whole number. (CANNOT_PARSE_NUMBER)", 400)
+    return given | {k: str(min(most, int(given.get(k) or 0) or most)) for k, most in MOST.items()}
+
+
+async def understand(engine: Engine, query: Mapping[str, str], body: bytes, user: User, fmt: str) -> Asked:
+    """What a request asks for. Raises Refused and Forbidden with what ClickHouse would say."""
+    settings, sql = settings_of(query, engine.known, user), query.get("query", "")
+    if user.writes and (insert := insert_of(sql, body, query, settings)):
+        return insert
+    try:
+        text = sql + ("\n" if sql and body else "") + body.decode()
+    except UnicodeDecodeError:
+        raise Refused("Code: 62. DB::Exception: the query is not UTF-8. (SYNTAX_ERROR)", 400) from None
+    parameters, database = {k[6:]: v for k, v in query.items() if k.startswith("param_")}, query.get("database", "")
+    if user.writes:
+        if found := FORMAT.search(text):
+            fmt, text = found[1], text[: found.start()]
+        lane: Lane = "own" if READS.match(text) and not ABOUT.match(text) else "writes"
+        return Asked(Query(text, fmt, parameters, settings, database), lane)
+    if database not in ("", "default"):
+        raise Refused(f"Code: 497. DB::Exception: database {database[:40]} is not open to who may only read. (ACCESS_DENIED)", 403)
+    said = await engine.judged(lambda: read_only(text, parameters, engine.ask_now))
+    return Asked(Query(said.text, said.format or fmt, parameters, settings, read_only=True), "own" if said.about else "others")
 
 
 async def respond(engine: Engine, asked: Asked, request: Request) -> Response:
     """The answer; a query whose client has gone is ended."""
     if asked.rows is not None:
-        await asyncio.to_thread(engine.insert, asked.sql, asked.rows, asked.fmt)
-        return _said(b"", asked.fmt, 0)
-    mark, sql = marked(asked.sql)
-    if streams(asked.sql, asked.fmt):
-        pieces = engine.stream(sql, asked.fmt, asked.params)
-        first = await _unless_gone(request, engine, mark, asyncio.to_thread(next, pieces, b""))
-        return Flow(engine, mark, first, pieces, asked.fmt)
-    writes = READS.match(asked.sql) is None or ABOUT.match(asked.sql) is not None
-    out, rows = await _unless_gone(request, engine, mark, asyncio.to_thread(engine.query, asked.sql if writes else sql, asked.fmt, asked.params, writes))
-    return _said(out, asked.fmt, rows)
+        await engine.insert(asked.query, asked.rows)
+        return _said(b"", asked.query.format, 0)
+    if asked.query.streams and SELECTS.match(asked.query.sql):
+        pieces = engine.pieces(asked.query, asked.lane)
+        first = await _unless_gone(request, engine, asked.query, anext(pieces, b""))
+        return Flow(first, pieces, asked.query.format)
+    out, rows = await _unless_gone(request, engine, asked.query, engine.whole(asked.query, asked.lane))
+    return _said(out, asked.query.format, rows)
 
 
 class Flow(Response):
     """An answer sent piece by piece as the client takes it; when the client goes away, the query ends."""
 
-    def __init__(self, engine: Engine, mark: str, first: bytes, pieces: Generator[bytes], fmt: str) -> None:
+    def __init__(self, first: bytes, pieces: AsyncIterator[bytes], fmt: str) -> None:
         super().__init__(headers=HEADERS | {"X-ClickHouse-Format": fmt}, media_type="text/plain; charset=UTF-8")
         del self.headers["content-length"]
-        self.engine, self.mark, self.piece, self.pieces = engine, mark, first, pieces
+        self.piece, self.pieces = first, pieces
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
-        leaving = asyncio.ensure_future(_left(receive))
-        step: asyncio.Future[bytes] | None = None
+        leaving, step = asyncio.ensure_future(_left(receive)), None
         try:
-            while self.piece:
+            while self.piece and not leaving.done():
                 await send({"type": "http.response.body", "body": self.piece, "more_body": True})
-                step = asyncio.ensure_future(asyncio.to_thread(next, self.pieces, b""))
+                step = asyncio.ensure_future(anext(self.pieces, b""))
                 await asyncio.wait([step, leaving], return_when=asyncio.FIRST_COMPLETED)
-                if leaving.done():
-                    return
-                self.piece = await step
+                if not leaving.done():
+                    self.piece = await step
             await send({"type": "http.response.body", "body": b""})
+        except Exception as wrong:  # the head is sent: the words stand where the rows end, as ClickHouse does it
+            await send({"type": "http.response.body", "body": f"\n{wrong}\n".encode()})
         finally:
             leaving.cancel()
-            if step is not None and not step.done():
-                await asyncio.to_thread(self.engine.kill, self.mark)
-                await asyncio.wait([step])
-            await asyncio.to_thread(self.pieces.close)
+            if step is not None:
+                step.cancel()
+                await asyncio.gather(step, return_exceptions=True)
+            await self.pieces.aclose()  # type: ignore[attr-defined]
 
 
 async def _left(receive: Receive) -> None:
@@ -147,12 +201,12 @@ async def _left(receive: Receive) -> None:
         pass
 
 
-async def _unless_gone(request: Request, engine: Engine, mark: str, work: Coroutine[Any, Any, T]) -> T:
+async def _unless_gone(request: Request, engine: Engine, query: Query, work: Any) -> Any:
     """Waits for a piece of work, and ends its query if the client goes away meanwhile."""
     task = asyncio.ensure_future(work)
     while not (await asyncio.wait([task], timeout=0.5))[0]:
         if await request.is_disconnected():
-            await asyncio.to_thread(engine.kill, mark)
+            await engine.end(query)
             break
     return await task
 
@@ -162,38 +216,79 @@ def _said(out: bytes, fmt: str, rows: int) -> Response:
     return Response(out, headers=HEADERS | summary, media_type="text/plain; charset=UTF-8")
 
 
-def _with_settings(head: str, query: dict[str, str]) -> str:
+def _with_settings(head: str, query: Mapping[str, str]) -> str:
     pairs = [f"{k} = '{query[k]}'" for k in INSERT_SETTINGS if k in query and re.fullmatch(r"[\w.:/-]+", query[k])]
     return f"{head} SETTINGS {', '.join(pairs)}" if pairs and " SETTINGS " not in head.upper() else head
 
 
-def application(engine: Engine, users: dict[str, User]) -> FastAPI:
-    """The HTTP interface over one engine."""
+def ours(request: Request, hosts: frozenset[str]) -> bool:
+    """Was it asked by a program, or by a page of this very address? A page of somewhere else that a browser here has open may not ask."""
+    host = request.headers.get("host", "")
+    name = urlsplit(f"//{host}").hostname or ""
+    if name not in hosts and not _literal(name):
+        return False
+    origin = request.headers.get("origin")
+    return (origin is None or urlsplit(origin).netloc == host) and request.headers.get("sec-fetch-site", "none") in ("none", "same-origin")
+
+
+def _literal(name: str) -> bool:
+    """An address in numbers cannot be made to point elsewhere."""
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
+async def _body(request: Request) -> bytes:
+    """The body, as far as it is not too large. Raises Refused."""
+    out = bytearray()
+    async for piece in request.stream():
+        out += piece
+        if len(out) > LARGEST:
+            raise Refused(f"Code: 396. DB::Exception: the body has more than {LARGEST} bytes: send less at a time. (TOO_MANY_ROWS_OR_BYTES)", 413)
+    return bytes(out)
+
+
+def application(engine: Engine, users: dict[str, User], hosts: frozenset[str] = frozenset({"localhost"})) -> FastAPI:
+    """The HTTP interface over one engine. `hosts`: the names by which it may be addressed, beside addresses in numbers."""
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
 
     @app.get("/ping")
     @app.get("/replicas_status")
     async def ping() -> Response:
+        """Ok only if the engine answers."""
+        try:
+            await asyncio.wait_for(engine.ask("SELECT 1"), 5)
+        except Exception as wrong:
+            return Response(f"the engine does not answer: {type(wrong).__name__} {wrong}\n", 503, media_type="text/plain")
         return Response("Ok.\n", media_type="text/plain")
 
     @app.api_route("/", methods=["GET", "POST"])
     async def handle(request: Request) -> Response:
         query = dict(request.query_params)
+        if not ours(request, hosts):
+            return _refused("Code: 497. DB::Exception: this address, or a page of another one, may not ask here: name the host in PERMITWATCH_HOSTS. (ACCESS_DENIED)", 403)
         name, password = user_of(request, query)
         user = users.get(name)
-        if user is None or not hmac.compare_digest(user.password, password):
-            return _refused(f"Code: 516. DB::Exception: {name}: Authentication failed. (AUTHENTICATION_FAILED)", 403)
+        if user is None or not hmac.compare_digest(user.password.encode(), password.encode("utf-8", "surrogateescape")):
+            return _refused(f"Code: 516. DB::Exception: {name[:40]}: Authentication failed. (AUTHENTICATION_FAILED)", 403)
         if "session_id" in query:
             return _refused("Code: 373. DB::Exception: sessions are not kept here: leave session_id out. (SESSION_IS_LOCKED)", 400)
-        body = unpack(await request.body(), request.headers.get("content-encoding"))
         if request.method == "GET" and not query.get("query"):
             return Response("Ok.\n", media_type="text/plain")
+        if request.method == "GET" and user.writes and not READS.match(query["query"]):
+            return _refused("Code: 164. DB::Exception: a GET may only read: use POST. (READONLY)", 403)
         fmt = request.headers.get("x-clickhouse-format") or query.get("default_format") or "TabSeparated"
-        writes = user.writes and (request.method == "POST" or READS.match(query.get("query", "")) is not None)
         try:
-            return await respond(engine, understand(query.get("query", ""), body, query, writes, fmt), request)
-        except PermissionError as wrong:
+            body = unpack(await _body(request), request.headers.get("content-encoding"))
+            return await respond(engine, await understand(engine, query, body, user, fmt), request)
+        except Refused as wrong:
+            return _refused(str(wrong), wrong.status)
+        except Forbidden as wrong:
             return _refused(str(wrong), 403)
+        except Busy as wrong:
+            return _refused(f"Code: 202. DB::Exception: Too many simultaneous queries: {wrong}. (TOO_MANY_SIMULTANEOUS_QUERIES)", 503)
         except Exception as wrong:
             return _refused(str(wrong), 404 if "UNKNOWN_TABLE" in str(wrong) else 500)
 
@@ -206,12 +301,16 @@ def _refused(said: str, status: int) -> Response:
 
 
 def users_from_environment() -> dict[str, User]:
-    """`default` writes, `analyst` reads; their passwords from PERMITWATCH_SQL_PASSWORD and PERMITWATCH_ANALYST_PASSWORD (empty on loopback)."""
+    """`default` writes, `analyst` reads; their passwords from PERMITWATCH_SQL_PASSWORD and PERMITWATCH_ANALYST_PASSWORD. `up` makes them at its first start."""
     return {"default": User(os.environ.get("PERMITWATCH_SQL_PASSWORD", ""), True), "analyst": User(os.environ.get("PERMITWATCH_ANALYST_PASSWORD", ""), False)}
 
 
 def serve(path: Path, host: str, port: int) -> None:
     """Serves the data folder until stopped."""
-    if host not in ("127.0.0.1", "localhost", "::1") and not os.environ.get("PERMITWATCH_SQL_PASSWORD"):
+    if host not in ("127.0.0.1", "localhost", "::1") and not (os.environ.get("PERMITWATCH_SQL_PASSWORD") and os.environ.get("PERMITWATCH_ANALYST_PASSWORD")):
         sys.exit("permitwatch sql: to listen beyond loopback, set PERMITWATCH_SQL_PASSWORD and PERMITWATCH_ANALYST_PASSWORD first")
-    uvicorn.run(application(Engine(path), users_from_environment()), host=host, port=port, log_level="warning", timeout_graceful_shutdown=3)
+    hosts = frozenset({"localhost", socket.gethostname().lower(), *os.environ.get("PERMITWATCH_HOSTS", "").lower().split(",")}) - {""}
+    engine = Engine(path)
+    uvicorn.run(application(engine, users_from_environment(), hosts), host=host, port=port, log_level="warning", timeout_graceful_shutdown=3)
+    engine.close()
+    os._exit(0)  # a thread that is inside the engine would keep the process for as long as its query lasts

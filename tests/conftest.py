@@ -17,7 +17,7 @@ SCENARIOS = Path(__file__).parent / "scenarios"
 JARS = Path(__file__).parent.parent / "var" / "jars"
 
 
-RUNNING = ("test_chaos", "test_edges", "test_screens", "test_system", "test_wires")
+RUNNING = ("test_chaos", "test_edges", "test_screens", "test_sql", "test_system", "test_wires")
 """The files whose tests need a running system, or a part of one: they share it, and its ports, so one process runs them all."""
 
 
@@ -69,7 +69,7 @@ def kafka(system) -> str:
 
 @pytest.fixture
 def store(system) -> Store:
-    return Store(f"http://default@127.0.0.1:{system.ports.sql}")
+    return Store(system.sql)
 
 
 def wait_for(what: str, question: Callable[[], object], patience: float = 45, system: System | None = None) -> object:

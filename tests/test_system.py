@@ -15,6 +15,7 @@ from kafka import KafkaProducer
 from infra.plant.story import read_story
 from infra.plant.tell import judge
 from infra.play import tell_through
+from infra.up import told as told_to
 from infra.replay import again, from_clickhouse, from_kafka, recorded
 from streams.topics import ALERTS, ALL, CODES, COMMANDS, MINUTES, SNAPSHOTS, TIMELINE, VERDICTS
 from tests.marks import one_of_each_sentence, seed_marks
@@ -137,11 +138,12 @@ def test_what_if_another_pack_had_been_in_force(told, kafka, capsys, tmp_path):
 
 def test_what_if_of_permits_alone_leaves_out_streams_and_what_speaks_of_silence(told, system, capsys, tmp_path):
     """A year in minutes: without streams and clock; what rests on permits comes as ever, and nobody is called silent."""
-    from infra.replay import replay
+    from infra.up import told as told_to
+from infra.replay import replay
 
     file = tmp_path / "strict.toml"
     file.write_text('name = "strict"\nversion = "1"\nlayer = "plant"\nbase = "GB"\nedition = "x"\nsince = "2026-01-01"\nzh = "严"\nen = "strict"\n[limits]\ngas_fresh = 15\n')
-    assert replay("clickhouse", "", f"http://default@127.0.0.1:{system.ports.sql}", None, None, "", None, str(file), permits_only=True) == 1
+    assert replay("clickhouse", "", system.sql, None, None, "", None, str(file), permits_only=True) == 1
     out = capsys.readouterr().out.splitlines()
     stays, comes, goes, _ = map(int, next(line.split()[1:] for line in out if line.split()[:1] == ["GAS-STALE"]))
     assert comes > goes and stays + comes > 10
@@ -301,6 +303,33 @@ def test_hostile_texts_are_kept_as_they_are(system, store, wait):
     evil = "<img src=x onerror=alert(1)>'; DROP TABLE messages; --"
     assert _post(system, "permit.step", {"at": int(time.time() * 1000), "permit": evil, "step": "jsa"})[0] == 202
     wait("the fact", lambda: store.rows("SELECT 1 FROM facts WHERE permit = {p:String}", {"p": evil}))
+
+
+def test_no_process_is_told_a_secret_that_it_does_not_need(system):
+    import psutil
+
+    file = system.data / "tokens"
+    assert file.stat().st_mode & 0o077 == 0
+    secrets = {line.split("=", 1)[1] for line in file.read_text().split()}
+    assert len(secrets) > 5
+    for name, part in system.parts.items():
+        given = told_to(name, system.environment())
+        known = {secret for secret in secrets if any(secret in value for value in given.values())}
+        assert bool(known) == (name in ("ingest", "plant", "dashboards", "sql", "archive")), name
+        environ = psutil.Process(part.process.pid).environ()  # Faust writes its title over its own
+        assert {secret for secret in secrets if any(secret in value for value in environ.values())} <= known, name
+    assert "PERMITWATCH_SQL_PASSWORD" not in psutil.Process(system.parts["ingest"].process.pid).environ()
+
+
+def test_an_analyst_reads_by_the_password_of_the_first_start(system):
+    known = system.environment()
+    for password, status in ((known["PERMITWATCH_ANALYST_PASSWORD"], 200), ("", 403), (known["PERMITWATCH_SQL_PASSWORD"], 403)):
+        request = urllib.request.Request(f"http://127.0.0.1:{system.ports.sql}/?user=analyst&password={password}", b"SELECT count() FROM alerts")
+        try:
+            with urllib.request.urlopen(request, timeout=10) as answer:
+                assert answer.status == status
+        except urllib.error.HTTPError as wrong:
+            assert wrong.code == status
 
 
 def test_check_finds_all_well(system, capsys):

@@ -53,7 +53,7 @@ def test_s26_on_a_modbus_wire_and_a_stricter_pack_in_its_shadow(tmp_path, system
     acted.prepare()
     try:
         acted.start()
-        store = Store(f"http://default@127.0.0.1:{acted.ports.sql}")
+        store = Store(acted.sql)
         sql = "SELECT code, priority, numbers.1 AS limit FROM (SELECT code, priority, JSONExtract(body, 'numbers', 'Tuple(limit String)') AS numbers FROM alerts WHERE code LIKE 'X-GAS%' ORDER BY code)"
         wait("both gas alerts", lambda: len(store.rows(sql)) == 2, 90, acted)
         assert [(r["code"], r["priority"], r["limit"]) for r in store.rows(sql)] == [("X-GAS-LIM", 1, "10"), ("X-GAS-RISE", 2, "5")]

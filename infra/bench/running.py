@@ -66,7 +66,7 @@ def _running(folder: Path, data: Path, scale: float) -> Iterator[tuple[System, f
 
 def _wires(table: Table, system: System, seconds: int = 40) -> None:
     """The whole reference plant over Modbus TCP, OPC UA and HTTP."""
-    store = Store(f"http://default@127.0.0.1:{system.ports.sql}")
+    store = Store(system.sql)
     time.sleep(20)
     cpu, since = _cpu(system), _now()
     time.sleep(seconds)
@@ -173,7 +173,7 @@ async def _alerts(system: System) -> AsyncIterator[dict[str, float]]:
 
 async def _burst(table: Table, outbox: Outbox, plant: Plant, system: System) -> None:
     """A plant-hour of readings as fast as the outbox takes them, until ClickHouse and the kernel have the last."""
-    rng, store = random.Random(2), Store(f"http://default@127.0.0.1:{system.ports.sql}")
+    rng, store = random.Random(2), Store(system.sql)
     tags = [c.tag for c in plant.channels if c.kind in ("combustible", "process")][:475]
     cpu, began = _cpu(system), time.monotonic()
     for n in range(HOUR):
