@@ -15,8 +15,8 @@ from kafka import KafkaProducer
 from infra.plant.story import read_story
 from infra.plant.tell import judge
 from infra.play import tell_through
-from infra.up import told as told_to
 from infra.replay import again, from_clickhouse, from_kafka, recorded
+from infra.up import told as told_to
 from streams.topics import ALERTS, ALL, CODES, COMMANDS, MINUTES, SNAPSHOTS, TIMELINE, VERDICTS
 from tests.marks import one_of_each_sentence, seed_marks
 
@@ -138,8 +138,7 @@ def test_what_if_another_pack_had_been_in_force(told, kafka, capsys, tmp_path):
 
 def test_what_if_of_permits_alone_leaves_out_streams_and_what_speaks_of_silence(told, system, capsys, tmp_path):
     """A year in minutes: without streams and clock; what rests on permits comes as ever, and nobody is called silent."""
-    from infra.up import told as told_to
-from infra.replay import replay
+    from infra.replay import replay
 
     file = tmp_path / "strict.toml"
     file.write_text('name = "strict"\nversion = "1"\nlayer = "plant"\nbase = "GB"\nedition = "x"\nsince = "2026-01-01"\nzh = "严"\nen = "strict"\n[limits]\ngas_fresh = 15\n')
