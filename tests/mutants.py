@@ -340,9 +340,19 @@ def spoken() -> dict[str, set[str]]:
     return out
 
 
+def judging() -> dict[str, set[str]]:
+    """Function that judges → the codes that it judges."""
+    from streams.rules import RULES
+
+    out = defaultdict[str, set[str]](set)
+    for rule in RULES:
+        out[f"{rule.function.__module__}.x_{rule.function.__name__}"].add(rule.code)
+    return out
+
+
 def held(mutants: list[Mutant], cover: dict[str, tuple[float, dict[str, set[int]]]], before: dict[str, str], workers: int) -> Iterator[tuple[Mutant, str]]:
     """Each mutant and what found it, as they come. `before`: what found it last."""
-    speaks = spoken()
+    speaks, codes, judges = spoken(), story_codes(), judging()
 
     def order(m: Mutant) -> list[tuple[str, float]]:
         """What runs the changed statement: the tests of the pure rooms and (but for rules) the oracle, then stories about codes of its module, quick ones first."""
@@ -350,7 +360,7 @@ def held(mutants: list[Mutant], cover: dict[str, tuple[float, dict[str, set[int]
         wanted = m.lines if any(m.lines & cover[name][1].get(m.file, set()) for name in cover) else m.body
 
         def rank(name: str) -> tuple[int, float]:
-            return (-1 if before.get(m.name, "").startswith(name) else 0 if name == about or name in PURE else 3 if name.startswith(("module", "oracle")) else 1 if module in speaks.get(name, ()) else 2), cover[name][0]
+            return (-1 if before.get(m.name, "").startswith(name) else 0 if name == about or name in PURE or codes.get(name, set()) & judges.get(m.function, set()) else 3 if name.startswith(("module", "oracle")) else 1 if module in speaks.get(name, ()) else 2), cover[name][0]
 
         return [(name, cover[name][0]) for name in sorted((n for n in cover if wanted & cover[n][1].get(m.file, set())), key=rank)]
 

@@ -334,3 +334,19 @@ def test_a_wake_beyond_all_time_fits_a_snapshot():
     for i, name in ((kernel.heap[0][1], kernel.heap[0][2]), (kernel.heap[-1][1], kernel.heap[-1][2])):
         kernel._arm(i, name, kernel._key(i, name), 2**80)
     assert EVER in restore(kernel.snapshot()).memory.armed.values()
+
+
+def test_after_a_restart_neighbours_are_met_as_before():
+    """Who stands near whom is made again from a snapshot: of two that conflict the one that comes after the restart says so."""
+    told = []
+    for restart in (False, True):
+        kernel = Kernel("story")
+        entries = _entries(STORY.with_name("S42_two_hot_8m_solvent.toml"))
+        second = next(n for n, x in enumerate(entries) if isinstance(x.event, e.Requested) and x.event.permit != next(y.event.permit for y in entries if isinstance(y.event, e.Requested)))
+        said = []
+        for n, entry in enumerate(entries):
+            if restart and n == second:
+                kernel = restore(kernel.snapshot())
+            said += kernel.step(entry)
+        told.append([(a.id, a.known, a.text["en"]) for a in said if isinstance(a, Alert) and a.code.startswith("X-SIMOPS")])
+    assert told[0] == told[1] != []

@@ -332,3 +332,12 @@ def test_a_clock_that_is_said_to_be_off_by_more_than_a_year_was_not_measured(off
     raw = b'{"site":"S","source":"ntp","seq":1,"seen":1773000000000,"event":{"kind":"clock","at":1773000000000,"device":"D","offset":%d,"residual":0}}' % offset
     said = Intake().take(raw, "site.events")
     assert isinstance(said, Refusal) is not taken
+
+
+def test_every_type_of_work_has_its_family():
+    """By which the gates know what a point forbids, X-SIMOPS who meets whom, the minutes what was done."""
+    from streams.rules.limits import family
+    from streams.words import TYPE
+
+    hot, height, lifting = dict.fromkeys(("01", "02", "03"), "hot"), dict.fromkeys(("21", "22", "23", "24"), "height"), dict.fromkeys(("61", "62", "63"), "lifting")
+    assert {code: family(code) for code in TYPE} == hot | height | lifting | {"10": "power", "30": "excavation", "40": "road", "50": "blinding", "70": "confined"}

@@ -518,12 +518,3 @@ def test_no_rule_holds_a_length_of_time_that_a_plant_may_want_to_change(path):
     assert [text for text in _lengths(path) if text not in _wakes(path) and (path.stem, text) not in HELD] == []
     floats = {n.value for n in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(n, ast.Constant) and isinstance(n.value, float)} - {0.0, 1.0}
     assert path.stem == "risk" or floats <= SHARES.get(path.stem, set())
-
-
-def test_every_type_of_work_has_its_family():
-    """By which the gates know what a point forbids, X-SIMOPS who meets whom, the minutes what was done."""
-    from streams.rules.limits import family
-    from streams.words import TYPE
-
-    hot, height, lifting = dict.fromkeys(("01", "02", "03"), "hot"), dict.fromkeys(("21", "22", "23", "24"), "height"), dict.fromkeys(("61", "62", "63"), "lifting")
-    assert {code: family(code) for code in TYPE} == hot | height | lifting | {"10": "power", "30": "excavation", "40": "road", "50": "blinding", "70": "confined"}

@@ -290,7 +290,7 @@ def test_a_row_that_kafka_will_never_take_steps_out_of_the_outbox(system, store,
         db.execute("insert into outbox (id, lane, topic, key, value) values (-1, 0, 'permit.events', 'P1286', ?)", (value,))
     db.close()
     assert _post(system, "permit.step", {"at": int(time.time() * 1000), "permit": "BEHIND-A-PHOTO", "step": "jsa"})[0] == 202
-    wait("what stood behind it", lambda: store.rows("SELECT 1 FROM facts WHERE permit = 'BEHIND-A-PHOTO'"), 30, system)
+    wait("what stood behind it", lambda: store.rows("SELECT 1 FROM facts WHERE permit = 'BEHIND-A-PHOTO'"), 120, system)
     rows = wait("its dead letter", lambda: store.rows("SELECT body FROM messages WHERE topic = 'dead.letters' AND JSONExtractString(body, 'reason') = 'refused by the broker'"), 30, system)
     assert base64.b64decode(json.loads(rows[0]["body"])["raw"]) == value
     assert any("700001" in r["raw"] for r in _refused(system, "ptw"))

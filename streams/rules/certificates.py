@@ -226,7 +226,8 @@ def judge_dormant(known: Known, worker: str) -> Judged:
             wakes.append(end if known.now < end else None)
             numbers = {"worker": worker, "days": str(day - before), "limit": f"{limit:g}"}
             person = known.site.people[worker]
-            used = min(((known.site.counts(f), f.ref) for f in (*person.scans, *person.listed) if known.day(f.event.at).toordinal() == day), default=None)
+            told = [(f.event.at, known.site.counts(f), f.ref) for f in (*person.scans, *person.listed)] + [(at, at, ref) for at, _, ref in known.site.signed.get(worker, ())]
+            used = min(((since, ref) for at, since, ref in told if known.day(at).toordinal() == day), default=None)
             start, ref = (max(start, used[0]), used[1]) if used else (start, next((f.ref for f in person.listed), worker))
             found.append(Finding(start, (ref,), end if known.now >= end else None, numbers=numbers, requests=((FREEZE, worker),)))
     return Judged(tuple(found), wake_at(*wakes))
