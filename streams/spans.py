@@ -188,11 +188,22 @@ class Held(Struct):
         if len(self.calm) % PRUNED == 0:
             self._prune()
         last = self.over.last
-        return bool(last) and last[-1] + 2 * self.over.join >= at
+        return bool(last) and (last[-1] + 2 * self.over.join >= at or self.relieved(last[-1]) == at)
 
     def _prune(self) -> None:
         join, newest = self.over.join, self.calm[-1]
-        self.calm = [c for c in self.calm if c >= newest - max(2 * join, LATEST) or any(a - join <= c <= b + join for a, b in self.over)]
+        relief = {self.relieved(b) for b in self.over.last}
+        self.calm = [c for c in self.calm if c >= newest - max(2 * join, LATEST) or c in relief or any(a - join <= c <= b + join for a, b in self.over)]
+
+    def relieved(self, last: int) -> int | None:
+        """The first sample that said otherwise after a moment; None: nothing has, and silence does not."""
+        i = bisect_right(self.calm, last)
+        return self.calm[i] if i < len(self.calm) else None
+
+    def standing(self, now: int) -> Iterator[tuple[int, int | None, int, float, str]]:
+        """As `intervals`, but what fell silent while it held stands until a sample says otherwise."""
+        for start, end, last, top, ref in self.intervals(now):
+            yield start, self.relieved(last) if end == last else end, last, top, ref
 
     def intervals(self, now: int) -> Iterator[tuple[int, int | None, int, float, str]]:
         """(start, end or None while it holds, last sample that says so, extreme, evidence). Silence beyond the join ends it where it was last seen."""

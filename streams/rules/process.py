@@ -23,15 +23,17 @@ OPEN = frozenset({"removed", "opened"})
 
 
 def judge_deviation(known: Known, tag: str) -> Judged:
-    """X-DCS-DEV: |PV − SP| beyond the tolerance for 120 s of event time without a gap in the samples; freezes the unfinished permits of that unit."""
+    """X-DCS-DEV: |PV − SP| beyond the tolerance for 120 s of event time without a gap in the samples, until a sample is within it; freezes the unfinished permits of that unit."""
     channel, series = known.atlas.channels.get(tag), known.site.series.get(tag)
     if channel is None or series is None or channel.kind != "process" or channel.setpoint is None:
         return NOTHING
-    found, wakes = [], []
-    for start, end, last, top, ref in series.held.intervals(known.now):
+    found, wakes = list[Finding](), list[int | None]()
+    for start, end, last, top, ref in series.held.standing(known.now):
         dwell = known.terms_at(start).ms["dcs_dwell"]
         if last - start < dwell:
             wakes.append(start + dwell if end is None else None)
+            continue
+        if found and found[-1].end in (None, end):  # silent for a while, and nothing said that it was better
             continue
         numbers = {"tag": tag, "value": f"{top:g}", "setpoint": f"{channel.setpoint:g}", "limit": f"{known.terms_at(start)['dcs_deviation']:g}", "unit": channel.unit, "dwell": minutes(dwell),
                    "process": channel.process_unit or "—"}  # fmt: skip
@@ -101,7 +103,7 @@ def judge_isolation(known: Known, permit: str) -> Judged:
             until = back
     for name, tag in ((n, t) for n in sorted(names) for t in known.atlas.isolations.get(n, ())):
         series = site.series.get(tag)
-        for start, end, _, _, ref in series.held.intervals(known.now) if series else ():
+        for start, end, _, _, ref in series.held.standing(known.now) if series else ():
             if start < over and (end is None or end > course.issued.at):
                 ended = end if end is not None else (over if over < EVER else None)
                 found.append(_opened(known, permit, name, "opened", max(start, course.issued.at), ended, ref))
