@@ -10,6 +10,7 @@ import time
 import urllib.error
 import urllib.request
 from collections import Counter
+from typing import Any
 
 import msgspec
 from aiokafka.errors import KafkaError
@@ -46,8 +47,17 @@ def _read(kafka: str, prefix: str) -> dict[str, DeadLetter]:
     settings, out = Settings(kafka, prefix), {}
     for partition in range(PARTITIONS):
         for record in asyncio.run(read_partition(settings, DEAD, partition)):
-            out[f"{partition}:{record.offset}"] = msgspec.json.decode(record.value, type=DeadLetter)
+            out[f"{partition}:{record.offset}"] = _letter(partition, record)
     return out
+
+
+def _letter(partition: int, record: Any) -> DeadLetter:
+    """A dead letter; what is none, and lies among them, is shown as it is."""
+    raw = record.value or b""
+    try:
+        return msgspec.json.decode(raw, type=DeadLetter)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as wrong:
+        return DeadLetter(DEAD.name, partition, record.offset, "no dead letter", f"{wrong}"[:200], record.timestamp, raw)
 
 
 def _show(letter: DeadLetter) -> int:
@@ -60,11 +70,12 @@ def _resend(letter: DeadLetter) -> int:
     """Through ingest's door, as source `operator`: it gets a new number there."""
     try:
         event = msgspec.json.decode(decode_envelope(letter.raw).event)
-    except msgspec.DecodeError:
+        kind = event.pop("kind")
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, AttributeError, KeyError, TypeError):
         print("its envelope cannot be read, so there is nothing to send again; its source must send it anew", file=sys.stderr)
         return 1
     door = os.environ.get("PERMITWATCH_DOOR", "http://127.0.0.1:8090")
-    request = urllib.request.Request(f"{door}/events/{event.pop('kind')}", json.dumps(event).encode(), {"authorization": f"Bearer {os.environ.get('PERMITWATCH_TOKEN_OPERATOR', '')}", "content-type": "application/json"})
+    request = urllib.request.Request(f"{door}/events/{kind}", json.dumps(event).encode(), {"authorization": f"Bearer {os.environ.get('PERMITWATCH_TOKEN_OPERATOR', '')}", "content-type": "application/json"})
     try:
         with urllib.request.urlopen(request, timeout=10) as answer:
             print(f"sent again: {answer.status}")

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from kafka import KafkaProducer
 
+from infra.dead_letters import dead_letters
 from infra.plant.story import read_story
 from infra.plant.tell import judge
 from infra.play import tell_through
@@ -274,6 +275,7 @@ def test_no_message_stops_a_step(system, kafka, store, wait):
     wait("what notify could not read", lambda: store.rows("SELECT 1 FROM messages WHERE topic = 'dead.letters' AND JSONExtractString(body, 'topic') = 'alerts'"), 60, system)
     wait("what correlate could not read", lambda: store.rows("SELECT 1 FROM messages WHERE topic = 'dead.letters' AND JSONExtractString(body, 'topic') = 'site.timeline'"), 60, system)
     assert {name: part.process.pid for name, part in system.parts.items()} == pids
+    assert dead_letters(kafka, "", None, None) == 0
     with urllib.request.urlopen(f"http://127.0.0.1:{system.ports.dashboards}/wall", timeout=10) as page:
         assert page.status == 200
 
