@@ -17,7 +17,7 @@ import msgspec
 from aiohttp import web
 
 from ingest import body
-from ingest.outbox import SLICE, Outbox, TooLarge
+from ingest.outbox import Outbox, TooLarge
 from streams.events import Any_, Decided, Lane, encode
 from streams.intake import LARGEST as LARGEST_EVENT
 from streams.intake import too_much
@@ -32,6 +32,8 @@ INSTANTS = frozenset({"at", "valid_from", "valid_to", "planned_start", "until", 
 DAY = re.compile(r"\d{4}-\d\d-\d\d")
 SAID: set[str] = set()
 """The faults of ours that the log has."""
+SLICE = 500
+"""So many events of a long post go to disk before others have their turn."""
 ENVELOPE = 4096
 """Bytes that the envelope around an event may take."""
 

@@ -177,9 +177,9 @@ def test_law_vii_a_shifted_plant_shifts_its_alerts(name):
 EVERY = sorted(p.stem for p in SCENARIOS.glob("*.toml"))
 
 
-def _thinned(names: list[str]) -> list[object]:
-    """One in six; `make test-all` takes the others too."""
-    return [pytest.param(name, marks=pytest.mark.every) if n % 6 else name for n, name in enumerate(names)]
+def _thinned(names: list[str], every: int = 6) -> list[object]:
+    """One in so many; `make test-all` takes the others too."""
+    return [pytest.param(name, marks=pytest.mark.every) if n % every else name for n, name in enumerate(names)]
 
 
 def _after(name: str) -> tuple[Kernel, int]:
@@ -201,7 +201,7 @@ def test_calling_a_permit_off_unmakes_nothing(name):
     assert _unmade([*said, *kernel.advance(end + 3 * HOUR)]) == []
 
 
-@pytest.mark.parametrize("name", _thinned(EVERY[1::8]))
+@pytest.mark.parametrize("name", _thinned(EVERY[1::8], 12))
 def test_forgetting_unmakes_nothing(name):
     """Five days without a fact: memory lets go, and no alert is called wrong because of it."""
     kernel, end = _after(name)

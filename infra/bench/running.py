@@ -129,9 +129,9 @@ async def _beside_a_long_post(table: Table, plant: Plant, system: System) -> Non
     """One legal post of 90,000 scans at the door, and beside it gas alarms at the same door: how long they take."""
     now, waits = _now(), dict[str, float]()
     scans = [{"at": now - 1000 * (n % 600), "worker": f"W{n % 400}", "door": "GATE-A1", "direction": "in" if n % 2 else "out"} for n in range(90_000)]
-    points = [p for p in plant.points[:53] if p.detectors]
+    body, points = msgspec.json.encode(scans), [p for p in plant.points[:53] if p.detectors]
     async with _alerts(system) as arrived, httpx.AsyncClient(base_url=f"http://127.0.0.1:{system.ports.ingest}", timeout=120, trust_env=False) as client:
-        posted = asyncio.create_task(client.post("/events/scan", json=scans, headers=_token(system, "badges")))
+        posted = asyncio.create_task(client.post("/events/scan", content=body, headers=_token(system, "badges")))
         for p in points:
             tag = p.detectors[0]
             waits[tag] = time.monotonic()
@@ -141,7 +141,7 @@ async def _beside_a_long_post(table: Table, plant: Plant, system: System) -> Non
         await asyncio.sleep(3)
     if answer.status_code != 202:
         raise RuntimeError(f"the long post was refused: {answer.text[:300]}")
-    _percentiles(table, "accepted → alert beside one post of 90,000 scans", sorted(1000 * (arrived[t] - at) for t, at in waits.items() if t in arrived), "p99 ≤ 1,000")
+    _percentiles(table, "accepted → alert beside one post of 90,000 scans", sorted(1000 * (arrived[t] - at) for t, at in waits.items() if arrived.get(t, 0) > at), "p99 ≤ 1,000")
 
 
 def _token(system: System, source: str) -> dict[str, str]:
