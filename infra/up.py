@@ -122,6 +122,7 @@ class System:
         self.data = self.data.absolute()
         try:
             (self.data / "logs").mkdir(parents=True, exist_ok=True)
+            self.data.chmod(0o700)
         except OSError as wrong:
             raise UpError(f"cannot write to {self.data}: {wrong}. Give another folder with --data") from None
         self.lock = (self.data / "up.lock").open("a+")
