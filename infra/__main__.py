@@ -304,7 +304,7 @@ def _streams(a: argparse.Namespace) -> int:
         case "archive":
             from streams.archive import Archive
 
-            run(Archive(os.environ.get("PERMITWATCH_SQL") or _sql_of(argparse.Namespace(sql=""))))
+            run(Archive(_sql_of(argparse.Namespace(sql=os.environ.get("PERMITWATCH_SQL", "")))))
         case "notify":
             from streams.notify import Notify
 

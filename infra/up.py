@@ -179,8 +179,7 @@ class System:
 
     def environment(self) -> dict[str, str]:
         """What every part is told."""
-        known = secrets_of(self.data) | os.environ
-        return known | {
+        return secrets_of(self.data) | {
             "PERMITWATCH_KAFKA": f"127.0.0.1:{self.ports.kafka}", "PERMITWATCH_SQL": self.sql,
             "PERMITWATCH_SHADOW_PACK": self.shadow, "PERMITWATCH_RECEIVERS": str(self.receivers()), "PERMITWATCH_DECIDE": f"127.0.0.1:{self.ports.decide}", "PERMITWATCH_REFUSED": f"127.0.0.1:{self.ports.refused}", "PERMITWATCH_DOOR": f"http://127.0.0.1:{self.ports.ingest}", "PERMITWATCH_DATA": str(self.data), "PERMITWATCH_HOST": self.host,
         } | os.environ  # fmt: skip

@@ -46,7 +46,7 @@ SCHEMA = """
 create table if not exists outbox (id integer primary key, lane integer, topic text, key text, value blob, source text not null default '');
 create table if not exists series (source text, topic text, lane text, seq integer, primary key (source, topic, lane));
 create index if not exists by_source on outbox (lane, source, id);
-create table if not exists aside (id integer primary key, topic text, key text, value blob, reason text);
+create table if not exists aside (id integer primary key, at integer, source text, topic text, key text, value blob, reason text);
 """
 
 Row = tuple[int, str, str, bytes]
@@ -294,12 +294,13 @@ class Outbox:
 
     def _set_aside(self, db: sqlite3.Connection, row: Row, why: KafkaError) -> None:
         """A message that can never be sent steps out of the line: its bytes stay in the outbox, a dead letter says so, and what is behind it goes on."""
-        ident, topic, key, value = row
+        (ident, topic, key, value), now = row, int(time.time() * 1000)
+        source = _source(value)
         log.error("Kafka will never take an event of %s bytes for %s (%s): it lies in table `aside` of %s, and what waited behind it goes on", len(value), topic, why, self.path)
         db.execute("begin immediate")
-        number = db.execute("insert into aside (topic, key, value, reason) values (?, ?, ?, ?)", (topic, key, value, str(why))).lastrowid or 0
+        number = db.execute("insert into aside (at, source, topic, key, value, reason) values (?, ?, ?, ?, ?, ?)", (now, source, topic, key, value, str(why))).lastrowid or 0
         if topic != DEAD.name:
-            letter = DeadLetter(topic, -1, number, "refused by the broker", f"{len(value):,} bytes: {why}"[:2000], int(time.time() * 1000), value[:MOST_OF_IT], key, _source(value))
+            letter = DeadLetter(topic, -1, number, "refused by the broker", f"{len(value):,} bytes: {why}"[:2000], now, value[:MOST_OF_IT], key, source)
             db.execute("insert into outbox (lane, topic, key, value) values (0, ?, ?, ?)", (DEAD.name, key, encode(letter)))
             self.written += 1
         db.execute("delete from outbox where id = ?", (ident,))
@@ -347,11 +348,11 @@ class Outbox:
         """What of a source Kafka will never take, the latest first: when it was seen, why, and the beginning of its bytes."""
         db = self._open("normal")
         try:
-            rows = db.execute("select id, topic, value, reason from aside order by id desc limit 1000").fetchall()
+            rows = db.execute("select id, at, topic, length(value), substr(value, 1, 400), reason from aside where source = ? order by id desc limit 100", (source,)).fetchall()
         finally:
             db.close()
-        return [{"at": _seen(value), "reason": "refused by the broker", "detail": f"{len(value):,} bytes: {why}", "topic": topic, "partition": -1, "offset": ident, "raw": value[:400].decode("utf-8", "replace")}
-                for ident, topic, value, why in rows if _source(value) == source]
+        return [{"at": at, "reason": "refused by the broker", "detail": f"{size:,} bytes: {why}", "topic": topic, "partition": -1, "offset": number, "raw": begins.decode("utf-8", "replace")}
+                for number, at, topic, size, begins, why in rows]
 
     def waiting(self) -> int:
         """How many events are on disk and not yet in Kafka."""
@@ -385,10 +386,3 @@ def _source(value: bytes) -> str:
         return decode_envelope(value).source
     except (DecodeError, UnicodeDecodeError, RecursionError):
         return ""
-
-
-def _seen(value: bytes) -> int:
-    try:
-        return decode_envelope(value).seen
-    except (DecodeError, UnicodeDecodeError, RecursionError):
-        return 0

@@ -71,13 +71,13 @@ class Engine:
         """Kept open: with the last connection the engine would end."""
         self.lanes = {lane: ThreadPoolExecutor(threads, lane) for lane, threads in LANES.items()}
         self.waiting = dict.fromkeys(LANES, 0)
-        self.known = frozenset(self._text("SELECT name FROM system.settings").split())
+        self.known = frozenset(self.text("SELECT name FROM system.settings").split())
         """The names of all settings."""
 
-    def _text(self, sql: str, parameters: Mapping[str, str] | None = None) -> str:
+    def text(self, sql: str, parameters: Mapping[str, str] | None = None) -> str:
+        """A question of ours: its answer as text, in the thread that asks."""
         with self._connection() as connection:
-            result = connection.query(sql, "TSVRaw", params=dict(parameters)) if parameters else connection.query(sql, "TSVRaw")
-            return bytes(result.bytes() or b"").decode()
+            return bytes(_run(connection, sql, "TSVRaw", parameters or {}).bytes() or b"").decode()
 
     @contextlib.contextmanager
     def _connection(self, query: Query | None = None) -> Iterator[Any]:
@@ -104,16 +104,8 @@ class Engine:
         finally:
             self.waiting[lane] -= 1
 
-    async def ask(self, sql: str, parameters: Mapping[str, str] | None = None) -> str:
-        """A question of ours about a statement: its answer as text."""
-        return str(await self._on("own", lambda: self._text(sql, parameters)))
-
-    def ask_now(self, sql: str, parameters: Mapping[str, str]) -> str:
-        """The same, for a thread that is in a lane already."""
-        return self._text(sql, parameters)
-
-    async def judged(self, work: Callable[[], Any]) -> Any:
-        """Something that asks the engine several times, in a thread of its own lane."""
+    async def asked(self, work: Callable[[], Any]) -> Any:
+        """Questions of ours, however many, in one thread of our own lane."""
         return await self._on("own", work)
 
     async def insert(self, query: Query, data: bytes) -> None:
@@ -132,7 +124,7 @@ class Engine:
         def work() -> tuple[bytes, int]:
             with self._connection(query) as connection:
                 text = f"{query.mark} {query.sql}" if lane != "writes" else query.sql
-                result = connection.query(text, query.format, params=dict(query.parameters)) if query.parameters else connection.query(text, query.format)
+                result = _run(connection, text, query.format, query.parameters)
                 return bytes(result.bytes() or b""), int(result.rows_read())
 
         out, rows = await self._on(lane, work)
@@ -166,7 +158,7 @@ class Engine:
 
     async def end(self, query: Query) -> None:
         """Ends a query, whatever it is doing."""
-        await self._on("ends", lambda: self._text(f"KILL QUERY WHERE startsWith(query, '{query.mark}') ASYNC"))
+        await self._on("ends", lambda: self.text(f"KILL QUERY WHERE startsWith(query, '{query.mark}') ASYNC"))
 
     def close(self, patience: float = 2.0) -> None:
         """Takes no more; what runs is waited for as long as that (s), no longer."""
@@ -175,6 +167,10 @@ class Engine:
         closing = threading.Thread(target=self.anchor.close, daemon=True)
         closing.start()
         closing.join(patience)
+
+
+def _run(connection: Any, sql: str, fmt: str, parameters: Mapping[str, str]) -> Any:
+    return connection.query(sql, fmt, params=dict(parameters)) if parameters else connection.query(sql, fmt)
 
 
 class _Line:

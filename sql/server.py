@@ -150,7 +150,7 @@ async def understand(engine: Engine, query: Mapping[str, str], body: bytes, user
         return Asked(Query(text, fmt, parameters, settings, database), lane)
     if database not in ("", "default"):
         raise Refused(f"Code: 497. DB::Exception: database {database[:40]} is not open to who may only read. (ACCESS_DENIED)", 403)
-    said = await engine.judged(lambda: read_only(text, parameters, engine.ask_now))
+    said = await engine.asked(lambda: read_only(text, parameters, engine.text))
     return Asked(Query(said.text, said.format or fmt, parameters, settings, read_only=True), "own" if said.about else "others")
 
 
@@ -259,7 +259,7 @@ def application(engine: Engine, users: dict[str, User], hosts: frozenset[str] = 
     async def ping() -> Response:
         """Ok only if the engine answers."""
         try:
-            await asyncio.wait_for(engine.ask("SELECT 1"), 5)
+            await asyncio.wait_for(engine.asked(lambda: engine.text("SELECT 1")), 5)
         except Exception as wrong:
             return Response(f"the engine does not answer: {type(wrong).__name__} {wrong}\n", 503, media_type="text/plain")
         return Response("Ok.\n", media_type="text/plain")
