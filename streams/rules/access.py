@@ -283,7 +283,7 @@ def judge_overstay(known: Known, permit: str) -> Judged:
         return NOTHING
     length = minutes(due - until)
     return Judged(tuple(
-        Finding(due, (fact.ref, course.request_ref), out, numbers={"permit": permit, "worker": worker, "valid_to": known.clock(until), "length": length}, permit=permit, point=course.point_id)
+        Finding(due, (fact.ref, course.request_ref), out, numbers={"permit": permit, "worker": worker, "valid_to": known.clock(until), "length": length}, permit=permit)
         for worker, fact, out in left_inside(known, course, due)
     ))  # fmt: skip
 

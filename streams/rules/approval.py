@@ -45,7 +45,7 @@ def judge_offsite(known: Known, permit: str) -> Judged:
     away, _ = signer_away(known, course)
     by = course.approval.by if course.approval else "—"
     numbers = {"permit": permit, "by": by or "—", "away": _metres(away or 0), "radius": f"{course.point.radius:g} m" if course.point else "—", "at": known.clock(course.issued.at)}
-    return Judged((Finding(course.issued.at, (course.issued_ref,), course.over_at, numbers=numbers, permit=permit, point=course.point_id, requests=(("permit.block", permit),)),))
+    return Judged((Finding(course.issued.at, (course.issued_ref,), course.over_at, numbers=numbers, permit=permit, requests=(("permit.block", permit),)),))
 
 
 def _metres(distance: float) -> str:
@@ -65,7 +65,7 @@ def judge_late(known: Known, permit: str) -> Judged:
     if known.now <= due:
         return Judged(wake=due + 1)
     numbers = {"permit": permit, "asked": known.clock(course.request.at), "hours": f"{wait / HOUR:g}"}
-    return Judged((Finding(due, (course.request_ref,), end, numbers=numbers, permit=permit, point=course.point_id),))
+    return Judged((Finding(due, (course.request_ref,), end, numbers=numbers, permit=permit),))
 
 
 def judge_rubber(known: Known, worker: str) -> Judged:

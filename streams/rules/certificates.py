@@ -76,7 +76,7 @@ def _due(course: Course) -> tuple[int, str] | None:
 
 def _finding(course: Course, start: int, evidence: tuple[str, ...], numbers: dict[str, str], end: int | None, worker: str) -> Finding:
     requests = ((SUSPEND, course.permit), (FREEZE, worker))
-    return Finding(start, evidence, end if end is not None else course.over_at, numbers=numbers, permit=course.permit, point=course.point_id, requests=requests)
+    return Finding(start, evidence, end if end is not None else course.over_at, numbers=numbers, permit=course.permit, requests=requests)
 
 
 def judge_none(known: Known, permit: str) -> Judged:
@@ -146,7 +146,7 @@ def judge_short(known: Known, permit: str) -> Judged:
         left = ((last_day(mine[1]) or FOREVER) - day).days if mine else None
         if mine and left is not None and 0 <= left <= least:
             numbers = {"permit": permit, "worker": worker, "trade": trade, "number": mine[1].number, "valid_to": mine[1].valid_to, "left": str(left), "limit": f"{least:g}"}
-            found.append(Finding(course.issued.at, (mine[0].ref, course.issued_ref), course.over_at, numbers=numbers, permit=permit, point=course.point_id))
+            found.append(Finding(course.issued.at, (mine[0].ref, course.issued_ref), course.over_at, numbers=numbers, permit=permit))
     return Judged(tuple(found))
 
 

@@ -51,7 +51,7 @@ def judge_three(known: Known, permit: str) -> Judged:
         return NOTHING
     numbers = {"permit": permit, "missing": ", ".join(missing), "seconds": f"{known.terms_of(course).limits['voice_seconds'] / 1000:g}"}
     refs = (*known.refs(permit, "accepted"), course.request_ref)
-    return Judged((Finding(course.accepted.at, refs, numbers=numbers, permit=permit, point=course.point_id, requests=(("permit.block", permit),)),))
+    return Judged((Finding(course.accepted.at, refs, numbers=numbers, permit=permit, requests=(("permit.block", permit),)),))
 
 
 def five_dimensions(known: Known, course: Course) -> dict[str, int | None]:
@@ -80,7 +80,7 @@ def judge_five(known: Known, permit: str) -> Judged:
     if course is None or course.accepted is None:
         return NOTHING
     refs, five = (*known.refs(permit, "accepted"), course.request_ref), five_dimensions(known, course)
-    return Judged(tuple(Finding(course.accepted.at, refs, end, numbers={"permit": permit} | numbers, permit=permit, point=course.point_id) for numbers, end in _incomplete(five, course.accepted.at)))
+    return Judged(tuple(Finding(course.accepted.at, refs, end, numbers={"permit": permit} | numbers, permit=permit) for numbers, end in _incomplete(five, course.accepted.at)))
 
 
 def judge_five_of_hazard(known: Known, hazard: str) -> Judged:

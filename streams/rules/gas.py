@@ -91,7 +91,7 @@ def judge_none(known: Known, permit: str) -> Judged:
     failed = any(a.failed_at and before(a.failed_at, first) is not Truth.FALSE for a in course.analyses)
     analysed = (a.ref for a in course.analyses if a.at.at <= first.at)
     evidence = tuple(dict.fromkeys(r for r in (course.issued_ref, course.started_ref, ref, *analysed) if r))
-    return Judged((Finding(first.at, evidence, _mended(course, first.at), permit=permit, point=course.point_id,
+    return Judged((Finding(first.at, evidence, _mended(course, first.at), permit=permit,
                            numbers={"permit": permit, "at": known.clock(first.at), "step": "issued" if first is course.issued else "started"}, variant="failed" if failed else "", requests=((SUSPEND, permit),)),))  # fmt: skip
 
 
@@ -108,7 +108,7 @@ def judge_stale(known: Known, permit: str) -> Judged:
     numbers = {"permit": permit, "sampled": known.when(last.at), "start": known.clock(reference.at), "age": apart(last.at, reference), "limit": minutes(known.terms_of(course).ms["gas_fresh"])}
     evidence = tuple(r for r in (last.ref, course.issued_ref, course.started_ref) if r)
     end = _mended(course, start)
-    return Judged((Finding(start, evidence, end, numbers=numbers, permit=permit, point=course.point_id, variant=which, requests=((SUSPEND, permit),)),))
+    return Judged((Finding(start, evidence, end, numbers=numbers, permit=permit, variant=which, requests=((SUSPEND, permit),)),))
 
 
 # ---- after a pause, on another day ---------------------------------------------------------------------------------------
@@ -142,7 +142,7 @@ def _resumed(known: Known, course: Course, pause: Pause) -> Finding:
     numbers = {"permit": course.permit, "pause": minutes(pause.until.at - pause.since.at), "resumed": known.clock(pause.until.at),
                "limit": minutes(known.terms_of(course).ms[RETEST[course.type]])}  # fmt: skip
     failed = failed_within(course, pause) is Truth.TRUE
-    return Finding(pause.until.at, (pause.ref,), _mended(course, pause.until.at), numbers=numbers, permit=course.permit, point=course.point_id,
+    return Finding(pause.until.at, (pause.ref,), _mended(course, pause.until.at), numbers=numbers, permit=course.permit,
                    variant="failed" if failed else "", requests=((SUSPEND, course.permit),))  # fmt: skip
 
 
@@ -157,7 +157,7 @@ def judge_daily(known: Known, permit: str) -> Judged:
         if known.day(sight.first) not in days and tested_today(known, course, Stamp(sight.first, sight.u)) is Truth.FALSE:
             days.add(known.day(sight.first))
             numbers = {"permit": permit, "pause": "—", "resumed": known.clock(sight.first), "limit": "—"}
-            found.append(Finding(sight.first, (sight.ref,), _mended(course, sight.first), numbers=numbers, permit=permit, point=course.point_id, variant="seen", requests=((SUSPEND, permit),)))
+            found.append(Finding(sight.first, (sight.ref,), _mended(course, sight.first), numbers=numbers, permit=permit, variant="seen", requests=((SUSPEND, permit),)))
     return Judged(tuple(sorted(found, key=lambda f: f.start)))
 
 
@@ -213,7 +213,7 @@ def judge_record(known: Known, permit: str) -> Judged:
         return NOTHING
     every = known.terms_of(course).ms["record_every"]
     found = tuple(
-        Finding(late, (ref,), end, numbers={"permit": permit, "last": known.clock(at.at), "limit": minutes(every)}, permit=permit, point=course.point_id)
+        Finding(late, (ref,), end, numbers={"permit": permit, "last": known.clock(at.at), "limit": minutes(every)}, permit=permit)
         for at, end, ref, late in record_gaps(course, known.now, every)
     )
     due = _worked(course, max([t.at.hi for t in course.tests], default=course.started.hi), every) + 1

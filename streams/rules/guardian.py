@@ -217,7 +217,7 @@ def judge_two_posts(known: Known, permit: str) -> Judged:
             for a, b in together:
                 numbers = {"permit": permit, "other": other, "worker": post.worker, "apart": f"{apart:.0f} m", "since": known.clock(a)}
                 open_ = b >= known.now and both
-                found.append(Finding(a, (course.request_ref, theirs.request_ref), None if open_ else b, numbers=numbers, permit=permit, point=course.point_id))
+                found.append(Finding(a, (course.request_ref, theirs.request_ref), None if open_ else b, numbers=numbers, permit=permit))
     return Judged(tuple(found), wake)
 
 
@@ -242,7 +242,7 @@ def judge_watch(known: Known, permit: str) -> Judged:
         return Judged(wake=_next_gone(known, course, due))
     numbers = {"permit": permit, "finished": known.clock(course.finished.at), "left": known.clock(gone), "watched": minutes(max(0, gone - course.finished.at)), "limit": minutes(due - course.finished.at)}
     evidence = (course.request_ref, *known.refs(permit, "finished", "accepted"), *(r for track in _tracks(known, course).values() for r in track.outside.proof(gone)))
-    return Judged((Finding(gone, evidence, due if known.now >= due else None, numbers=numbers, permit=permit, point=course.point_id, variant="" if gone > course.finished.at else "none"),), due if known.now < due else None)
+    return Judged((Finding(gone, evidence, due if known.now >= due else None, numbers=numbers, permit=permit, variant="" if gone > course.finished.at else "none"),), due if known.now < due else None)
 
 
 def _next_gone(known: Known, course: Course, due: int) -> int | None:

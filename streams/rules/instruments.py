@@ -28,7 +28,7 @@ def judge_calibration(known: Known, permit: str) -> Judged:
         better = next((a.done.at for a in course.analyses if a.passed and a.done.at > test.at.at), None)
         end = min((m for m in (better, course.over_at) if m is not None), default=None)
         numbers = {"permit": permit, "device": device, "due": due, "sampled": known.clock(test.at.at)}
-        found.append(Finding(test.at.at, refs, end, numbers=numbers, permit=permit, point=course.point_id))
+        found.append(Finding(test.at.at, refs, end, numbers=numbers, permit=permit))
     return Judged(tuple(found))
 
 
@@ -47,7 +47,7 @@ def judge_mismatch(known: Known, permit: str) -> Judged:
                 said = f"{result.value:g} {result.unit}" + (f" ({typed:.3g} {unit})" if unit != result.unit else "")
                 numbers = {"permit": permit, "gas": result.gas, "typed": said, "live": f"{live:g} {unit}", "tolerance": f"{most:.3g} {unit}", "tag": tag, "sampled": known.clock(test.at)}
                 end = course.over_at if course.over_at is None or course.over_at > test.at else course.put_down(test.at)
-                found.append(Finding(test.at, (fact.ref, course.request_ref), end, numbers=numbers, permit=permit, point=course.point_id))
+                found.append(Finding(test.at, (fact.ref, course.request_ref), end, numbers=numbers, permit=permit))
                 break
     return Judged(tuple(found))
 

@@ -114,7 +114,7 @@ def _finding(known: Known, course: Course, upgrade: Upgrade) -> Finding:
     numbers = {"permit": course.permit, "at": f"{known.local(meant):%Y-%m-%d %H:%M}", "type": course.type, "begun": step, "also": ", ".join(codes)}
     end = min((m for m in (over, course.finished.at if course.finished else None, course.over_at) if m is not None), default=None)
     evidence = tuple(r for r in (course.request_ref, course.issued_ref, course.started_ref) if r)
-    return Finding(at, evidence, end, numbers=numbers, permit=course.permit, point=course.point_id, aq=",".join(AQ_CODE[c] for c in codes), requests=(("permit.block", course.permit),))
+    return Finding(at, evidence, end, numbers=numbers, permit=course.permit, aq=",".join(AQ_CODE[c] for c in codes), requests=(("permit.block", course.permit),))
 
 
 def computed_level(known: Known, course: Course, at: int) -> tuple[str | None, bool]:
@@ -161,7 +161,7 @@ def judge_level(known: Known, permit: str) -> Judged:
 
 def _too_low(course: Course, since: int, needed: str, end: int | None) -> Finding:
     numbers = {"permit": course.permit, "asked": course.type, "needed": needed, "point": course.point_id}
-    return Finding(since, (course.request_ref,), end, numbers=numbers, permit=course.permit, point=course.point_id, requests=(("permit.block", course.permit),))
+    return Finding(since, (course.request_ref,), end, numbers=numbers, permit=course.permit, requests=(("permit.block", course.permit),))
 
 
 RULES = (

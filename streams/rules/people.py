@@ -58,7 +58,7 @@ def judge_contractor(known: Known, contractor: str) -> Judged:
             good = next((m for m, (later, _) in told[i:] if later != "red"), course.over_at)
             ref = [f for since, f in said if since <= red][-1].ref
             numbers = {"contractor": contractor, "permit": course.permit, "papers": ", ".join(papers)}
-            found.append(Finding(red, (ref, course.request_ref), good, numbers=numbers, permit=course.permit, point=course.point_id, requests=(("access.deny", contractor),)))
+            found.append(Finding(red, (ref, course.request_ref), good, numbers=numbers, permit=course.permit, requests=(("access.deny", contractor),)))
     return Judged(tuple(sorted(found, key=lambda f: (f.start, f.permit))), wake_at(*(day for day in days if day > known.now)) if any(c.over_at is None for c in works) else None)
 
 
@@ -110,7 +110,7 @@ def _strained(known: Known, person: Person, worker: str, job: Course, high: int)
     score, parts = state(known, worker, high)
     numbers = {"worker": worker, "score": f"{score:.0f}", "limit": f"{known.terms_now()['person_score']:g}", "permit": job.permit, "parts": ", ".join(f"{k} {v:.0f}" for k, v in parts.items())}
     refs = tuple(f.ref for f in person.records if f.event.at <= high)[-6:]
-    return Finding(high, (*refs, job.request_ref), job.over_at, numbers=numbers, permit=job.permit, point=job.point_id, requests=(("training.request", worker),))
+    return Finding(high, (*refs, job.request_ref), job.over_at, numbers=numbers, permit=job.permit, requests=(("training.request", worker),))
 
 
 def judge_skill(known: Known, worker: str) -> Judged:
@@ -126,7 +126,7 @@ def judge_skill(known: Known, worker: str) -> Judged:
             if course.request and worker in course.request.workers and practised and course.request.at - max(practised) > stale:
                 days = (course.request.at - max(practised)) // DAY
                 numbers = {"worker": worker, "trade": trade, "days": str(days), "permit": permit}
-                found.append(Finding(course.request.at, (course.request_ref,), course.over_at, numbers=numbers, permit=permit, point=course.point_id, requests=(("training.request", worker),)))
+                found.append(Finding(course.request.at, (course.request_ref,), course.over_at, numbers=numbers, permit=permit, requests=(("training.request", worker),)))
     return Judged(tuple(sorted(found, key=lambda f: (f.start, f.permit))))
 
 
@@ -153,7 +153,7 @@ def judge_typed(known: Known, permit: str) -> Judged:
         test = fact.event
         if fact.ref not in known.work(permit).carried and isinstance(test, GasTest) and test.method == "manual" and course.issued and test.at <= course.issued.at < fact.seen and fact.seen - test.at > known.terms_at(test.at).ms["typed_late"]:
             numbers = {"permit": permit, "sampled": known.clock(test.at), "typed": known.clock(fact.seen), "issued": known.clock(course.issued.at), "analyst": test.analyst or "—"}
-            found.append(Finding(fact.seen, (fact.ref, course.issued_ref), course.over_at, numbers=numbers, permit=permit, point=course.point_id))
+            found.append(Finding(fact.seen, (fact.ref, course.issued_ref), course.over_at, numbers=numbers, permit=permit))
     return Judged(tuple(found))
 
 

@@ -44,7 +44,7 @@ def judge_t1(known: Known, permit: str) -> Judged:
     if before(first.done, course.issued) is Truth.TRUE:
         return NOTHING
     numbers = {"permit": permit, "issued": known.clock(course.issued.at), "sampled": known.clock(first.at.at)}
-    return Judged((Finding(course.issued.at, (course.issued_ref, first.ref), work_over(course), numbers=numbers, permit=permit, point=course.point_id),))
+    return Judged((Finding(course.issued.at, (course.issued_ref, first.ref), work_over(course), numbers=numbers, permit=permit),))
 
 
 def work_over(course: Course) -> int | None:
@@ -68,18 +68,18 @@ def _early(known: Known, course: Course) -> Iterator[Finding]:
     numbers = {"permit": course.permit, "start": known.clock(course.started.at), "issued": known.clock(course.issued.at if course.issued else None)}
     end = course.issued.at if course.issued else work_over(course)
     evidence = tuple(r for r in (course.started_ref, course.request_ref, course.issued_ref) if r)
-    yield Finding(course.started.at, evidence, end, numbers=numbers, permit=course.permit, point=course.point_id,
+    yield Finding(course.started.at, evidence, end, numbers=numbers, permit=course.permit,
                   variant="late" if course.issued else "", aq="" if course.issued else "60", requests=((SUSPEND, course.permit),))  # fmt: skip
 
 
 def _sent_back(known: Known, course: Course) -> Iterator[Finding]:
     if course.forced is not None:
         numbers = {"permit": course.permit, "start": known.clock(course.forced.at.at)}
-        yield Finding(course.forced.at.at, (course.forced.ref, course.request_ref), work_over(course), numbers=numbers, permit=course.permit, point=course.point_id, variant="suspended", requests=((SUSPEND, course.permit),))
+        yield Finding(course.forced.at.at, (course.forced.ref, course.request_ref), work_over(course), numbers=numbers, permit=course.permit, variant="suspended", requests=((SUSPEND, course.permit),))
     for stray in course.strays:
         if stray.after == "rejected":
             numbers = {"permit": course.permit, "start": known.clock(stray.at.at), "issued": "—"}
-            yield Finding(stray.at.at, (stray.ref, course.request_ref), course.put_down(stray.at.at), numbers=numbers, permit=course.permit, point=course.point_id, variant="rejected", aq="60", requests=((SUSPEND, course.permit),))
+            yield Finding(stray.at.at, (stray.ref, course.request_ref), course.put_down(stray.at.at), numbers=numbers, permit=course.permit, variant="rejected", aq="60", requests=((SUSPEND, course.permit),))
 
 
 def _in_pauses(known: Known, course: Course) -> Iterator[Finding]:
@@ -95,7 +95,7 @@ def _in_pause(known: Known, course: Course, pause: Pause) -> Iterator[Finding]:
             continue
         over = sight.joins < known.now or (pause.until is not None and sight.last > pause.until.at)
         numbers = {"permit": course.permit, "start": known.clock(since), "camera": sight.camera, "since": known.clock(pause.since.at)}
-        yield Finding(since, (sight.ref, pause.ref), min(sight.last, pause.until.at if pause.until else sight.last) if over else None, numbers=numbers, permit=course.permit, point=course.point_id,
+        yield Finding(since, (sight.ref, pause.ref), min(sight.last, pause.until.at if pause.until else sight.last) if over else None, numbers=numbers, permit=course.permit,
                       variant="finished" if pause.finish else "pause", requests=((SUSPEND, course.permit),))  # fmt: skip
 
 
@@ -134,14 +134,14 @@ def judge_over(known: Known, permit: str) -> Judged:
         since = known.site.stamp(extended).at
         numbers = {"permit": permit, "valid_to": known.clock(until), "at": known.clock(since)}
         return Judged((Finding(since, (extended.ref, course.request_ref), end.at if end else None, numbers=numbers, permit=permit,
-                               point=course.point_id, variant="extended", requests=(("permit.lock", permit),)),))  # fmt: skip
+                               variant="extended", requests=(("permit.lock", permit),)),))  # fmt: skip
     if end is None and known.now <= until:
         return Judged(wake=until + 1)
     if end is not None and before(end, exactly(until)) is not Truth.FALSE:
         return NOTHING
     numbers = {"permit": permit, "valid_to": known.clock(until)}
     return Judged((Finding(max(until, course.started.at), (course.request_ref, course.started_ref), end.at if end else None, numbers=numbers, permit=permit,
-                           point=course.point_id, requests=(("permit.lock", permit),)),))  # fmt: skip
+                           requests=(("permit.lock", permit),)),))  # fmt: skip
 
 
 def judge_near(known: Known, permit: str) -> Judged:
@@ -156,7 +156,7 @@ def judge_near(known: Known, permit: str) -> Judged:
         return Judged(wake=start)
     numbers = {"permit": permit, "valid_to": known.clock(until), "left": minutes(until - start)}
     ended = min(until, end) if end is not None else (until if known.now >= until else None)
-    return Judged((Finding(start, (course.request_ref, course.started_ref), ended, numbers=numbers, permit=permit, point=course.point_id),), None if ended else until)
+    return Judged((Finding(start, (course.request_ref, course.started_ref), ended, numbers=numbers, permit=permit),), None if ended else until)
 
 
 def judge_close(known: Known, permit: str) -> Judged:
@@ -171,7 +171,7 @@ def judge_close(known: Known, permit: str) -> Judged:
     if (closed if closed is not None else known.now) <= due:
         return NOTHING if closed is not None else Judged(wake=due + 1)
     numbers = {"permit": permit, "since": known.clock(since), "hours": f"{known.terms_now().ms['close_late'] / HOUR:g}"}
-    return Judged((Finding(due, (course.request_ref, course.started_ref), closed, numbers=numbers, permit=permit, point=course.point_id, variant="" if ended is not None else "open"),))
+    return Judged((Finding(due, (course.request_ref, course.started_ref), closed, numbers=numbers, permit=permit, variant="" if ended is not None else "open"),))
 
 
 def judge_none(known: Known, point: str) -> Judged:
@@ -228,7 +228,7 @@ def _unasked(known: Known, course: Course) -> Judged:
 def _stray(known: Known, course: Course, at: int, ref: str, after: str) -> Finding:
     numbers = {"permit": course.permit, "point": course.point_id, "since": known.clock(at), "how": "expired" if after == "finished" else after}
     requests = (("siren.on", course.point_id), (SUSPEND, course.permit))
-    return Finding(at, (ref, course.request_ref, *known.refs(course.permit, *ENDS)), course.put_down(at), numbers=numbers, permit=course.permit, point=course.point_id, variant="over", requests=requests)
+    return Finding(at, (ref, course.request_ref, *known.refs(course.permit, *ENDS)), course.put_down(at), numbers=numbers, permit=course.permit, variant="over", requests=requests)
 
 
 def _seen_after(known: Known, course: Course, end: int, how: str) -> Iterator[Finding]:
@@ -238,7 +238,7 @@ def _seen_after(known: Known, course: Course, end: int, how: str) -> Iterator[Fi
         if since is None or since > end + LATER or any(_goes_on(other, since) for other in known.at(course.point_id) if other.permit != course.permit):
             continue
         numbers = {"permit": course.permit, "point": course.point_id, "camera": sight.camera, "since": known.clock(since), "over": known.clock(end), "how": how}
-        yield Finding(since, (sight.ref, course.request_ref, *known.refs(course.permit, *ENDS)), sight.last if sight.joins < known.now else None, numbers=numbers, permit=course.permit, point=course.point_id,
+        yield Finding(since, (sight.ref, course.request_ref, *known.refs(course.permit, *ENDS)), sight.last if sight.joins < known.now else None, numbers=numbers, permit=course.permit,
                       variant="seen", requests=(("siren.on", course.point_id),))  # fmt: skip
 
 
@@ -281,7 +281,7 @@ def _worked_from(course: Course, at: int) -> int | None:
 
 def _changed(known: Known, course: Course, start: int, end: int | None, what: str, note: str, at: int, ref: str, new: bool) -> Finding:
     numbers = {"permit": course.permit, "what": what, "at": known.clock(at), "note": note}
-    return Finding(start, (ref, course.request_ref), end, numbers=numbers, permit=course.permit, point=course.point_id, variant="new" if new else "", requests=((SUSPEND, course.permit),))
+    return Finding(start, (ref, course.request_ref), end, numbers=numbers, permit=course.permit, variant="new" if new else "", requests=((SUSPEND, course.permit),))
 
 
 def _revisions(known: Known, course: Course) -> Iterator[Finding]:
@@ -331,7 +331,7 @@ def judge_reassess(known: Known, permit: str) -> Judged:
             again = min((m for f in work.all("jsa") if (m := known.site.stamp(f).at) >= at), default=None)
             end = min((m for m in (again, course.over_at) if m is not None), default=None)
             if end is None or end > at:
-                found.append(Finding(at, (fact.ref,), end, numbers={"permit": permit, "at": known.clock(at)}, permit=permit, point=course.point_id))
+                found.append(Finding(at, (fact.ref,), end, numbers={"permit": permit, "at": known.clock(at)}, permit=permit))
     return Judged(tuple(found))
 
 

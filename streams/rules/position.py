@@ -170,7 +170,7 @@ def judge_still(known: Known, worker: str) -> Judged:
             continue
         job = _job(known, worker, start)
         numbers = {"worker": worker, "since": known.clock(start), "limit": minutes(limit), "permit": job.permit if job else "—"}
-        found.append(Finding(due, (ref,), end, numbers=numbers, permit=job.permit if job else "", point=job.point_id if job else ""))
+        found.append(Finding(due, (ref,), end, numbers=numbers, permit=job.permit if job else ""))
     return Judged(tuple(found), wake_at(*wakes))
 
 
@@ -180,7 +180,7 @@ def judge_sos(known: Known, worker: str) -> Judged:
     for start, end, ref, said in _tag(known, worker, "sos"):
         job = _job(known, worker, start)
         numbers = {"worker": worker, "at": known.clock(start), "place": f"{said.x:.0f}, {said.y:.0f}" if said.x is not None and said.y is not None else "—"}
-        found.append(Finding(start, (ref,), end, numbers=numbers, permit=job.permit if job else "", point=job.point_id if job else "",
+        found.append(Finding(start, (ref,), end, numbers=numbers, permit=job.permit if job else "",
                              requests=(("siren.on", job.point_id if job else worker),)))  # fmt: skip
     return Judged(tuple(found))
 

@@ -37,7 +37,7 @@ def _missing(step: str, known: Known, permit: str) -> Judged:
         return NOTHING
     ends = [m for m in (taken.at if taken else None, course.finished.at if course.finished else None, course.over_at) if m is not None and m > due[0]]
     numbers = {"permit": permit, "at": known.clock(due[0]), "step": "issued" if mark is course.issued else "started"}
-    return Judged((Finding(due[0], (due[1], course.request_ref), min(ends, default=None), numbers=numbers, permit=permit, point=course.point_id, requests=((BLOCK, permit),)),))
+    return Judged((Finding(due[0], (due[1], course.request_ref), min(ends, default=None), numbers=numbers, permit=permit, requests=((BLOCK, permit),)),))
 
 
 def judge_blind(known: Known, permit: str) -> Judged:
@@ -45,7 +45,7 @@ def judge_blind(known: Known, permit: str) -> Judged:
     course = known.course(permit)
     if course.request is None or course.type != BLINDING or course.request.blind != "both":
         return NOTHING
-    return Judged((Finding(course.request.at, (course.request_ref,), course.over_at, numbers={"permit": permit}, permit=permit, point=course.point_id, requests=((BLOCK, permit),)),))
+    return Judged((Finding(course.request.at, (course.request_ref,), course.over_at, numbers={"permit": permit}, permit=permit, requests=((BLOCK, permit),)),))
 
 
 def _linked(known: Known, course: Course) -> Iterator[Course]:
@@ -97,7 +97,7 @@ def judge_links(known: Known, permit: str) -> Judged:
     later = [have[family(t)] for t in missing if family(t) in have]
     end = max(later) if len(later) == len(missing) else course.over_at
     numbers = {"permit": permit, "types": ", ".join(missing)}
-    return Judged((Finding(due[0], (due[1], course.request_ref), end, numbers=numbers, permit=permit, point=course.point_id, requests=((BLOCK, permit),)),))
+    return Judged((Finding(due[0], (due[1], course.request_ref), end, numbers=numbers, permit=permit, requests=((BLOCK, permit),)),))
 
 
 def judge_unrelated(known: Known, permit: str) -> Judged:
@@ -108,7 +108,7 @@ def judge_unrelated(known: Known, permit: str) -> Judged:
     if due is None or theirs is None or course.request is None:
         return NOTHING
     numbers = {"permit": permit, "other": theirs.permit, "job": course.request.job}
-    return Judged((Finding(due[0], (course.request_ref, theirs.request_ref), course.over_at, numbers=numbers, permit=permit, point=course.point_id, requests=((BLOCK, permit),)),))
+    return Judged((Finding(due[0], (course.request_ref, theirs.request_ref), course.over_at, numbers=numbers, permit=permit, requests=((BLOCK, permit),)),))
 
 
 def needed_devices(type: str) -> tuple[str, ...]:
@@ -126,7 +126,7 @@ def judge_bound(known: Known, permit: str) -> Judged:
     if not missing:
         return NOTHING
     numbers = {"permit": permit, "point": course.point_id, "kinds": ", ".join(missing)}
-    return Judged((Finding(due[0], (due[1], course.request_ref), course.over_at, numbers=numbers, permit=permit, point=course.point_id, requests=((BLOCK, permit),)),))
+    return Judged((Finding(due[0], (due[1], course.request_ref), course.over_at, numbers=numbers, permit=permit, requests=((BLOCK, permit),)),))
 
 
 def judge_forbidden(known: Known, permit: str) -> Judged:
@@ -135,7 +135,7 @@ def judge_forbidden(known: Known, permit: str) -> Judged:
     if course.request is None or course.point is None or not {course.type, course.family} & set(course.point.forbidden):
         return NOTHING
     numbers = {"permit": permit, "point": course.point_id, "type": course.type}
-    return Judged((Finding(course.request.at, (course.request_ref,), course.over_at, numbers=numbers, permit=permit, point=course.point_id, requests=((BLOCK, permit),)),))
+    return Judged((Finding(course.request.at, (course.request_ref,), course.over_at, numbers=numbers, permit=permit, requests=((BLOCK, permit),)),))
 
 
 def judge_paper(known: Known, permit: str) -> Judged:
@@ -150,7 +150,7 @@ def judge_paper(known: Known, permit: str) -> Judged:
     if known.now <= due:
         return Judged(wake=due + 1)
     numbers = {"permit": permit, "closed": known.clock(course.accepted.at), "hours": f"{known.terms_now().ms['paper_scan'] / HOUR:g}"}
-    return Judged((Finding(due, (course.request_ref, *known.refs(permit, "accepted")), scanned, numbers=numbers, permit=permit, point=course.point_id),))
+    return Judged((Finding(due, (course.request_ref, *known.refs(permit, "accepted")), scanned, numbers=numbers, permit=permit),))
 
 
 RULES = (

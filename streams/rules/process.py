@@ -132,7 +132,7 @@ def own_work(course: Course, said: Isolation | None) -> bool:
 def _opened(known: Known, permit: str, isolation: str, state: str, start: int, end: int | None, ref: str) -> Finding:
     course = known.course(permit)
     numbers = {"permit": permit, "isolation": isolation, "state": state, "at": known.clock(start)}
-    return Finding(start, (ref, course.issued_ref), end, numbers=numbers, permit=permit, point=course.point_id, requests=((SUSPEND, permit), ("evacuate", course.point_id)))
+    return Finding(start, (ref, course.issued_ref), end, numbers=numbers, permit=permit, requests=((SUSPEND, permit), ("evacuate", course.point_id)))
 
 
 def judge_fan(known: Known, permit: str) -> Judged:
@@ -153,7 +153,7 @@ def judge_fan(known: Known, permit: str) -> Judged:
                 open_ = b >= known.now and course.at_work(known.now)
                 known_stop = next((r for x, y, r in stopped if x <= a <= y), "")
                 numbers = {"permit": permit, "tag": tag, "since": known.clock(a)}
-                found.append(Finding(a, (known_stop or course.started_ref, course.request_ref), None if open_ else b, numbers=numbers, permit=permit, point=course.point_id,
+                found.append(Finding(a, (known_stop or course.started_ref, course.request_ref), None if open_ else b, numbers=numbers, permit=permit,
                                      variant="" if known_stop else "unknown", requests=((SUSPEND, permit),)))  # fmt: skip
         wakes.append(known.now + 10 * SECOND if course.at_work(known.now) else None)
     return Judged(tuple(found), wake_at(*wakes))

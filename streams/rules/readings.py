@@ -118,7 +118,7 @@ def judge_gap(known: Known, permit: str) -> Judged:
         tags = sorted({tag for c, d, tag in gaps if c < b and d > a})
         open_ = b >= known.now and course.at_work(known.now)
         numbers = {"permit": permit, "tags": ", ".join(tags), "since": known.clock(a), "limit": minutes(known.terms_of(course).ms["stream_gap"])} | ({} if open_ else {"length": minutes(b - a)})
-        found.append(Finding(a, evidence, None if open_ else b, numbers=numbers, permit=permit, point=course.point_id))
+        found.append(Finding(a, evidence, None if open_ else b, numbers=numbers, permit=permit))
     return Judged(tuple(found), _next_gap(known, course) if course.at_work(known.now) else None)
 
 
@@ -236,7 +236,7 @@ def _limit_finding(known: Known, course: Course, first: Beyond, a: int, end: int
     if end is not None:
         numbers["top"] = f"{max(s[4] for s in mine):g}"
     requests = (("siren.on", course.point_id), (SUSPEND, course.permit)) if over else ()
-    return Finding(a, (first[5],), end, numbers=numbers, permit=course.permit, point=course.point_id, requests=requests, hold=testing(known, tag, first[0], first[1]), lately=max(s[1] for s in mine))
+    return Finding(a, (first[5],), end, numbers=numbers, permit=course.permit, requests=requests, hold=testing(known, tag, first[0], first[1]), lately=max(s[1] for s in mine))
 
 
 def _held(limit: Limit, value: float, over: bool) -> float:

@@ -311,11 +311,11 @@ def both_of(xs: list[tuple[int, int]], ys: list[tuple[int, int]]) -> list[tuple[
     return [(max(a, c), min(b, d)) for a, b in xs for c, d in ys if max(a, c) < min(b, d)]
 
 
-def merge(spans: list[tuple[int, int]], join: int = 0) -> list[tuple[int, int]]:
-    """Overlapping or nearly touching spans as one."""
+def merge(spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Overlapping or touching spans as one."""
     out: list[tuple[int, int]] = []
     for a, b in sorted(spans):
-        if out and a <= out[-1][1] + join:
+        if out and a <= out[-1][1]:
             out[-1] = (out[-1][0], max(out[-1][1], b))
         else:
             out.append((a, b))

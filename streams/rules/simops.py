@@ -239,7 +239,7 @@ def _judge(known: Known, permit: str, hard: bool) -> Judged:
         requests = ((SUSPEND, permit), ("evacuate", course.point_id)) if hard else ()
         end = None if None in ends else max(e for e in ends if e is not None)
         evidence = tuple(dict.fromkeys((c.ref, *(g.ref for g in group[:8]), course.request_ref)))
-        found.append(Finding(start, evidence, end, numbers=numbers, permit=permit, point=course.point_id, variant=c.kind, requests=requests))
+        found.append(Finding(start, evidence, end, numbers=numbers, permit=permit, variant=c.kind, requests=requests))
     unused = [_unused_at(course), *(_unused_at(known.course(c.other)) for c in conflicts(known, permit) if c.hard is hard and c.other in known.site.works)]
     return Judged(tuple(found), wake_at(*(m + 1 for m in unused if m is not None and m >= known.now and found)))
 
@@ -311,7 +311,7 @@ def judge_duplicate(known: Known, permit: str) -> Judged:
         return NOTHING
     first = min(twins, key=lambda c: (c.request.at if c.request else 0, c.permit))
     numbers = {"permit": permit, "first": first.permit, "point": course.point_id, "count": len(twins) + 1}
-    return Judged((Finding(course.request.at, (course.request_ref, first.request_ref), course.over_at, numbers=numbers, permit=permit, point=course.point_id),))
+    return Judged((Finding(course.request.at, (course.request_ref, first.request_ref), course.over_at, numbers=numbers, permit=permit),))
 
 
 def _mixed(known: Known, permit: str, name: str) -> Judged:
@@ -325,7 +325,7 @@ def _mixed(known: Known, permit: str, name: str) -> Judged:
     if last is None or getattr(last.request, name) == mine:
         return NOTHING
     numbers = {"permit": permit, "mine": mine, "other": last.permit, "theirs": getattr(last.request, name)}
-    return Judged((Finding(course.request.at, (course.request_ref, last.request_ref), course.over_at, numbers=numbers, permit=permit, point=course.point_id),))
+    return Judged((Finding(course.request.at, (course.request_ref, last.request_ref), course.over_at, numbers=numbers, permit=permit),))
 
 
 def judge_template(known: Known, permit: str) -> Judged:
@@ -356,7 +356,7 @@ def judge_production(known: Known, permit: str) -> Judged:
             wakes.append(plan.until if known.now < plan.until else None)
             if end is None or end > start:
                 numbers = {"permit": permit, "order": order, "equipment": equipment, "since": known.clock(plan.since), "until": known.clock(plan.until)}
-                found.append(Finding(start, (facts[-1].ref, course.request_ref), end, numbers=numbers, permit=permit, point=course.point_id))
+                found.append(Finding(start, (facts[-1].ref, course.request_ref), end, numbers=numbers, permit=permit))
     return Judged(tuple(found), wake_at(*wakes))
 
 
