@@ -8,6 +8,7 @@ import logging
 import os
 import sys
 import time
+from collections import deque
 from pathlib import Path
 from typing import Any
 
@@ -90,25 +91,23 @@ async def _send(story: Story, site: str, kafka: str, prefix: str) -> None:
 
 
 def messages(story: Story, site: str) -> list[tuple[str, bytes]]:
-    """The story's messages with its clock: a tick a second in site.events, and a mark in every other topic that has been idle for long."""
+    """The story's messages with its clock: a tick in site.events for every second in which something comes or is awaited, and a mark in every other topic that has been idle for long."""
     out: list[tuple[str, bytes]] = []
     others = [t.name for t in RAW if t is not SITE]
     reached = dict.fromkeys(others, story.start - SECOND)
     out += [(name, _tick(site, story.start - SECOND)) for name in (*others, SITE.name)]
-    tick = story.start
+    seconds = deque(story.busy())
     for message in story.messages:
-        while tick < message.arrives:
-            if story.ticks(tick):
-                out.append((SITE.name, _tick(site, tick)))
-            tick += SECOND
+        while seconds and seconds[0][0] < message.arrives:
+            out.append((SITE.name, _tick(site, *seconds.popleft())))
+        tick = -(-message.arrives // SECOND) * SECOND
         reached[message.topic] = tick
         idle = [name for name, at in reached.items() if at < tick - IDLE and name != SITE.name]
         reached |= dict.fromkeys(idle, tick - SECOND)
         out += [(name, _tick(site, tick - SECOND)) for name in idle]
         out.append((message.topic, message.raw))
-    while tick <= story.end:
-        out.append((SITE.name, _tick(site, tick)))
-        tick += SECOND
+    out += [(SITE.name, _tick(site, *second)) for second in seconds]
+    tick = story.end // SECOND * SECOND + SECOND
     end = Requested(at=story.end, u=0, permit=END, type="30", point="?", valid_from=story.end, valid_to=story.end)
     out.append(("permit.events", _tick(site, tick - SECOND)))
     out.append(("permit.events", encode(Envelope(site, END, 1, story.end, msgspec.Raw(encode(end)), virtual=True))))
@@ -116,8 +115,8 @@ def messages(story: Story, site: str) -> list[tuple[str, bytes]]:
     return out + [(name, _tick(site, last, last=True)) for name in (*others, SITE.name)]
 
 
-def _tick(site: str, at: int, last: bool = False) -> bytes:
-    return encode(Envelope(site, "player", at // SECOND, at, msgspec.Raw(encode(Tick(at=at, virtual=True, last=last))), virtual=True))
+def _tick(site: str, at: int, idle: int = 0, last: bool = False) -> bytes:
+    return encode(Envelope(site, "player", at // SECOND, at, msgspec.Raw(encode(Tick(at=at, idle=idle, virtual=True, last=last))), virtual=True))
 
 
 async def _collect(consumer: AIOKafkaConsumer, site: str, cut: int, patience: float) -> Telling:

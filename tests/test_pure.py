@@ -300,6 +300,7 @@ def test_the_cases_of_a_stamp_are_its_instants_and_no_others(at, u, grain, cuts,
     for way in (lambda s: before(s, Stamp(other)), lambda s: before(Stamp(other), s)):
         assert way(whole) is Truth.UNKNOWN or {way(p) for p in parts} == {way(whole)}
     assert not any(p.lo < cut < p.hi - bool(p.grain) for p in parts for cut in marks)
+    assert list(cases(whole, whole.lo, whole.hi)) == [whole]  # a cut at an edge cuts nothing
     assert no_later(whole, whole.hi) is whole
     clipped = no_later(whole, other)
     if whole.lo <= other < whole.hi:

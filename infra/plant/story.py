@@ -24,6 +24,7 @@ from streams.packs import Pack, Setting, built_in
 from streams.plant import Area, Channel, Door, Plant, Point, Policy, Shop, Zone
 from streams.reading import syntax_line
 from streams.sentences import CODES
+from streams.times import SECOND
 from streams.topics import OF_KIND
 
 SITE = "story"
@@ -181,6 +182,22 @@ class Story:
         """Does the clock of the site tick at a moment?"""
         return not any(self.ms(a) < at < self.ms(b) for a, b in self.told.dark)
 
+    def busy(self) -> list[tuple[int, int]]:
+        """(each second in which something comes or is awaited, and every tenth; how long before it (ms) no second was told that is not dark)."""
+        told, comes = self.told, {-(-m.arrives // SECOND) for m in self.messages} | {-(-at // SECOND) - 1 for at, _ in self.singles}
+        awaited = [t for e in told.expect for t in (e.at, e.revised, e.ended)] + [v.at for v in told.verdict] + [d.at for d in told.decision]
+        near = {self.ms(t) // SECOND + off for t in awaited if t for off in range(-2, 3)}
+        seconds, idle, last = list[tuple[int, int]](), 0, self.end // SECOND
+        for second in range(self.start // SECOND, last + 1):
+            if not self.ticks(second * SECOND):
+                continue
+            if second in comes or second in near or second % 10 == 0 or second == last:
+                seconds.append((second * SECOND, idle))
+                idle = 0
+            else:
+                idle += SECOND
+        return seconds
+
 
 def moment(told: Told, text: str) -> int:
     """`HH:MM[:SS[.mmm]]`, optionally with `D±n ` before it, in plant time → ms. 24:00 is the next midnight."""
@@ -291,6 +308,8 @@ class _Numbered:
         """The rows that were numbered and never came."""
         self.kept: set[int] = set()
         """The rows that come by the backlog."""
+        self.said: dict[tuple[int, str, int, type], int] = {}
+        """When a sample arrives, its source, its own time and kind → its row: what a source samples at one moment is one message."""
 
     def put(self, arrives: int, source: str, event: Any_, kept: bool = False) -> None:
         if kept:
@@ -319,7 +338,15 @@ class _Numbered:
     def stream(self, s: Stream) -> None:
         arrives = moment(self.told, s.arrives) if s.arrives else None
         for at, source, event in samples(self.told, s):
-            self.put(at if arrives is None else arrives, source, event, arrives is not None)
+            comes = at if arrives is None else arrives
+            key = (comes, source, event.at, type(event))
+            row = self.said.get(key)
+            both = _together(self.rows[row][3], event) if row is not None else None
+            if row is not None and both is not None:
+                self.rows[row] = (*self.rows[row][:3], both)
+            else:
+                self.said[key] = len(self.rows)
+                self.put(comes, source, event, arrives is not None)
 
     def messages(self, arrival: Arrival) -> list[Message]:
         rng = random.Random(arrival.seed)
@@ -346,6 +373,16 @@ class _Numbered:
         return out
 
 
+def _together(one: Any_ | bytes, other: Any_) -> Any_ | None:
+    """What two streams of one source say at one moment, as a source says it: in one message. None: they speak of the same, or of different things."""
+    match one, other:
+        case Positions(), Positions() if not {*one.workers} & {*other.workers}:
+            return msgspec.structs.replace(one, workers=one.workers + other.workers, x=one.x + other.x, y=one.y + other.y, z=one.z + other.z, acc=one.acc + other.acc)
+        case Frame(), Frame() if not {*one.names} & {*other.names}:
+            return msgspec.structs.replace(one, names=one.names + other.names, values=one.values + other.values)
+    return None
+
+
 def _pack(base: str, version: str, limits: dict[str, float]) -> Pack:
     """A pack that changes a few figures of a built-in one."""
     under = built_in(base)
@@ -359,7 +396,7 @@ def _envelope(site: str, source: str, seq: int, at: int, event: Any_, lane: Lane
 def samples(told: Told, s: Stream) -> Iterator[tuple[int, str, Any_]]:
     """(when, source, event) of each message of a stream."""
     since, until = moment(told, s.since), moment(told, s.until)
-    step = int(1000 * (s.every or {"fixes": 2, "gas": 1, "beats": 10}.get(s.what, 1)))
+    step = int(1000 * (s.every or {"fixes": 5, "gas": 1, "beats": 10}.get(s.what, 1)))
     rng = random.Random(s.seed)
     for at in range(since, until + 1, step):
         yield at, *_sample(s, at, since, until, rng)
