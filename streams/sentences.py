@@ -192,7 +192,7 @@ SENTENCES: Final[dict[str, tuple[str, str]]] = {
     "X-STAY.advice": ("核实情况。", "Find out why."),
     "X-CROWD": ("{zh} 自 {since} 有 {count} 人,限 {most} 人。", "{en} has held {count} people since {since}; {most} are allowed."),
     "X-CROWD.advice": ("疏散多余人员。", "Send the others out."),
-    "X-MANNING": ("{zh} 自 {since} 少于 {least} 人。", "{en} has had fewer than {least} people since {since}."),
+    "X-MANNING": ("{zh} 自 {since} 起所见不足 {least} 人。", "Fewer than {least} people have been seen in {en} since {since}."),
     "X-MANNING.advice": ("补足人员。", "Send somebody."),
     "X-GATHER": ("{zh} 有 {count} 人在 {radius} 内聚集。", "{count} people are gathered within {radius} in {en}."),
     "X-GATHER.advice": ("疏散。", "Break it up."),
