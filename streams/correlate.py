@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import time
@@ -27,6 +28,8 @@ from streams.times import Stamp
 from streams.topics import ALERTS, CODES, COMMANDS, DEAD, MINUTES, SHADOW, SNAPSHOTS, TIMELINE, VERDICTS, Topic
 
 SNAPSHOT_EVERY = float(os.environ.get("PERMITWATCH_SNAPSHOT_EVERY", "30"))
+BREATH = 0.02
+"""Seconds for which a long batch is judged before what was said so far is sent, and doors that wait are answered."""
 SAID_IN = {Verdict: VERDICTS, Command: COMMANDS, Minute: MINUTES}
 log = logging.getLogger("permitwatch")
 
@@ -66,8 +69,12 @@ class Correlate:
             await self.refused.recall(desk, batch.partition, lambda letter: letter.topic == TIMELINE.name)
             kernels = self.kernels[batch.partition] = await self._recall(batch.partition, desk)
         floor = {site: k.kernel.memory.next for site, k in kernels.items()}
-        out: list[Sending] = []
+        out, breath = list[Sending](), time.monotonic()
         for record in batch.records:
+            if time.monotonic() - breath > BREATH:
+                await desk.send(out)
+                await asyncio.sleep(0)
+                out, breath = [], time.monotonic()
             try:
                 entry = decode_entry(record.value)
             except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, TypeError) as wrong:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import msgspec
 import msgspec.inspect as look
@@ -17,6 +20,8 @@ import streams.plant
 from infra.plant.story import read_story
 from infra.plant.tell import judge, tell, timeline
 from streams import events as e
+from streams.correlate import Correlate
+from streams.desk import Batch, Sending
 from streams.events import Entry, PlantSaid, Tick, decode_entry, encode
 from streams.fold import Fold
 from streams.intake import Intake, Refusal
@@ -27,6 +32,7 @@ from streams.plant import Plant, whole
 from streams.rules import RULES
 from streams.rules.rule import Judged
 from streams.times import EVER
+from streams.topics import ALERTS, TIMELINE, Topic
 
 SCENARIOS = Path(__file__).parent / "scenarios"
 STORY = SCENARIOS / "S26_lel_12_methane.toml"
@@ -43,6 +49,53 @@ def _alerts(outputs) -> set[tuple[str, int, int | None, int, str]]:
         if isinstance(o, Alert):
             last[o.id] = o
     return {(a.id, a.start, a.end, a.priority, a.text["en"]) for a in last.values() if a.code != "SYS-ASIDE"}
+
+
+class Heard:
+    """A desk that notes what is sent, a sending a row."""
+
+    def __init__(self) -> None:
+        self.sent: list[list[Sending]] = []
+
+    async def send(self, sendings: Iterable[Sending]) -> None:
+        self.sent.append(list(sendings))
+
+    async def read(self, topic: Topic, partition: int) -> list[Any]:
+        return []
+
+    async def tail(self, topic: Topic, partition: int, most: int) -> list[Any]:
+        return []
+
+
+def _taken_at_once(breath: float, monkeypatch) -> tuple[list[list[Sending]], int]:
+    """(what was sent of a story that came in one batch; how often others had their turn meanwhile)."""
+    monkeypatch.setattr("streams.correlate.BREATH", breath)
+    desk, turns = Heard(), 0
+    records = [SimpleNamespace(offset=n, key=b"story", value=encode(entry)) for n, entry in enumerate(_entries())]
+
+    async def door() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    async def both() -> None:
+        waiting = asyncio.create_task(door())
+        await Correlate().take(Batch(TIMELINE.name, 0, records), desk)  # type: ignore[arg-type]
+        waiting.cancel()
+
+    asyncio.run(both())
+    return desk.sent, turns
+
+
+def test_a_long_batch_speaks_while_it_is_judged_and_lets_doors_be_answered(monkeypatch):
+    """A gas alarm at the head of five thousand scans is not held back until all of them are judged."""
+    whole, few = _taken_at_once(3600, monkeypatch)
+    parts, many = _taken_at_once(-1, monkeypatch)
+    assert [s for part in parts for s in part] == [s for part in whole for s in part] != []
+    assert len(whole) == 1 and few < 10
+    spoke = [n for n, part in enumerate(parts) if any(topic is ALERTS for topic, *_ in part)]
+    assert spoke[0] < len(parts) - 100 and many > len(parts) - 10
 
 
 class Poison(Exception):

@@ -99,6 +99,16 @@ def test_what_spans_say_of_a_moment_is_what_their_moments_say(moments, join, at,
     assert list(spans) == kept
 
 
+def test_what_is_let_go_lies_before_the_moment_and_not_at_it():
+    held = Held(Spans(1))
+    for at, holds in ((5, True), (6, False), (20, True), (22, False)):
+        held.add(at, holds, 1.0, str(at))
+    held.forget(6)
+    assert (list(held.over), held.calm) == ([(20, 20)], [6, 22])
+    held.forget(20)
+    assert (list(held.over), held.calm) == ([(20, 20)], [22])
+
+
 SAMPLES = st.lists(st.tuples(st.integers(0, 60), st.booleans()), max_size=14, unique_by=lambda s: s[0])
 
 
