@@ -7,7 +7,6 @@ import datetime as dt
 import hmac
 import logging
 import re
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,6 +17,7 @@ from aiohttp import web
 
 from ingest import body
 from ingest.outbox import Outbox, TooLarge
+from streams import wall
 from streams.events import Any_, Decided, Lane, encode
 from streams.intake import LARGEST as LARGEST_EVENT
 from streams.intake import too_much
@@ -127,7 +127,7 @@ def read_row(kind: str, row: Any, schema: int, now: int | None = None) -> Read:
         if mended is None:
             raise msgspec.ValidationError(f"{wrong}") from None
         event, odd = mended
-    if (much := too_much(event)) or (much := _out_of_time(event, int(time.time() * 1000) if now is None else now)):
+    if (much := too_much(event)) or (much := _out_of_time(event, wall.now() if now is None else now)):
         raise msgspec.ValidationError(much[1])
     return Read(event, raw, said, strange, sorted({*odd, *plain(event)[1]}))
 
@@ -231,12 +231,12 @@ def _asked_at(query: dict[str, str]) -> int:
     """The moment that is asked about, ms; written into the question where it came as ISO 8601. Raises 400."""
     said = query.get("at")
     if said is None:
-        return int(time.time() * 1000)
+        return wall.now()
     try:
         at = int(said) if said.isascii() and said.isdigit() else instant(said, "at")
     except msgspec.ValidationError as wrong:
         raise _error(web.HTTPBadRequest, f"{wrong}") from None
-    if not isinstance(at, int) or (much := _out_of_time_at(at, int(time.time() * 1000))):
+    if not isinstance(at, int) or (much := _out_of_time_at(at, wall.now())):
         raise _error(web.HTTPBadRequest, much if isinstance(at, int) else f"at={said} is no time. Write ms since 1970, or ISO 8601 with an offset")
     query["at"] = str(at)
     return at

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import Callable
 
 from pymodbus.client import AsyncModbusTcpClient
@@ -12,6 +11,7 @@ from pymodbus.exceptions import ModbusException
 
 from ingest.clocks import Clock, register_words, shown
 from ingest.registers import reads, value_of
+from streams import wall
 from streams.events import ClockSaid, Frame
 from streams.plant import Channel, ClockRegister, Modbus
 
@@ -74,12 +74,12 @@ class Endpoint:
 
     async def _compare(self, clock: Clock, where: ClockRegister) -> None:
         """Reads the panel's own clock; one that shows no time is no fault of its readings."""
-        asked = int(time.time() * 1000)
+        asked = wall.now()
         try:
             answer = await self.client.read_holding_registers(where.register, count=register_words(where), device_id=where.unit_id)
         except (ModbusException, OSError, TimeoutError, ValueError):
             return
-        answered = int(time.time() * 1000)
+        answered = wall.now()
         theirs = None if answer.isError() else shown(where, {where.register + i: w for i, w in enumerate(answer.registers)}, self.wire.order)
         if theirs is not None:
             clock.read(theirs, asked, answered, 1000)
@@ -99,7 +99,7 @@ class Endpoint:
 
     async def _read(self, unit: int, channels: list[Channel]) -> dict[int, int] | None:
         words: dict[int, int] = {}
-        began = time.time()
+        began = wall.now()
         for address, count in reads(channels, self.wire.gap, self.wire.max_words):
             try:
                 answer = await self.client.read_holding_registers(address, count=count, device_id=unit)
@@ -110,10 +110,10 @@ class Endpoint:
                 self._report(f"unit {unit} refuses {address}+{count}: {answer}")
                 continue
             words |= {address + i: w for i, w in enumerate(answer.registers)}
-        ended = time.time()
+        ended = wall.now()
         if words:
             self._report("")
-        self._frame(unit, words, int((began + ended) * 500), int((ended - began) * 500) + 1)
+        self._frame(unit, words, (began + ended) // 2, (ended - began) // 2 + 1)
         return words or None
 
     def _frame(self, unit: int, words: dict[int, int], at: int, u: int) -> None:
@@ -127,7 +127,7 @@ class Endpoint:
 
     def _bad(self, unit: int, why: str) -> None:
         names = [c.tag for c in self.units[unit]]
-        self.take(Frame(at=int(time.time() * 1000), u=int(self.wire.period * 1000), names=names, values=[None] * len(names), bad=dict.fromkeys(names, why)))
+        self.take(Frame(at=wall.now(), u=int(self.wire.period * 1000), names=names, values=[None] * len(names), bad=dict.fromkeys(names, why)))
 
     def _report(self, fault: str) -> None:
         """A fault once when it begins, once when it ends."""

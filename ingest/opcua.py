@@ -15,6 +15,7 @@ from asyncua.common.subscription import DataChangeEvent, OverflowPolicy
 from asyncua.crypto.security_policies import SecurityPolicyBasic256Sha256
 
 from ingest.clocks import Clock
+from streams import wall
 from streams.events import ClockSaid, Frame
 from streams.plant import Channel, OpcUa
 
@@ -90,9 +91,9 @@ class Session:
 
     async def _compare(self, client: Client) -> None:
         """Reads the server's clock, between two readings of ours."""
-        asked = int(time.time() * 1000)
+        asked = wall.now()
         shown = await client.get_node(ua.NodeId(CLOCK)).read_value()
-        answered = int(time.time() * 1000)
+        answered = wall.now()
         if isinstance(shown, dt.datetime):
             self.clock.read(_ms(shown), asked, answered, CUT)
 
@@ -151,7 +152,7 @@ class Session:
 
     def _beat(self, shown: int) -> None:
         """The server's clock as it was heard; where it is not what its offset lets expect, frames are stamped by ours until it was compared."""
-        strange = self.clock.surprising(shown, int(time.time() * 1000), self.wire.publish_ms + SAMPLED + CUT)
+        strange = self.clock.surprising(shown, wall.now(), self.wire.publish_ms + SAMPLED + CUT)
         if strange:
             self.look.set()
             self.strange = self.strange or time.monotonic()
@@ -164,7 +165,7 @@ class Session:
     def _frame(self) -> None:
         if self.strange and time.monotonic() - self.strange < HELD:
             return
-        now, tags = int(time.time() * 1000), list(self.last)
+        now, tags = wall.now(), list(self.last)
         stands = time.monotonic() - self.moved > STANDS
         at = self.clock.ours(now) if self.beat is None or stands else self.beat
         for start in range(0, len(tags), 500):

@@ -22,6 +22,7 @@ from kafka import KafkaProducer
 from kafka.errors import InvalidTopicError, KafkaError, MessageSizeTooLargeError, RecordListTooLargeError
 from msgspec import DecodeError, Raw
 
+from streams import wall
 from streams.events import Any_, Envelope, Lane, decode_envelope, encode
 from streams.intake import LARGEST
 from streams.outputs import DeadLetter
@@ -120,7 +121,7 @@ class Outbox:
     def accept(self, site: str, source: str, event: Any_, lane: Lane | None = None, raw: bytes = b"", schema: int = 1, offset: int = 0) -> Future[None]:
         """Takes an event; the future is done when it is on disk, or raises Full or TooLarge. `raw`: the JSON as its sender wrote it, where that is to be kept; `offset`: by how much (ms) the clock that stamped it is known to be fast."""
         done: Future[None] = Future()
-        self.incoming.put(Accepted(site, source, event, int(time.time() * 1000), lane, done, raw, schema, offset))
+        self.incoming.put(Accepted(site, source, event, wall.now(), lane, done, raw, schema, offset))
         return done
 
     def put(self, site: str, source: str, event: Any_, lane: Lane | None = None) -> None:
@@ -294,7 +295,7 @@ class Outbox:
 
     def _set_aside(self, db: sqlite3.Connection, row: Row, why: KafkaError) -> None:
         """A message that can never be sent steps out of the line: its bytes stay in the outbox, a dead letter says so, and what is behind it goes on."""
-        (ident, topic, key, value), now = row, int(time.time() * 1000)
+        (ident, topic, key, value), now = row, wall.now()
         source = _source(value)
         log.error("Kafka will never take an event of %s bytes for %s (%s): it lies in table `aside` of %s, and what waited behind it goes on", len(value), topic, why, self.path)
         db.execute("begin immediate")

@@ -8,7 +8,6 @@ import logging
 import os
 import signal
 import sys
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from aiohttp import web
 
 from ingest import doors, modbus, opcua
 from ingest.outbox import Outbox
+from streams import wall
 from streams.events import ClockSaid, Frame, PlantSaid, SourceSaid
 from streams.packs import BOOK
 from streams.plant import Described, PlantError, read_plant, whole
@@ -53,7 +53,7 @@ def run(settings: Settings) -> None:
 async def _serve(settings: Settings, described: Described) -> None:
     outbox = Outbox(settings.outbox, settings.kafka, settings.prefix)
     site = described.plant.site
-    outbox.put(site, "ingest", PlantSaid(at=int(time.time() * 1000), u=0, plant=whole(described.plant), version=BOOK))
+    outbox.put(site, "ingest", PlantSaid(at=wall.now(), u=0, plant=whole(described.plant), version=BOOK))
     stop = asyncio.Event()
     for name in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(name, stop.set)
@@ -102,5 +102,5 @@ def _sources(described: Described, outbox: Outbox):  # type: ignore[no-untyped-d
 async def _beat(site: str, outbox: Outbox) -> None:
     """A sign of life every five seconds: without it, what is missing is our blindness."""
     while True:
-        outbox.accept(site, "ingest", SourceSaid(at=int(time.time() * 1000), u=0, name="ingest", state="up"))
+        outbox.accept(site, "ingest", SourceSaid(at=wall.now(), u=0, name="ingest", state="up"))
         await asyncio.sleep(5)

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
+from streams import wall
 from streams.desk import Batch, Desk, Sending
 from streams.events import Entry, Requested, decode_entry, encode
 from streams.judging import Judging
@@ -137,7 +138,7 @@ class Correlate:
     def _letter(self, topic: str, partition: int, offset: int, reason: str, raw: bytes, entry: Entry | None) -> Sending:
         """A dead letter, kept for its source to ask for."""
         site, source = (entry.site, entry.source) if entry else ("", "")
-        letter = DeadLetter(topic, partition, offset, "cannot be judged", reason[:2000], int(time.time() * 1000), raw, site, source)
+        letter = DeadLetter(topic, partition, offset, "cannot be judged", reason[:2000], wall.now(), raw, site, source)
         self.refused.add(letter)
         return DEAD, partition, site or "?", msgspec.json.encode(letter)
 
@@ -163,7 +164,7 @@ class Correlate:
         kernel = next((ks[q["site"]].kernel for ks in self.kernels.values() if q.get("site") in ks), None)
         if kernel is None:
             return web.json_response({"answer": "pending", "reasons": ["SITE-NOT-HERE"], "why": why(("SITE-NOT-HERE",))}, status=421)
-        now = int(time.time() * 1000)
+        now = wall.now()
         try:
             asked = _question(q, await request.read(), now)
         except (ValueError, TypeError, msgspec.MsgspecError, RecursionError) as wrong:
@@ -180,7 +181,7 @@ class Correlate:
 
     async def health(self, request: web.Request) -> web.Response:
         """GET /healthz → the sites here and how far behind each is, ms."""
-        now = int(time.time() * 1000)
+        now = wall.now()
         known = [(s, j.kernel.memory.site) for ks in self.kernels.values() for s, j in ks.items()]
         return web.json_response({"sites": {s: max(0, now - site.now) for s, site in known if not site.virtual}})
 

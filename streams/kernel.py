@@ -42,6 +42,8 @@ FORGET: Final = 6 * HOUR
 CROWDED, SELDOM = 100, 10 * SECOND
 """Where more than so many stand near what came late, they are looked at once in ten seconds, not every second."""
 BLIND: Final = 5 * SECOND
+BACK: Final = 30 * SECOND
+"""Two workers that tell a site's seconds while one takes over from the other are never so far apart; a clock that was set back is."""
 ASIDE: Final = frozenset({"near", "asked", "dark", "post", "prepared", "evidence", "weather", "process", "scan", "site"})
 """Causes that a permit's verdict does not ask: what they change comes to it as alerts."""
 LEDGER: Final = frozenset({"permit", "seen", "gas", "guard", "video", "clock", "device", "dark", "scan"})
@@ -234,7 +236,7 @@ class Kernel:
     def _tick(self, tick: Tick) -> list[Output]:
         site = self.memory.site
         if tick.at <= site.now:
-            return []
+            return self._set_back(tick) if site.now - tick.at > BACK and not tick.virtual else []
         over: list[Output] = []
         if tick.at // FORGET != site.now // FORGET:
             over = self._forget(tick.at, tick.at // DAY != site.now // DAY)
@@ -254,6 +256,21 @@ class Kernel:
         if before and before // MINUTE != tick.at // MINUTE and MINUTES not in self.left_out:
             out += self._minute(before, tick.at)
         return over + out
+
+    def _set_back(self, tick: Tick) -> list[Output]:
+        """Our own clock was ahead and was set right: time goes on from where it is now, we were not blind in what is still to come, and whoever waited for a later moment looks at once."""
+        site = self.memory.site
+        site.now = tick.at
+        site.blind.cut(tick.at)
+        if beat := site.cameras.get("\0ingest"):
+            beat.heard.cut(tick.at)
+        self.memory.armed = dict.fromkeys(self.memory.armed, tick.at)
+        self.heap = [(tick.at, *self._parse(key)) for key in self.memory.armed]
+        heapq.heapify(self.heap)
+        dirty: Dirty = set()
+        self.fold.ask_all(dirty)
+        self._darkened(dirty)
+        return self._judge_all(dirty, tick.at) + self._due(tick.at)
 
     def _minute(self, before: int, now: int) -> Sequence[Output]:
         """The minute that has just ended; every few of them also those of which something was heard late, or that we slept through."""

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import time
-
 import msgspec
 
+from streams import wall
 from streams.desk import Batch, Desk, Sending
 from streams.events import Entry, Tick, encode
 from streams.intake import Intake, Refusal
@@ -42,7 +41,7 @@ class Normalise:
 
     async def take(self, batch: Batch, desk: Desk) -> None:
         out: list[Sending] = []
-        now = int(time.time() * 1000)
+        now = wall.now()
         if batch.partition not in self.filled:
             self.filled.add(batch.partition)
             await self.refused.recall(desk, batch.partition, lambda letter: letter.topic != TIMELINE.name)
@@ -78,7 +77,7 @@ class Normalise:
 
     async def idle(self, desk: Desk) -> None:
         """Once a second, a tick for every live site whose site.events this worker reads."""
-        second = int(time.time())
+        second = wall.now() // 1000
         if second == self.second:
             return
         self.second = second

@@ -71,6 +71,13 @@ class Spans(Struct):
         while self.last and self.last[0] < before:
             self._drop(0)
 
+    def cut(self, at: int) -> None:
+        """Drops what lies after a moment."""
+        while self.first and self.first[-1] > at:
+            self._drop(len(self.first) - 1)
+        if self.last:
+            self.last[-1] = min(self.last[-1], at)
+
     def latest(self, at: int) -> int | None:
         """The last moment not after `at` that is surely in a span, or None."""
         i = bisect_right(self.first, at) - 1
@@ -114,6 +121,13 @@ class Intervals(Struct):
             lo, hi = min(lo, self.lo[i]), max(hi, self.hi[j - 1])
         self.lo[i:j], self.hi[i:j] = [lo], [hi]
         return True
+
+    def cut(self, at: int) -> None:
+        """Drops what lies after a moment."""
+        while self.lo and self.lo[-1] > at:
+            del self.lo[-1], self.hi[-1]
+        if self.hi:
+            self.hi[-1] = min(self.hi[-1], at)
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
         return zip(self.lo, self.hi, strict=True)

@@ -19,6 +19,7 @@ from ingest.modbus import Endpoint
 from ingest.opcua import Session
 from streams.events import ClockSaid, Frame
 from streams.plant import ClockRegister, Modbus, OpcUa, PlantError, read_plant
+from streams.wall import LASTS, LEAP, Steady
 
 T0 = 1_795_000_000_000
 
@@ -35,6 +36,31 @@ def readings(offset: int, trips: list[tuple[int, int]], grain: int, start: int =
 
 
 TRIPS = st.lists(st.tuples(st.integers(0, 400), st.integers(0, 400)), min_size=1, max_size=40)
+
+
+@given(st.integers(LEAP + 1, 10**10), st.sampled_from([1, -1]), st.integers(1, LASTS - 1), st.integers(-300, 300))
+def test_a_leap_of_our_own_clock_that_comes_and_goes_is_never_told(much, way, long, drift):
+    """An hour ahead for half a minute and back: no plant's second is skipped, and none is told twice."""
+    steady = Steady(T0, 0)
+    assert steady.now(T0 + 10_000 + drift, 10_000) == T0 + 10_000 + drift
+    for at in (10_500, 10_000 + long // 2 + 500, 10_500 + long - 1):
+        assert steady.now(T0 + at + drift + way * much, at) == T0 + at + drift
+    assert steady.now(T0 + 10_500 + long, 10_500 + long) == T0 + 10_500 + long
+
+
+@given(st.integers(LEAP + 1, 10**10), st.sampled_from([1, -1]))
+def test_a_leap_that_lasts_is_followed_and_so_is_the_way_back(much, way):
+    steady, leapt = Steady(T0, 0), T0 + way * much
+    assert [steady.now(leapt + at, at) - at for at in (0, 1_000, LASTS - 1, LASTS, LASTS + 1)] == [T0, T0, T0, leapt, leapt]
+    assert [steady.now(T0 + at, at) - at for at in (LASTS + 2, 2 * LASTS + 1, 2 * LASTS + 2)] == [leapt, leapt, T0]
+
+
+def test_a_leap_is_said_once_and_once_what_came_of_it(caplog):
+    steady = Steady(T0, 0)
+    for at, leap in ((0, 0), (1, 5_000), (2, 5_000), (3, 0), (4, 0), (5, -9_000), (6, -9_000), (7, -20_000), (7 + LASTS, -20_000), (8 + LASTS, -20_000)):
+        steady.now(T0 + at + leap, at)
+    said = [r.message for r in caplog.records]
+    assert ["leapt by +5 s" in said[0], "right again" in said[1], "leapt by -9 s" in said[2], "leapt by -20 s" in said[3], "is followed" in said[4], len(said)] == [True] * 5 + [5]
 
 
 @pytest.mark.seed("T9")

@@ -30,8 +30,9 @@ from streams.kernel import Kernel, restore
 from streams.outputs import Alert, Output, Verdict
 from streams.plant import Plant, whole
 from streams.rules import RULES
+from streams.rules.gates import Answer, Question
 from streams.rules.rule import Judged
-from streams.times import EVER
+from streams.times import EVER, Stamp
 from streams.topics import ALERTS, TIMELINE, Topic
 
 SCENARIOS = Path(__file__).parent / "scenarios"
@@ -96,6 +97,36 @@ def test_a_long_batch_speaks_while_it_is_judged_and_lets_doors_be_answered(monke
     assert len(whole) == 1 and few < 10
     spoke = [n for n, part in enumerate(parts) if any(topic is ALERTS for topic, *_ in part)]
     assert spoke[0] < len(parts) - 100 and many > len(parts) - 10
+
+
+def _live(leap: int) -> tuple[list[Output], list[Answer]]:
+    """(what is told of a story whose clock is ours and was ahead by so many ms for twenty seconds at 09:00, what the door is told at 09:01)."""
+    kernel, out, answers = Kernel("story"), [], list[Answer]()
+    read = read_story(STORY)
+    at_nine, door = read.ms("09:00:00"), read.ms("09:01:00")
+    for n, (_, said) in enumerate(timeline(read)):
+        if isinstance(said, Tick):
+            told = said.at + (leap if at_nine <= said.at < at_nine + 20_000 else 0)
+            out += kernel.step(Entry("story", "clock", n, told, "site.events", Tick(at=told)))
+            if said.at == door:
+                answers.append(kernel.decide(Question("entry", "W1", "DOOR", "", Stamp(door))))
+        elif isinstance(said, Entry):
+            out += kernel.step(said)
+    return out, answers
+
+
+@pytest.mark.parametrize("leap", [60_000, 3_600_000, 7 * 86_400_000])
+def test_a_clock_of_ours_that_was_ahead_and_is_set_right_freezes_nothing(leap):
+    """An hour in which no time passed: gas over its limit was told an hour late, and every door said pending for so long."""
+    undisturbed, answers = _live(0)
+    out, after = _live(leap)
+    nine = read_story(STORY).ms("09:00:30")
+    heard = [{(o.code, o.priority, o.known, o.end) for o in said if isinstance(o, Alert) and o.known > nine} for said in (undisturbed, out)]
+    assert {code for code, *_ in heard[0]} == {"X-GAS-RISE", "X-GAS-LIM"}
+    assert heard[0] <= heard[1]
+    assert answers == after != []
+    last = {o.id: o for o in out if isinstance(o, Alert)}
+    assert not [a for a in last.values() if a.state in ("raised", "acknowledged")]
 
 
 class Poison(Exception):
