@@ -6,13 +6,17 @@ import json
 import platform
 import shutil
 import sys
+import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
+from kafka.errors import KafkaError
+
 from infra.kafka.jars import held
 from infra.kafka.node import answers
-from infra.up import LEAST_FREE, Ports, sql_url
+from infra.up import LEAST_FREE, STEPS, Ports, sql_url
+from infra.watch import Log, steps_seen
 from sql.store import Store, StoreError, migrations
 from streams.plant import PlantError, read_plant
 
@@ -23,7 +27,7 @@ Finding = tuple[str, bool, str]
 def check(data: Path, offset: int, plant: Path | None) -> int:
     """Prints a line for each part; 0 if all is well."""
     ports, bad = Ports(offset), 0
-    for name, well, said in (*_machine(data), *_plant(plant), *_kafka(ports), *_sql(data, ports), *_processes(ports)):
+    for name, well, said in (*_machine(data), *_plant(plant), *_kafka(ports), *_sql(data, ports), *_processes(ports), *_steps(data, ports)):
         bad += not well
         print(f"{'✓' if well else '✗'} {name:14} {said}")
     print("all is well" if not bad else f"{bad} {'thing' if bad == 1 else 'things'} to mend")
@@ -87,6 +91,28 @@ def _processes(ports: Ports) -> Iterator[Finding]:
     yield "kernel", well, f"{behind / 1000:.1f} s behind" if behind is not None else "no site is judged; see logs/normalise.log and logs/correlate.log"
     screens = _get(f"http://127.0.0.1:{ports.dashboards}/healthz")
     yield "dashboards", bool(screens and screens["ready"]), "ready" if screens else f"no screen on port {ports.dashboards}; see logs/dashboards.log"
+
+
+def _steps(data: Path, ports: Ports) -> Iterator[Finding]:
+    """Of each step of the pipeline: does it move, has it nothing to do, or does it wait for another part? Two looks, three seconds apart."""
+    if not answers("127.0.0.1", ports.kafka):
+        return
+    log = Log(f"127.0.0.1:{ports.kafka}")
+    try:
+        first = dict(steps_seen(log, data.absolute() / "steps", STEPS))
+        time.sleep(3)
+        for name, look in steps_seen(log, data.absolute() / "steps", STEPS):
+            moved = look.reached - first[name].reached if name in first else 0
+            if look.waits:
+                yield name, False, f"waits: {look.waits}; {look.waiting:,} messages wait for it"
+            elif look.waiting and not moved:
+                yield name, False, f"does not move, and {look.waiting:,} messages wait; see logs/{name}.log"
+            else:
+                yield name, True, f"{moved / 3:,.0f} messages/s, {look.waiting:,} wait"
+    except (KafkaError, OSError) as wrong:
+        yield "steps", False, f"Kafka does not say how far they are: {wrong}"
+    finally:
+        log.close()
 
 
 def _get(url: str):  # type: ignore[no-untyped-def]

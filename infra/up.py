@@ -15,6 +15,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import IO
 
@@ -26,11 +27,14 @@ from infra.kafka.topics import create_topics
 from infra.plant.reference import SOURCES, write_plant
 from infra.plant.script import write_story_plant
 from infra.plant.story import Story, StoryError, read_story, scene
+from infra.watch import Watch
 from streams.packs import PackError, find_pack
 from streams.plant import PlantError, read_plant
 
 STEPS = ("normalise", "correlate", "archive", "notify")
 LEAST_FREE = 2 << 30
+SOON = 20.0
+"""Seconds: what ends sooner after its start than that is started again more slowly."""
 
 
 class UpError(Exception):
@@ -60,6 +64,9 @@ class Part:
     process: subprocess.Popen[bytes] | None = None
     started: float = 0.0
     deaths: int = 0
+    """How often in a row it ended soon after it was started."""
+    due: float = 0.0
+    """When it is to be started again, once it has ended; 0: it has not."""
     held: float = 0.0
     """Not started again before this moment (an outage on trial)."""
 
@@ -114,6 +121,7 @@ class System:
     """A pack that runs silently beside the one in force."""
     parts: dict[str, Part] = field(default_factory=dict)
     lock: IO[str] | None = None
+    moves: Watch | None = None
 
     # ---- before -------------------------------------------------------------------------------------------------
 
@@ -214,6 +222,8 @@ class System:
             acted = ["--story", str(self.story), "--since", self.since] if self.story else []
             self._add("plant", ["plant", "--plant", str(plant), "--scale", str(self.scale), "--seed", str(self.seed), "--door", f"http://127.0.0.1:{self.ports.ingest}", *acted])
         self._wait("dashboards", 60)
+        self.moves = self._watched()
+        self.moves.start()
         self.say(f"  everything runs ({time.monotonic() - began:.1f} s)")
 
     def _start_kafka(self) -> None:
@@ -263,24 +273,41 @@ class System:
     # ---- run and stop -------------------------------------------------------------------------------------------
 
     def watch(self) -> None:
-        """Starts again whatever has died, more slowly each time that it dies soon."""
+        """Ends what hangs, and starts again whatever has ended, more slowly each time that it ends soon."""
         for part in self.parts.values():
-            if part.process is None or part.process.poll() is None or time.monotonic() < part.held:
+            if part.process is None or part.process.poll() is None:
                 continue
-            soon = time.monotonic() - part.started < 20
-            part.deaths = part.deaths + 1 if soon else 1
-            if time.monotonic() - part.started < min(30, 2 ** (part.deaths - 1) - 1):
+            now = time.monotonic()
+            if not part.due:
+                part.deaths = part.deaths + 1 if now - part.started < SOON else 0
+                part.due = now + min(30, 2 ** max(0, part.deaths - 1) - 1)
+            if now < max(part.due, part.held):
                 continue
             self.say(f"  {part.name} ended ({part.process.returncode}); started again. Log: {self.data / 'logs' / part.name}.log")
             self._spawn_again(part)
+        while self.moves and self.moves.says:
+            self.say(f"  {self.moves.says.pop(0)}")
+        for name, why in self.moves.hung() if self.moves else ():
+            hung = self.parts.get(name)
+            if hung and hung.process and hung.process.poll() is None:
+                self.say(f"  {name} hangs: {why}; it is ended and started again. Log: {self.data / 'logs' / name}.log")
+                hung.process.kill()
+
+    def _watched(self) -> Watch:
+        """Steps by how far they read, doors by whether they answer."""
+        doors = {"sql": f"http://127.0.0.1:{self.ports.sql}/ping", "ingest": f"http://127.0.0.1:{self.ports.ingest}/healthz", "dashboards": f"http://127.0.0.1:{self.ports.dashboards}/healthz"}
+        asked: dict[str, Callable[[], bool]] = {name: partial(_ok, url) for name, url in doors.items()}
+        steps = (*STEPS, "shadow") if self.shadow else STEPS
+        return Watch(f"127.0.0.1:{self.ports.kafka}", self.data / "steps", steps, asked, self.pids)
 
     def _spawn_again(self, part: Part) -> None:
-        deaths = part.deaths
+        part.due = 0.0
         self._spawn(part)
-        part.deaths = deaths
 
     def stop(self) -> None:
         """Stops every part, last started first, by process id."""
+        if self.moves:
+            self.moves.stop()
         order = ["plant", "ingest", "dashboards", "notify", "archive", "shadow", "correlate", "normalise", "sql", "kafka"]
         for name in order:
             part = self.parts.pop(name, None)
@@ -323,8 +350,9 @@ def _ok(url: str) -> bool:
 def up(system: System, say: Callable[[str], None] = print) -> int:
     """Runs the system until Ctrl-C."""
     stopping: list[int] = []
-    for name in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(name, lambda *_: stopping.append(1))
+    for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(name) is not signal.SIG_IGN:  # nohup asks to stay
+            signal.signal(name, lambda *_: stopping.append(1))
     try:
         system.prepare()
         say(f"PermitWatch starts; data in {system.data}")

@@ -20,6 +20,7 @@ from faust.types import TP, ConsumerMessage
 from streams.deaths import ENOUGH, Deaths
 from streams.desk import Away, Batch, Desk, FaustDesk, Settings, Step, letter_of
 from streams.logs import quiet_logging
+from streams.progress import Progress
 from streams.topics import named
 
 LET_GO = 20.0
@@ -109,7 +110,8 @@ def application(step: Step, settings: Settings) -> Any:
 
 def _connect(app: Any, step: Step, desk: FaustDesk, lock: asyncio.Lock, settings: Settings) -> None:
     source = app.topic(*(named(t.name, settings.prefix) for t in step.topics), schema=_Whole())
-    cut, deaths = len(settings.prefix), Deaths(settings.folder, f"{settings.prefix}{step.name}-{settings.worker}")
+    named_so = f"{settings.prefix}{step.name}-{settings.worker}"
+    cut, deaths, progress = len(settings.prefix), Deaths(settings.folder, named_so), Progress(settings.folder, named_so, [t.name for t in step.topics])
 
     @app.agent(source, concurrency=1, name=step.name)  # type: ignore[untyped-decorator]
     async def work(stream: Any) -> None:
@@ -117,7 +119,8 @@ def _connect(app: Any, step: Step, desk: FaustDesk, lock: asyncio.Lock, settings
             tp, turn = event.message.tp, app.turn
             async with lock:
                 for part in deaths.parts(Batch(tp.topic[cut:], tp.partition, list(event.value))):
-                    await _insist(step, part, desk.of(turn), deaths)
+                    await _insist(step, part, desk.of(turn), deaths, progress)
+                    progress.took(part.topic, part.partition, part.next)
             event.ack()
 
     @app.task  # type: ignore[untyped-decorator]
@@ -127,6 +130,7 @@ def _connect(app: Any, step: Step, desk: FaustDesk, lock: asyncio.Lock, settings
             await asyncio.sleep(step.beat)
             async with lock:
                 await _between(step, desk.of(app.turn))
+            progress.write()
 
     @app.on_partitions_revoked.connect  # type: ignore[untyped-decorator]
     async def revoked(app: Any, revoked: set[TP], **_: Any) -> None:
@@ -136,6 +140,7 @@ def _connect(app: Any, step: Step, desk: FaustDesk, lock: asyncio.Lock, settings
         try:
             async with asyncio.timeout(LET_GO), lock:
                 await step.lost({(tp.topic[cut:], tp.partition) for tp in revoked})
+                progress.lost({(tp.topic[cut:], tp.partition) for tp in revoked})
         except TimeoutError:
             log.error("%s was still busy %.0f s after its partitions were taken away; the process ends so that it can be started anew", step.name, LET_GO)
             os._exit(70)
@@ -159,7 +164,7 @@ async def _between(step: Step, desk: FaustDesk) -> None:
         os._exit(70)
 
 
-async def _insist(step: Step, batch: Batch, desk: FaustDesk, deaths: Deaths) -> None:
+async def _insist(step: Step, batch: Batch, desk: FaustDesk, deaths: Deaths, progress: Progress) -> None:
     """Nothing escapes an agent: a batch is taken, or tried again, or the process ends and another takes it; once its partition is lost it is dropped. A record on which it died three times is set aside."""
     since, pause = 0.0, 0.2
     if times := deaths.deadly(batch):
@@ -174,6 +179,7 @@ async def _insist(step: Step, batch: Batch, desk: FaustDesk, deaths: Deaths) -> 
             await step.take(batch, desk)
             deaths.let_go()
             deaths.passed(batch)
+            progress.waits()
             if since:
                 log.warning("%s: goes on after %.0f s", step.name, time.monotonic() - since)
             return
@@ -182,6 +188,8 @@ async def _insist(step: Step, batch: Batch, desk: FaustDesk, deaths: Deaths) -> 
             if not since:
                 since = time.monotonic()
                 log.warning("%s: waits: %s", step.name, away)
+            progress.waits(f"{away}")
+            progress.write()
             await asyncio.sleep(pause)
             pause = min(5.0, pause * 2)
         except asyncio.CancelledError:

@@ -31,6 +31,30 @@ def test_outputs_and_rows_equal_those_of_an_undisturbed_run(system):
     assert report.facts > 10_000
 
 
+@pytest.mark.chaos
+@pytest.mark.every
+@pytest.mark.broker
+@pytest.mark.engine
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize("name", ["archive", "correlate", "normalise", "sql", "ingest", "dashboards"])
+def test_a_part_that_lives_and_does_nothing_is_told_and_started_again(system, wait, monkeypatch, name):
+    """Stopped, not killed: its process is there, its sockets are open, and nothing comes of it. Nobody else is started again because of it."""
+    said, before = list[str](), system.pids()
+    monkeypatch.setattr(system, "say", said.append)
+    os.kill(before[name], signal.SIGSTOP)
+    began = time.monotonic()
+    wait(f"{name} started again", lambda: system.pids()[name] != before[name], 20, system)
+    took = time.monotonic() - began
+    assert [line.split(" hangs: ")[0].strip() for line in said if " hangs: " in line] == [name], said
+    wait("all parts at work", lambda: all(p.poll() is None for part in system.parts.values() if (p := part.process)), 20, system)
+    deadline = time.monotonic() + 12
+    while time.monotonic() < deadline:
+        system.watch()
+        time.sleep(0.3)
+    assert {n for n, pid in system.pids().items() if pid != before[n]} == {name}, said
+    print(f"{name} was started again after {took:.1f} s")
+
+
 @pytest.mark.broker
 @pytest.mark.engine
 @pytest.mark.timeout(180)

@@ -97,6 +97,17 @@ def test_what_spans_say_of_a_moment_is_what_their_moments_say(moments, join, at,
     kept = [span for span in spans if span[1] >= at]
     spans.forget(at)
     assert list(spans) == kept
+    spans.cut(at + 2)
+    assert list(spans) == [(a, min(b, at + 2)) for a, b in kept if a <= at + 2]
+    assert len(spans.first) == len(spans.last) == len(spans.head) == len(spans.top) == len(spans.ref)
+
+
+def test_a_sample_that_says_both_ends_what_it_holds():
+    """Two gateways read one channel in one second, and one of them finds it good."""
+    held = Held(Spans(3))
+    for at, holds in ((5, True), (8, True), (8, False)):
+        held.add(at, holds, 1.0, str(at))
+    assert [(start, end, last) for start, end, last, *_ in held.intervals(9)] == [(5, 8, 8)]
 
 
 def test_what_is_let_go_lies_before_the_moment_and_not_at_it():
@@ -147,13 +158,16 @@ def test_a_sample_that_is_called_of_no_importance_begins_and_ends_nothing(sample
 def test_intervals_are_a_union(pairs, rng):
     one, two = Intervals(), Intervals()
     for lo, hi in pairs:
-        one.add(lo, hi)
+        before = [*one]
+        assert one.add(lo, hi) is ([*one] != before)
     rng.shuffle(pairs)
     for lo, hi in pairs:
         two.add(lo, hi)
     assert one == two
     for at in (0, 17, 5000):
         assert (at in one) == any(lo <= at <= hi for lo, hi in pairs)
+    two.cut(17)
+    assert [*two] == [(lo, min(hi, 17)) for lo, hi in one if lo <= 17]
 
 
 @given(st.lists(st.integers(1, 80), max_size=120))

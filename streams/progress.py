@@ -1,0 +1,68 @@
+"""How far a step has read, kept in a file for whoever watches whether it moves."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+
+EVERY: Final = 1.0
+"""Seconds between two writings."""
+
+
+class Reached(Struct):
+    """Where a step stands: topic → partition → the offset it reads next; what it waits for, if it waits for another part."""
+
+    topics: list[str]
+    next: dict[str, dict[int, int]] = {}
+    waits: str = ""
+
+
+class Progress:
+    """Kept in a folder, for each step and worker; written by the step's own turn, so that one that hangs writes nothing."""
+
+    def __init__(self, folder: Path, step: str, topics: list[str]) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.file = folder / f"{step}.reached"
+        self.reached = Reached(topics)
+        self.fresh, self.written = True, -EVERY
+        self.write()
+
+    def took(self, topic: str, partition: int, next: int) -> None:
+        """It has taken all of a partition below `next`."""
+        self.reached.next.setdefault(topic, {})[partition] = next
+        self.fresh = True
+
+    def waits(self, why: str = "") -> None:
+        """It waits for another part, or no more."""
+        self.fresh = self.fresh or why != self.reached.waits
+        self.reached.waits = why
+
+    def lost(self, partitions: set[tuple[str, int]]) -> None:
+        """Partitions that another worker has now."""
+        for topic, partition in partitions:
+            self.reached.next.get(topic, {}).pop(partition, None)
+        self.fresh = True
+
+    def write(self) -> None:
+        """Puts it down where something is new. A disk that does not take it is no reason to end a step."""
+        if not self.fresh or time.monotonic() - self.written < EVERY:
+            return
+        part = self.file.with_suffix(".writing")
+        try:
+            part.write_bytes(msgspec.json.encode(self.reached))
+            part.replace(self.file)
+        except OSError:
+            return
+        self.fresh, self.written = False, time.monotonic()
+
+
+def read_progress(folder: Path, step: str) -> Reached | None:
+    """What a step wrote last; None: nothing, or nothing that can be read."""
+    try:
+        return msgspec.json.decode((folder / f"{step}.reached").read_bytes(), type=Reached)
+    except (OSError, msgspec.DecodeError):
+        return None

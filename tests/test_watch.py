@@ -1,0 +1,162 @@
+"""Progress is watched, not life: what lives and does nothing is told from what rests, waits or thinks."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from kafka import TopicPartition
+
+from infra.up import Part, Ports, System
+from infra.watch import PATIENCE, THINKING, Look, Moving, Watch, looked
+from streams.progress import Progress, Reached, read_progress
+
+
+def hangs(looks: list[Look], every: float = 2.0) -> list[str]:
+    moving = Moving()
+    return [moving.judge(n * every, look) for n, look in enumerate(looks)]
+
+
+def first(said: list[str], every: float = 2.0) -> float | None:
+    return next((n * every for n, why in enumerate(said) if why), None)
+
+
+STILL = [Look(reached=7, waiting=3)] * 40
+
+
+def test_work_that_waits_and_a_step_that_does_not_move_is_told_within_fifteen_seconds():
+    said = hangs(STILL)
+    assert first(said) is not None and PATIENCE <= first(said) <= 13
+    assert "has not moved for 10 s, and 3 messages wait" in said[5]
+
+
+@pytest.mark.parametrize(
+    "looks",
+    [
+        [Look(reached=7, waiting=0)] * 90,
+        [Look(reached=7, waiting=3, waits="ClickHouse does not answer")] * 90,
+        [Look(reached=n // 4, waiting=9_000) for n in range(90)],
+        [Look(reached=7, waiting=3, answers=True)] * 2,
+    ],
+    ids=["nothing to do", "waits for another part", "moves now and then", "just started"],
+)
+def test_what_rests_waits_or_moves_is_left_alone(looks):
+    assert not any(hangs(looks))
+
+
+def test_what_thinks_has_longer_and_not_for_ever():
+    said = hangs([Look(reached=7, waiting=3, cpu=1.9 * n) for n in range(60)])
+    assert THINKING <= (first(said) or 0) <= THINKING + 3
+    assert first(hangs([Look(reached=7, waiting=3, cpu=0.02 * n) for n in range(60)])) == PATIENCE  # heartbeats are no thought
+
+
+def test_a_door_that_does_not_answer_hangs_and_one_slow_answer_is_none():
+    silent = [Look(answers=True), *[Look(answers=False)] * 20]
+    assert first(hangs(silent)) == PATIENCE
+    assert "has not answered for 10 s" in hangs(silent)[5]
+    assert not any(hangs([Look(answers=bool(n % 4)) for n in range(60)]))
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 5), st.booleans(), st.floats(0, 2)), max_size=60))
+def test_nothing_is_told_to_hang_in_less_than_the_patience_since_it_moved(told):
+    """Whatever is seen: a part that is told to hang has shown one place, with work waiting and for nobody, for so long."""
+    cpu, looks = 0.0, list[Look]()
+    for reached, waiting, waits, used in told:
+        cpu += used
+        looks.append(Look(reached, waiting, "sql" if waits else "", cpu))
+    for n, why in enumerate(hangs(looks)):
+        if why:
+            before = looks[max(0, n - int(PATIENCE / 2)) : n + 1]
+            assert len({look.reached for look in before}) == 1 and all(look.waiting and not look.waits for look in before)
+
+
+def test_how_far_a_step_is_stands_in_what_it_wrote_and_before_that_in_what_it_has_finished_with():
+    standing = {TopicPartition("a", 0): (10, 50), TopicPartition("a", 1): (0, 20), TopicPartition("b", 0): (0, 99), TopicPartition("a", 2): (5, 5)}
+    asked = []
+
+    def committed() -> dict[TopicPartition, int]:
+        asked.append(1)
+        return {TopicPartition("a", 1): 15}
+
+    assert looked(Reached(["a"], {"a": {0: 40, 1: 20}}), standing, committed) == Look(60, 10)
+    assert not asked
+    assert looked(Reached(["a"], {"a": {0: 40}}, "sql"), standing, committed) == Look(55, 15, "sql")
+    assert looked(Reached(["a"]), standing, dict) == Look(10, 60)
+
+
+def test_what_a_step_wrote_is_read_back_and_rubbish_is_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr("streams.progress.EVERY", 0)
+    progress = Progress(tmp_path, "archive-1", ["a"])
+    assert read_progress(tmp_path, "archive-1") == Reached(["a"])
+    progress.took("a", 1, 20)
+    progress.waits("sql")
+    progress.write()
+    assert read_progress(tmp_path, "archive-1") == Reached(["a"], {"a": {1: 20}}, "sql")
+    progress.lost({("a", 1), ("z", 3)})
+    progress.waits()
+    progress.write()
+    assert read_progress(tmp_path, "archive-1") == Reached(["a"], {"a": {}})
+    (tmp_path / "archive-1.reached").write_bytes(b"\xff{")
+    assert read_progress(tmp_path, "archive-1") is None
+    assert read_progress(tmp_path, "never") is None
+
+
+def test_another_process_of_a_part_begins_anew():
+    watch = Watch("", None, (), {}, lambda: {"archive": pid})  # type: ignore[arg-type]
+    for n in range(12):
+        pid = 1 if n < 5 else 2
+        watch.judge(n * 2.0, {"archive": Look(7, 3)})
+        assert not watch.hung() or n >= 10
+    watch.judge(24.0, {"archive": Look(7, 3)})
+    assert [name for name, _ in watch.hung()] == ["archive"]
+    assert watch.hung() == []
+
+
+class Ended:
+    """A process that has ended."""
+
+    returncode = -9
+
+    def poll(self) -> int:
+        return self.returncode
+
+
+def test_what_ends_soon_is_started_again_more_slowly_and_a_death_counts_once(tmp_path, monkeypatch):
+    """Each look at a dead part used to count as a death of its own."""
+    system, started, now = System(tmp_path, Ports(), say=lambda said: None), list[float](), 1000.0
+    part = Part("archive", [], process=Ended(), started=now)  # type: ignore[arg-type]
+    system.parts["archive"] = part
+    monkeypatch.setattr("infra.up.time.monotonic", lambda: now)
+
+    def spawn(part: Part) -> None:
+        started.append(now)
+        part.started = now
+
+    monkeypatch.setattr(system, "_spawn", spawn)
+    for _ in range(400):
+        system.watch()
+        now += 0.25
+    assert [round(b - a) for a, b in zip([1000.0, *started], started, strict=False)][:7] == [0, 1, 3, 7, 15, 30, 30]
+    now += 60
+    part.due = 0.0
+    part.started = now - 25
+    system.watch()
+    assert started[-1] == now and part.deaths == 0
+
+
+def test_a_watch_that_cannot_look_says_so_once_and_goes_on(monkeypatch):
+    """Whatever keeps it from seeing, a fault of ours too: silence of the watch must not look like health."""
+    monkeypatch.setattr("infra.watch.EVERY", 0.001)
+    monkeypatch.setattr("infra.watch.BLIND", 0.02)
+    watch = Watch("127.0.0.1:1", Path(), (), {}, dict)
+    monkeypatch.setattr(watch, "looks", lambda log: 1 // 0)
+    watch.start()
+    deadline = time.monotonic() + 10
+    while not watch.says and time.monotonic() < deadline:
+        time.sleep(0.01)
+    time.sleep(0.1)
+    watch.stop()
+    assert len(watch.says) == 1 and "ZeroDivisionError" in watch.says[0]
