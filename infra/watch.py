@@ -18,10 +18,12 @@ from streams.progress import Reached, read_progress
 
 EVERY: Final = 2.0
 """Seconds between two looks."""
-PATIENCE: Final = 10.0
+PATIENCE: Final = 8.0
 """So many seconds without a step forward, with work waiting, and a part hangs."""
 THINKING: Final = 60.0
 """As long as it uses the processor it may think for so many seconds."""
+UNSEEN: Final = 10.0
+"""Seconds between two looks after which nothing is known of what was between them."""
 BLIND: Final = 20.0
 """Seconds for which it may be unable to look before it says so."""
 BUSY: Final = 0.05
@@ -57,7 +59,7 @@ class Moving:
         """Why the part hangs; empty: it moves, has nothing to do, waits for another part, or thinks."""
         last, before = self.last, self.at
         self.last, self.at = look, now
-        if last is None or look.cpu < last.cpu or self._moves(last, look):
+        if last is None or now - before > UNSEEN or look.cpu < last.cpu or self._moves(last, look):
             self.since, self.thought = now, 0.0
             return ""
         self.thought += look.cpu - last.cpu
