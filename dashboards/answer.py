@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-import time
 from typing import Any
 
 import httpx
 from msgspec import Struct
 
 from dashboards.board import Board
+from streams import wall
 from streams.life import LONGEST_SHELF
 from streams.outputs import Alert
 from streams.rules import RULES
@@ -65,7 +65,7 @@ async def give(answer: Answer, board: Board, lang: str) -> tuple[int, str]:
     """(HTTP status, what to show): 202 once the door has taken it."""
     if wrong := wrong_with(answer, board.alerts.get(answer.alert), lang):
         return 422, wrong
-    now = int(time.time() * 1000)
+    now = wall.now()
     event: dict[str, Any] = {"at": now, "alert": answer.alert, "action": answer.action, "by": answer.by, "note": answer.note.strip()}
     if answer.action == "shelve":
         event["until"] = now + answer.minutes * MINUTE

@@ -7,7 +7,6 @@ import contextlib
 import datetime as dt
 import logging
 import os
-import time
 from typing import Any
 from zoneinfo import available_timezones
 
@@ -19,6 +18,7 @@ from aiokafka.errors import KafkaError
 from dashboards.board import Board, alert_row, job_row
 from dashboards.hub import Hub
 from sql.store import Store, StoreError
+from streams import wall
 from streams.events import PlantSaid, decode_envelope, decode_event
 from streams.outputs import Alert, Minute, Verdict
 from streams.plant import Plant
@@ -98,7 +98,7 @@ class Live:
 
     async def _rewind(self, consumer: Any, parts: list[Any]) -> None:
         """Back to half a day ago for outputs, to the beginning for the plant's description."""
-        since = int(time.time() * 1000) - LOOK_BACK
+        since = wall.now() - LOOK_BACK
         found = await consumer.offsets_for_times({tp: since for tp in parts if not tp.topic.endswith(SITE.name)})
         for tp in parts:
             at = found.get(tp)
@@ -141,7 +141,7 @@ class Live:
             await asyncio.sleep(0.25)
             if self.dirty:
                 self.dirty = False
-                self.board.forget(int(time.time() * 1000))
+                self.board.forget(wall.now())
                 self.hub.publish("jobs", {"jobs": [job_row(v) for v in self.board.jobs()], **self.board.summary()})
 
     async def _pulse(self) -> None:
@@ -154,7 +154,7 @@ class Live:
                         sites |= (await client.get(f"{address}/healthz")).json()["sites"]
                 if sites:
                     site = self.plant.site if self.plant else ""
-                    self.hub.publish("pulse", {"behind": sites.get(site, max(sites.values())), "now": int(time.time() * 1000)})
+                    self.hub.publish("pulse", {"behind": sites.get(site, max(sites.values())), "now": wall.now()})
                 await asyncio.sleep(1)
 
     async def _ask_heat(self) -> None:

@@ -25,6 +25,7 @@ from dashboards.figures import heatmap, matrix, plant_map
 from dashboards.live import Live
 from dashboards.pages import alert, crew, evidence, me, permit, risk, shop, wall
 from dashboards.theme import tokens_css
+from streams.wall import now
 
 TOPICS = ("alerts", "jobs", "pulse", "heat")
 COOKIE = "permitwatch"
@@ -131,7 +132,6 @@ def _routes(server: FastAPI, live: Live) -> None:
         if plant is None:
             return JSONResponse({}, 503)
         theme, lang = ("dark" if theme == "dark" else "light"), ("en" if lang == "en" else "zh")
-        import time
 
         match name:
             case "map":
@@ -139,7 +139,7 @@ def _routes(server: FastAPI, live: Live) -> None:
             case "matrix":
                 fig = matrix(plant, said["matrix"], theme, lang)
             case "heat":
-                fig = heatmap(plant, live.heat, int(time.time() * 1000), theme, lang)
+                fig = heatmap(plant, live.heat, now(), theme, lang)
             case _:
                 return JSONResponse({}, 404)
         return Response(fig.to_json(), media_type="application/json")

@@ -239,6 +239,9 @@ class Desk:
     def done(self, topic: str, partition: int, next: int) -> None:
         pass
 
+    def reached(self, topic: str, partition: int, next: int) -> None:
+        pass
+
     async def tail(self, topic: Any, partition: int, most: int) -> list[Any]:
         return []
 

@@ -28,6 +28,7 @@ from infra.plant.reference import SOURCES, write_plant
 from infra.plant.script import write_story_plant
 from infra.plant.story import Story, StoryError, read_story, scene
 from infra.watch import Watch
+from streams.deaths import forgive
 from streams.packs import PackError, find_pack
 from streams.plant import PlantError, read_plant
 
@@ -67,6 +68,8 @@ class Part:
     """How often in a row it ended soon after it was started."""
     due: float = 0.0
     """When it is to be started again, once it has ended; 0: it has not."""
+    innocent: bool = False
+    """It was ended while it waited for something: what it had in hand is not to blame."""
     held: float = 0.0
     """Not started again before this moment (an outage on trial)."""
 
@@ -287,11 +290,12 @@ class System:
             self._spawn_again(part)
         while self.moves and self.moves.says:
             self.say(f"  {self.moves.says.pop(0)}")
-        for name, why in self.moves.hung() if self.moves else ():
-            hung = self.parts.get(name)
-            if hung and hung.process and hung.process.poll() is None:
-                self.say(f"  {name} hangs: {why}; it is ended and started again. Log: {self.data / 'logs' / name}.log")
-                hung.process.kill()
+        for hang in self.moves.hung() if self.moves else ():
+            part_ = self.parts.get(hang.name)
+            if part_ and part_.process and part_.process.pid == hang.process and part_.process.poll() is None:
+                self.say(f"  {hang.name} hangs: {hang.why}; it is ended and started again. Log: {self.data / 'logs' / hang.name}.log")
+                part_.process.kill()
+                part_.innocent = not hang.thinking
 
     def _watched(self) -> Watch:
         """Steps by how far they read, doors by whether they answer."""
@@ -301,7 +305,9 @@ class System:
         return Watch(f"127.0.0.1:{self.ports.kafka}", self.data / "steps", steps, asked, self.pids)
 
     def _spawn_again(self, part: Part) -> None:
-        part.due = 0.0
+        if part.innocent:
+            forgive(self.data / "steps", f"{part.name}-1")
+        part.due, part.innocent = 0.0, False
         self._spawn(part)
 
     def stop(self) -> None:
@@ -363,9 +369,11 @@ def up(system: System, say: Callable[[str], None] = print) -> int:
         return 1
     base = f"http://127.0.0.1:{system.ports.dashboards}"
     say(f"\n  wall     {base}/wall\n  shop     {base}/shop/W1\n  crew     {base}/crew/C01\n  worker   {base}/me\n  analysts http://127.0.0.1:{system.ports.sql} (user analyst, password in {system.data}/tokens)\n\nCtrl-C stops everything and keeps the data.")
-    while not stopping:
-        system.watch()
-        time.sleep(0.5)
-    say("stopping ...")
-    system.stop()
+    try:
+        while not stopping:
+            system.watch()
+            time.sleep(0.5)
+        say("stopping ...")
+    finally:  # a terminal that was closed takes no words any more
+        system.stop()
     return 0

@@ -13,6 +13,7 @@ from typing import Final
 import psutil
 from kafka import KafkaConsumer, TopicPartition
 from kafka.admin import KafkaAdminClient
+from kafka.errors import KafkaError
 
 from streams.progress import Reached, read_progress
 
@@ -22,8 +23,10 @@ PATIENCE: Final = 8.0
 """So many seconds without a step forward, with work waiting, and a part hangs."""
 THINKING: Final = 60.0
 """As long as it uses the processor it may think for so many seconds."""
-UNSEEN: Final = 10.0
-"""Seconds between two looks after which nothing is known of what was between them."""
+STARTING: Final = 60.0
+"""A door that has not answered yet since its part was started has so many seconds."""
+RECOVERS: Final = 180.0
+"""Kafka reads its whole log again after it was killed: so many seconds before that counts as hanging."""
 BLIND: Final = 20.0
 """Seconds for which it may be unable to look before it says so."""
 BUSY: Final = 0.05
@@ -45,27 +48,44 @@ class Look:
     answers: bool | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Hang:
+    """A process that hangs, and why; `thinking`: it used the processor all the time, so that what it has in hand may be the cause."""
+
+    name: str
+    process: int
+    why: str
+    thinking: bool
+
+
 @dataclass
 class Moving:
     """One part over time. `judge` says why it hangs, or nothing."""
 
+    patience: float = PATIENCE
     since: float = 0.0
     last: Look | None = None
     at: float = 0.0
     thought: float = 0.0
     """Seconds of the processor since it moved last."""
+    answered: bool = False
+    """Has its door ever answered?"""
+    thinking: bool = False
 
     def judge(self, now: float, look: Look) -> str:
         """Why the part hangs; empty: it moves, has nothing to do, waits for another part, or thinks."""
         last, before = self.last, self.at
         self.last, self.at = look, now
-        if last is None or now - before > UNSEEN or look.cpu < last.cpu or self._moves(last, look):
+        self.answered = self.answered or look.answers is True
+        if last is None or look.cpu < last.cpu or self._moves(last, look):
             self.since, self.thought = now, 0.0
             return ""
+        self.since += max(0.0, now - before - 2 * EVERY)  # what was not looked at is held against nobody
         self.thought += look.cpu - last.cpu
         still = now - self.since
-        thinking = now > before and look.cpu - last.cpu > BUSY * (now - before)
-        if still < (THINKING if thinking or self.thought > BUSY * still else PATIENCE):
+        self.thinking = look.cpu - last.cpu > BUSY * (now - before) or self.thought > BUSY * still
+        patience = STARTING if look.answers is False and not self.answered else THINKING if self.thinking else PATIENCE
+        if still < max(self.patience, patience):
             return ""
         if look.answers is False:
             return f"it has not answered for {still:.0f} s"
@@ -116,11 +136,13 @@ def looked(reached: Reached, standing: Mapping[TopicPartition, tuple[int, int]],
 
 
 def steps_seen(log: Log, folder: Path, steps: tuple[str, ...]) -> Iterator[tuple[str, Look]]:
-    """Step → how far it is now, of those that wrote anything. Raises KafkaError, OSError."""
+    """Step → how far its worker on this machine is now, of those that wrote anything; partitions that another worker has are not its. Raises KafkaError, OSError."""
     wrote = {name: reached for name in steps if (reached := read_progress(folder, f"{name}-1"))}
     standing = log.standing(sorted({t for reached in wrote.values() for t in reached.topics}))
     for name, reached in wrote.items():
-        yield name, looked(reached, standing, partial(log.committed, f"permitwatch-{name}"))
+        others = [other for file in folder.glob(f"{name}-*.reached") if file.stem != f"{name}-1" and (other := read_progress(folder, file.stem))]
+        theirs = {(t, p) for other in others for t, parts in other.next.items() for p in parts} - {(t, p) for t, parts in reached.next.items() for p in parts}
+        yield name, looked(reached, {tp: ends for tp, ends in standing.items() if (tp.topic, tp.partition) not in theirs}, partial(log.committed, f"permitwatch-{name}"))
 
 
 @dataclass
@@ -134,7 +156,7 @@ class Watch:
     """Part → does it answer?"""
     processes: Callable[[], Mapping[str, int]]
     """Part → its process."""
-    hanging: dict[str, str] = field(default_factory=dict)
+    hanging: dict[int, Hang] = field(default_factory=dict)
     moving: dict[tuple[str, int], Moving] = field(default_factory=dict)
     blind_since: float = 0.0
     told: str = ""
@@ -148,20 +170,21 @@ class Watch:
     def stop(self) -> None:
         self.stopping.set()
 
-    def hung(self) -> list[tuple[str, str]]:
-        """(part, why) of what hangs, each told once."""
-        return [self.hanging.popitem() for _ in range(len(self.hanging))]
+    def hung(self) -> list[Hang]:
+        """What hangs, each process told once."""
+        return [self.hanging.popitem()[1] for _ in range(len(self.hanging))]
 
     def _run(self) -> None:
         log = Log(self.kafka)
         while not self.stopping.wait(EVERY):
+            looks = dict[str, Look]()
             try:
-                looks = dict(self.looks(log))
+                for name, look in self.looks(log):
+                    looks[name] = look
+                self.blind_since, self.told = 0.0, ""
             except Exception as wrong:  # whatever it is, the watch goes on and is heard of
                 self._cannot(wrong)
                 log.close()
-                continue
-            self.blind_since, self.told = 0.0, ""
             self.judge(time.monotonic(), looks)
 
     def _cannot(self, wrong: Exception) -> None:
@@ -177,8 +200,10 @@ class Watch:
         here = set(self.processes().items())
         self.moving = {key: one for key, one in self.moving.items() if key in here}
         for name, pid in here:
-            if name in looks and (why := self.moving.setdefault((name, pid), Moving()).judge(now, looks[name])):
-                self.hanging[name] = why
+            if name in looks:
+                moving = self.moving.setdefault((name, pid), Moving(RECOVERS if name == "kafka" else PATIENCE))
+                if why := moving.judge(now, looks[name]):
+                    self.hanging[pid] = Hang(name, pid, why, moving.thinking)
 
     def looks(self, log: Log) -> Iterator[tuple[str, Look]]:
         """Part → what is seen of it now. Raises KafkaError, OSError."""
@@ -189,9 +214,19 @@ class Watch:
             if name in cpu:
                 silent[name] = not (said := answers())
                 yield name, Look(cpu=cpu[name], answers=said)
-        for name, look in steps_seen(log, self.folder, tuple(n for n in self.steps if n in cpu)):
-            away = next((part for part in LEANS.get(name, ()) if silent.get(part)), "")
-            yield name, replace(look, cpu=cpu[name], waits=look.waits or (f"{away} does not answer" if away else ""))
+        try:
+            steps = list(steps_seen(log, self.folder, tuple(n for n in self.steps if n in cpu)))
+        except (KafkaError, OSError):
+            if "kafka" in cpu:
+                yield "kafka", Look(cpu=cpu["kafka"], answers=False)
+            raise
+        if "kafka" in cpu:
+            yield "kafka", Look(cpu=cpu["kafka"], answers=True)
+        for name, look in steps:
+            on = LEANS.get(name, ())
+            away = next((part for part in on if silent.get(part)), "")
+            used = sum(cpu.get(part, 0.0) for part in (name, *on))
+            yield name, replace(look, cpu=used, waits=look.waits or (f"{away} does not answer" if away else ""))
 
 
 def _cpu(pid: int) -> float | None:

@@ -31,6 +31,8 @@ from streams.topics import ALERTS, CODES, COMMANDS, DEAD, MINUTES, SHADOW, SNAPS
 SNAPSHOT_EVERY = float(os.environ.get("PERMITWATCH_SNAPSHOT_EVERY", "30"))
 BREATH = 0.02
 """Seconds for which a long batch is judged before what was said so far is sent, and doors that wait are answered."""
+WORTH = 4
+"""So many times as long as the last sending took it is judged before the next: a slow broker must not halve the speed."""
 SAID_IN = {Verdict: VERDICTS, Command: COMMANDS, Minute: MINUTES}
 log = logging.getLogger("permitwatch")
 
@@ -65,17 +67,25 @@ class Correlate:
         await web.TCPSite(runner, *self.decide_at).start()
 
     async def take(self, batch: Batch, desk: Desk) -> None:
+        try:
+            await self._take(batch, desk)
+        except BaseException:  # what was judged and not sent is judged again from the snapshot, here or by another worker
+            self._let_go(batch.partition)
+            raise
+
+    async def _take(self, batch: Batch, desk: Desk) -> None:
         kernels = self.kernels.get(batch.partition)
         if kernels is None:
             await self.refused.recall(desk, batch.partition, lambda letter: letter.topic == TIMELINE.name)
             kernels = self.kernels[batch.partition] = await self._recall(batch.partition, desk)
         floor = {site: k.kernel.memory.next for site, k in kernels.items()}
-        out, breath = list[Sending](), time.monotonic()
+        out, due = list[Sending](), time.monotonic() + BREATH
         for record in batch.records:
-            if time.monotonic() - breath > BREATH:
+            if (now := time.monotonic()) > due:
                 await desk.send(out)
                 await asyncio.sleep(0)
-                out, breath = [], time.monotonic()
+                desk.reached(batch.topic, batch.partition, record.offset)
+                out, due = [], time.monotonic() + max(BREATH, WORTH * (time.monotonic() - now))
             try:
                 entry = decode_entry(record.value)
             except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, TypeError) as wrong:
@@ -113,6 +123,7 @@ class Correlate:
         return kernels
 
     async def idle(self, desk: Desk) -> None:
+        wall.now()  # asked often, so that it sees when the clock leaps
         if time.monotonic() - self.since >= SNAPSHOT_EVERY:
             await self._save(desk)
 
@@ -144,8 +155,11 @@ class Correlate:
 
     async def lost(self, partitions: set[tuple[str, int]]) -> None:
         for _, partition in partitions:
-            for table in (self.kernels, self.next, self.saved):
-                table.pop(partition, None)  # type: ignore[attr-defined]
+            self._let_go(partition)
+
+    def _let_go(self, partition: int) -> None:
+        for table in (self.kernels, self.next, self.saved):
+            table.pop(partition, None)  # type: ignore[attr-defined]
 
     async def stop(self, desk: Desk) -> None:
         await self._save(desk)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,6 +26,12 @@ class Kept(Struct):
     """(topic, partition, first offset, last offset)"""
     died: dict[str, int] = {}
     """topic/partition/offset → deaths"""
+
+
+def forgive(folder: Path, step: str) -> None:
+    """The step was ended from outside, while it waited: what it had in hand was not the cause."""
+    with contextlib.suppress(OSError):
+        (folder / f"{step}.hand").write_bytes(b" " * WIDE)
 
 
 class Deaths:

@@ -19,10 +19,14 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 from faust.types import TP
 
+from streams import wall
 from streams.outputs import DeadLetter
+from streams.progress import Progress
 from streams.topics import DEAD, Topic, named
 
 log = logging.getLogger("permitwatch")
+SLOW = 2.0
+"""Seconds for an acknowledgement after which a step says that it waits for it."""
 MOST_OF_IT = 4 << 20
 """So many bytes fit into a dead letter."""
 
@@ -82,6 +86,9 @@ class Desk(Protocol):
     async def committed(self, topic: str, partition: int) -> int | None:
         """Where this group stands."""
 
+    def reached(self, topic: str, partition: int, next: int) -> None:
+        """In the middle of a long batch: how far it is, for whoever watches whether the step moves."""
+
 
 class Step(Protocol):
     """A step of the pipeline: what it reads, and what it does with a batch. Raises Away to be asked again."""
@@ -104,12 +111,12 @@ class Step(Protocol):
 class FaustDesk:
     """The desk of one turn: from an assignment of partitions to their revocation. What a past turn calls done is not committed."""
 
-    def __init__(self, app: Any, settings: Settings, group: str, turn: int = 0) -> None:
-        self.app, self.settings, self.group, self.turn = app, settings, group, turn
+    def __init__(self, app: Any, settings: Settings, group: str, progress: Progress, turn: int = 0) -> None:
+        self.app, self.settings, self.group, self.progress, self.turn = app, settings, group, progress, turn
 
     def of(self, turn: int) -> FaustDesk:
         """The same desk in a given turn."""
-        return self if turn == self.turn else FaustDesk(self.app, self.settings, self.group, turn)
+        return self if turn == self.turn else FaustDesk(self.app, self.settings, self.group, self.progress, turn)
 
     @property
     def ours(self) -> bool:
@@ -119,19 +126,33 @@ class FaustDesk:
     async def send(self, sendings: Iterable[Sending]) -> None:
         """Goes on until the broker has all of them: what led to them is thought already and is not thought again. Away only once the turn is over."""
         left, since = list(sendings), 0.0
-        while self.ours:
+        while left and self.ours:
+            slow = asyncio.get_running_loop().call_later(SLOW, self._waits, "Kafka has not acknowledged its outputs yet")
             try:
                 await self._deliver(left)
             except KafkaError as wrong:
+                self._waits(f"Kafka does not take its outputs: {wrong}")
                 if not since:
                     since = time.monotonic()
                     log.warning("%s: Kafka does not take its outputs (%s); they are kept and sent again", self.group, wrong)
                 await asyncio.sleep(1)
                 continue
+            finally:
+                slow.cancel()
+            self.progress.waits()
             if since:
                 log.warning("%s: Kafka has its outputs again after %.0f s", self.group, time.monotonic() - since)
             return
-        raise Away("the partitions went to another worker")
+        if not self.ours:
+            raise Away("the partitions went to another worker")
+
+    def _waits(self, why: str) -> None:
+        self.progress.waits(why)
+        self.progress.write(again=True)
+
+    def reached(self, topic: str, partition: int, next: int) -> None:
+        self.progress.took(topic, partition, next)
+        self.progress.write()
 
     async def _deliver(self, sendings: list[Sending]) -> None:
         letters = [_too_large(*said) for said in await self._refused(sendings) if said[0] is not DEAD]
@@ -170,7 +191,7 @@ class FaustDesk:
 
 
 def _letter(topic: str, partition: int, offset: int, reason: str, why: str, raw: bytes, site: str) -> Sending:
-    return DEAD, partition, site or "?", msgspec.json.encode(DeadLetter(topic, partition, offset, reason, why[:2000], int(time.time() * 1000), raw[:MOST_OF_IT], site))
+    return DEAD, partition, site or "?", msgspec.json.encode(DeadLetter(topic, partition, offset, reason, why[:2000], wall.now(), raw[:MOST_OF_IT], site))
 
 
 def letter_of(batch: Batch, record: Any, why: str, reason: str = "cannot be read") -> Sending:

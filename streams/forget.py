@@ -23,6 +23,15 @@ def forget(site: Site, horizon: int, scans: int, long: bool = True) -> None:
         _kept_long(site, horizon - LONG)
 
 
+def unhear(site: Site, at: int) -> None:
+    """Our own clock was ahead and was set right: of what it stamped after a moment (ms) nothing was heard, and we were not blind then."""
+    site.blind.cut(at)
+    cameras = [spans for camera in site.cameras.values() for spans in (camera.on, camera.off, camera.heard)]
+    tracks = [spans for work in site.works.values() for track in work.tracks.values() for spans in (track.inside, track.outside, track.heard, track.away)]
+    for spans in (*site.frames.values(), *site.live.values(), *cameras, *tracks):
+        spans.cut(at)
+
+
 def _telemetry(site: Site, horizon: int) -> None:
     for series in site.series.values():
         for spans in (series.over, series.near, series.alarm, series.wild, series.units):

@@ -14,7 +14,7 @@ from streams.alerts import Told, commands, ended, number, open_alerts, settle, s
 from streams.course import named_by
 from streams.events import Action, ClockSaid, Entry, Requested, SourceSaid, Step, Tick
 from streams.fold import Fold
-from streams.forget import forget
+from streams.forget import forget, unhear
 from streams.life import ACTIVE
 from streams.lives import life_of, number_of, subject_of
 from streams.outputs import Alert, Code, Output, Verdict
@@ -84,6 +84,8 @@ class Memory(Struct):
     """person|W1, contractor|K → the code that was last said."""
     broken: dict[str, str] = {}
     next: int = 0
+    leapt: int = 0
+    """When (ms) our clock, or we, came back from more than a day in which no second was told: what was known before is not let go of at once, since the clock may be wrong."""
 
 
 class Kernel:
@@ -221,6 +223,8 @@ class Kernel:
     def _heard(self, event: SourceSaid, dirty: Dirty) -> None:
         """Ingest itself was away: what is missing from that time is our blindness."""
         site = self.memory.site
+        if event.at > site.now + BACK:  # on its way when our clock was set right
+            return
         last = site.camera("\0ingest").heard
         previous = last.last[-1] if last else None
         last.add(event.at)
@@ -238,7 +242,9 @@ class Kernel:
         if tick.at <= site.now:
             return self._set_back(tick) if site.now - tick.at > BACK and not tick.virtual else []
         over: list[Output] = []
-        if tick.at // FORGET != site.now // FORGET:
+        if site.now and tick.at - site.now - tick.idle > DAY:
+            self.memory.leapt = tick.at
+        if tick.at // FORGET != site.now // FORGET and tick.at - self.memory.leapt > HOUR:
             over = self._forget(tick.at, tick.at // DAY != site.now // DAY)
         dirty: Dirty = set()
         if site.now and (tick.at - site.now - tick.idle > BLIND or tick.behind > BLIND):
@@ -260,10 +266,8 @@ class Kernel:
     def _set_back(self, tick: Tick) -> list[Output]:
         """Our own clock was ahead and was set right: time goes on from where it is now, we were not blind in what is still to come, and whoever waited for a later moment looks at once."""
         site = self.memory.site
-        site.now = tick.at
-        site.blind.cut(tick.at)
-        if beat := site.cameras.get("\0ingest"):
-            beat.heard.cut(tick.at)
+        site.now, self.memory.leapt = tick.at, 0
+        unhear(site, tick.at)
         self.memory.armed = dict.fromkeys(self.memory.armed, tick.at)
         self.heap = [(tick.at, *self._parse(key)) for key in self.memory.armed]
         heapq.heapify(self.heap)

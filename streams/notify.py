@@ -19,6 +19,7 @@ from zoneinfo import ZoneInfo
 import aiohttp
 import msgspec
 
+from streams import wall
 from streams.channels import body_of, iso, mail, request_body, signed, syslog, verdict_on
 from streams.desk import Away, Batch, Desk, Sending, letter_of
 from streams.events import Done, Envelope, PlantSaid, decode_event, encode
@@ -171,7 +172,7 @@ class Notify:
 
     async def settled(self, items: list[Item], receiver: Receiver, outcome: Outcome, answer: str, step: str) -> None:
         """Records an attempt; unless it is tried again, the records are done with."""
-        now = int(time.time() * 1000)
+        now = wall.now()
         if items:
             deliveries = [Delivery(i.said.site, i.said.id, i.said.revision, receiver.kind, now, outcome, answer[:300], i.repeat, receiver.name, step) for i in items]
             for partition in {i.partition for i in items}:
@@ -204,7 +205,7 @@ class Notify:
     async def idle(self, desk: Desk) -> None:
         """A request that nobody answered before it expired is recorded as expired."""
         self.desk = desk
-        now = int(time.time() * 1000)
+        now = wall.now()
         for ident, command in list(self.asked.items()):
             if command.expires < now:
                 del self.asked[ident]
@@ -274,7 +275,7 @@ class Post:
 
     async def tell(self, items: list[Item]) -> None:
         """Through this receiver, or through those that stand behind it."""
-        now = int(time.time() * 1000)
+        now = wall.now()
         old = [i for i in items if isinstance(i.said, Alert) and self.receiver.kind != "log" and now - i.said.known > STALE_MS]
         dry = [i for i in items if isinstance(i.said, Command) and i.said.dry_run and self.receiver.kind != "log"]
         dead = [i for i in items if isinstance(i.said, Command) and not i.said.dry_run and i.said.expires < now and self.receiver.kind != "log"]
@@ -337,7 +338,7 @@ class Post:
         assert self.notify.session is not None
         body = request_body(items[0].said) if isinstance(items[0].said, Command) else body_of(receiver, alerts, any(i.repeat for i in items))
         head = {"authorization": f"Bearer {secret}"} if secret and receiver.kind in ("webhook", "command") else {}
-        async with self.notify.session.post(signed(receiver, address, secret, int(time.time() * 1000)), json=body, headers=head) as response:
+        async with self.notify.session.post(signed(receiver, address, secret, wall.now()), json=body, headers=head) as response:
             answer = (await response.text())[:300]
         return verdict_on(receiver.kind, response.status, answer), f"{response.status} {answer}"  # type: ignore[return-value]
 
@@ -365,5 +366,5 @@ def append(file: Path | None, said: list[Alert | Command]) -> tuple[Outcome, str
     file.parent.mkdir(parents=True, exist_ok=True)
     with file.open("a", encoding="utf-8") as f:
         for one in said:
-            f.write(json.dumps({"at": iso(int(time.time() * 1000))} | msgspec.to_builtins(one), ensure_ascii=False) + "\n")
+            f.write(json.dumps({"at": iso(wall.now())} | msgspec.to_builtins(one), ensure_ascii=False) + "\n")
     return "delivered", file.name

@@ -11,6 +11,8 @@ from msgspec import Struct
 
 EVERY: Final = 1.0
 """Seconds between two writings."""
+STALE: Final = 15.0
+"""Seconds after which it is not believed any more that a step waits."""
 
 
 class Reached(Struct):
@@ -47,9 +49,9 @@ class Progress:
             self.reached.next.get(topic, {}).pop(partition, None)
         self.fresh = True
 
-    def write(self) -> None:
-        """Puts it down where something is new. A disk that does not take it is no reason to end a step."""
-        if not self.fresh or time.monotonic() - self.written < EVERY:
+    def write(self, again: bool = False) -> None:
+        """Puts it down where something is new, or `again`: it is still so. A disk that does not take it is no reason to end a step."""
+        if not (self.fresh or again) or time.monotonic() - self.written < EVERY:
             return
         part = self.file.with_suffix(".writing")
         try:
@@ -61,8 +63,12 @@ class Progress:
 
 
 def read_progress(folder: Path, step: str) -> Reached | None:
-    """What a step wrote last; None: nothing, or nothing that can be read."""
+    """What a step wrote last; None: nothing, or nothing that can be read. What it waits for it says again and again, or it waits no more."""
+    file = folder / f"{step}.reached"
     try:
-        return msgspec.json.decode((folder / f"{step}.reached").read_bytes(), type=Reached)
+        reached = msgspec.json.decode(file.read_bytes(), type=Reached)
+        if reached.waits and time.time() - file.stat().st_mtime > STALE:
+            reached.waits = ""
+        return reached
     except (OSError, msgspec.DecodeError):
         return None

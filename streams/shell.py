@@ -104,14 +104,15 @@ def application(step: Step, settings: Settings) -> Any:
     )  # fmt: skip
     app._new_transport = lambda: _Transport([app.conf.broker[0]], app)
     app.marks, app.turn, app.patient = {}, 0, step.patient
-    _connect(app, step, FaustDesk(app, settings, group), asyncio.Lock(), settings)
+    named_so = f"{settings.prefix}{step.name}-{settings.worker}"
+    progress = Progress(settings.folder, named_so, [t.name for t in step.topics])
+    _connect(app, step, FaustDesk(app, settings, group, progress), asyncio.Lock(), settings, Deaths(settings.folder, named_so))
     return app
 
 
-def _connect(app: Any, step: Step, desk: FaustDesk, lock: asyncio.Lock, settings: Settings) -> None:
+def _connect(app: Any, step: Step, desk: FaustDesk, lock: asyncio.Lock, settings: Settings, deaths: Deaths) -> None:
     source = app.topic(*(named(t.name, settings.prefix) for t in step.topics), schema=_Whole())
-    named_so = f"{settings.prefix}{step.name}-{settings.worker}"
-    cut, deaths, progress = len(settings.prefix), Deaths(settings.folder, named_so), Progress(settings.folder, named_so, [t.name for t in step.topics])
+    cut, progress = len(settings.prefix), desk.progress
 
     @app.agent(source, concurrency=1, name=step.name)  # type: ignore[untyped-decorator]
     async def work(stream: Any) -> None:
@@ -119,8 +120,8 @@ def _connect(app: Any, step: Step, desk: FaustDesk, lock: asyncio.Lock, settings
             tp, turn = event.message.tp, app.turn
             async with lock:
                 for part in deaths.parts(Batch(tp.topic[cut:], tp.partition, list(event.value))):
-                    await _insist(step, part, desk.of(turn), deaths, progress)
-                    progress.took(part.topic, part.partition, part.next)
+                    await _insist(step, part, desk.of(turn), deaths)
+                    desk.reached(part.topic, part.partition, part.next)
             event.ack()
 
     @app.task  # type: ignore[untyped-decorator]
@@ -128,8 +129,9 @@ def _connect(app: Any, step: Step, desk: FaustDesk, lock: asyncio.Lock, settings
         await step.start(desk)
         while not app.should_stop:
             await asyncio.sleep(step.beat)
+            now = desk.of(app.turn)  # not after the lock: partitions may go while it is waited for, and what is known of them with them
             async with lock:
-                await _between(step, desk.of(app.turn))
+                await _between(step, now)
             progress.write()
 
     @app.on_partitions_revoked.connect  # type: ignore[untyped-decorator]
@@ -157,14 +159,16 @@ async def _between(step: Step, desk: FaustDesk) -> None:
     """What a step does between batches; an outage waits, anything else ends the process."""
     try:
         await step.idle(desk)
-    except Away:
-        return
+        desk.progress.waits()
+    except Away as away:
+        desk.progress.waits(f"{away}")
+        desk.progress.write(again=True)
     except Exception:
         log.exception("%s failed between batches; the process ends so that it can be started anew", step.name)
         os._exit(70)
 
 
-async def _insist(step: Step, batch: Batch, desk: FaustDesk, deaths: Deaths, progress: Progress) -> None:
+async def _insist(step: Step, batch: Batch, desk: FaustDesk, deaths: Deaths) -> None:
     """Nothing escapes an agent: a batch is taken, or tried again, or the process ends and another takes it; once its partition is lost it is dropped. A record on which it died three times is set aside."""
     since, pause = 0.0, 0.2
     if times := deaths.deadly(batch):
@@ -179,7 +183,7 @@ async def _insist(step: Step, batch: Batch, desk: FaustDesk, deaths: Deaths, pro
             await step.take(batch, desk)
             deaths.let_go()
             deaths.passed(batch)
-            progress.waits()
+            desk.progress.waits()
             if since:
                 log.warning("%s: goes on after %.0f s", step.name, time.monotonic() - since)
             return
@@ -188,8 +192,8 @@ async def _insist(step: Step, batch: Batch, desk: FaustDesk, deaths: Deaths, pro
             if not since:
                 since = time.monotonic()
                 log.warning("%s: waits: %s", step.name, away)
-            progress.waits(f"{away}")
-            progress.write()
+            desk.progress.waits(f"{away}")
+            desk.progress.write(again=True)
             await asyncio.sleep(pause)
             pause = min(5.0, pause * 2)
         except asyncio.CancelledError:
@@ -198,6 +202,7 @@ async def _insist(step: Step, batch: Batch, desk: FaustDesk, deaths: Deaths, pro
         except Exception:
             log.exception("%s cannot go on at %s[%s]@%s; the process ends so that it can be started anew", step.name, batch.topic, batch.partition, batch.next)
             os._exit(70)
+    desk.progress.waits()
 
 
 async def _set_aside(step: Step, batch: Batch, desk: Desk, times: int) -> None:

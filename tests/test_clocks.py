@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 import time
 from collections.abc import Awaitable, Callable
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -176,15 +178,14 @@ class Hands:
         self.now = T0 / 1000
         self.framed: list[float] = []
 
-    def time(self):
+    def monotonic(self):
         return self.now
-
-    monotonic = time
 
 
 def _session(monkeypatch) -> tuple[Session, Hands, list[Frame], list[ClockSaid]]:
     hands, frames, said = Hands(), [], []
     monkeypatch.setattr("ingest.opcua.time", hands)
+    monkeypatch.setattr("ingest.opcua.wall.now", lambda: int(hands.now * 1000))
     session = Session(OpcUa("dcs", "opc.tcp://x"), [], lambda f, offset: (hands.framed.append(hands.now), frames.append(f))[1], said.append)
     session.last = {"T": (1.0, "")}
     return session, hands, frames, said
@@ -295,3 +296,11 @@ def test_a_clock_written_wrong_is_said_with_its_line(tmp_path, change, field):
     assert change[1].split(" =")[0].split(",")[0].strip() in text.replace(*change, 1).splitlines()[wrong.value.line - 1]
 
 
+
+
+@pytest.mark.parametrize("room", ["streams", "ingest", "dashboards"])
+def test_no_room_takes_a_plants_time_from_a_clock_that_may_leap(room):
+    """A leap of an hour made every alarm an hour old, and nobody was called."""
+    files = [p for p in (Path(__file__).parent.parent / room).rglob("*.py") if p.name != "wall.py"]
+    assert files
+    assert not [p.name for p in files if re.search(r"time\.time(_ns)?\(\) ?[*/]|datetime\.now\(|utcnow\(", p.read_text(encoding="utf-8"))]

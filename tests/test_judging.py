@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 import msgspec.inspect as look
 import pytest
+from msgspec.structs import replace
 
 import streams.atlas
 import streams.calendar
@@ -21,8 +22,8 @@ from infra.plant.story import read_story
 from infra.plant.tell import judge, tell, timeline
 from streams import events as e
 from streams.correlate import Correlate
-from streams.desk import Batch, Sending
-from streams.events import Entry, PlantSaid, Tick, decode_entry, encode
+from streams.desk import Away, Batch, Sending
+from streams.events import CameraBeat, Entry, Frame, PlantSaid, Positions, Tick, decode_entry, encode
 from streams.fold import Fold
 from streams.intake import Intake, Refusal
 from streams.judging import Aside, Judging
@@ -67,6 +68,9 @@ class Heard:
     async def tail(self, topic: Topic, partition: int, most: int) -> list[Any]:
         return []
 
+    def reached(self, topic: str, partition: int, next: int) -> None:
+        assert (topic, partition) == (TIMELINE.name, 0)
+
 
 def _taken_at_once(breath: float, monkeypatch) -> tuple[list[list[Sending]], int]:
     """(what was sent of a story that came in one batch; how often others had their turn meanwhile)."""
@@ -99,34 +103,67 @@ def test_a_long_batch_speaks_while_it_is_judged_and_lets_doors_be_answered(monke
     assert spoke[0] < len(parts) - 100 and many > len(parts) - 10
 
 
-def _live(leap: int) -> tuple[list[Output], list[Answer]]:
-    """(what is told of a story whose clock is ours and was ahead by so many ms for twenty seconds at 09:00, what the door is told at 09:01)."""
+def test_what_was_judged_and_could_not_be_sent_is_judged_again(monkeypatch):
+    """The partition goes to another worker in the middle of a batch: no snapshot may say that it was judged."""
+
+    class Gone(Heard):
+        async def send(self, sendings: Iterable[Sending]) -> None:
+            await super().send(sendings)
+            if len(self.sent) == 3:
+                raise Away("the partitions went to another worker")
+
+    monkeypatch.setattr("streams.correlate.BREATH", -1)
+    step, desk = Correlate(), Gone()
+    records = [SimpleNamespace(offset=n, key=b"story", value=encode(entry)) for n, entry in enumerate(_entries()[:50])]
+    with pytest.raises(Away):
+        asyncio.run(step.take(Batch(TIMELINE.name, 0, records), desk))  # type: ignore[arg-type]
+    assert (step.kernels, step.next, step.saved) == ({}, {}, {})
+
+
+def _live(leap: int, long: int = 20_000, silent: str = "23:59:59") -> tuple[list[Output], list[Answer]]:
+    """(what is told of a story whose clock is ours and was ahead by so many ms for so long at 09:00, what the door is told at 09:06). `silent`: from when on the detector says nothing."""
     kernel, out, answers = Kernel("story"), [], list[Answer]()
     read = read_story(STORY)
-    at_nine, door = read.ms("09:00:00"), read.ms("09:01:00")
+    at_nine, door = read.ms("09:00:00"), read.ms("09:06:00")
+
+    def ours(at: int) -> int:
+        return at + (leap if at_nine <= at < at_nine + long else 0)
+
     for n, (_, said) in enumerate(timeline(read)):
         if isinstance(said, Tick):
-            told = said.at + (leap if at_nine <= said.at < at_nine + 20_000 else 0)
-            out += kernel.step(Entry("story", "clock", n, told, "site.events", Tick(at=told)))
+            out += kernel.step(Entry("story", "clock", n, ours(said.at), "site.events", Tick(at=ours(said.at))))
             if said.at == door:
                 answers.append(kernel.decide(Question("entry", "W1", "DOOR", "", Stamp(door))))
-        elif isinstance(said, Entry):
-            out += kernel.step(said)
+        elif isinstance(said, Entry) and not (isinstance(said.event, Frame) and said.seen >= read.ms(silent)):
+            event = replace(said.event, at=ours(said.event.at)) if isinstance(said.event, Frame | Positions | CameraBeat) else said.event
+            out += kernel.step(replace(said, seen=ours(said.seen), event=event))
     return out, answers
 
 
-@pytest.mark.parametrize("leap", [60_000, 3_600_000, 7 * 86_400_000])
-def test_a_clock_of_ours_that_was_ahead_and_is_set_right_freezes_nothing(leap):
-    """An hour in which no time passed: gas over its limit was told an hour late, and every door said pending for so long."""
+def _told_after(out: list[Output], moment: int) -> set[tuple[str, int, int, int | None]]:
+    return {(o.code, o.priority, o.known, o.end) for o in out if isinstance(o, Alert) and o.known > moment}
+
+
+@pytest.mark.parametrize(("leap", "long"), [(60_000, 20_000), (3_600_000, 20_000), (7 * 86_400_000, 20_000), (40 * 86_400_000, 300_000), (365 * 86_400_000, 300_000)])
+def test_a_clock_of_ours_that_was_ahead_and_is_set_right_freezes_nothing(leap, long):
+    """An hour in which no time passed: gas over its limit was told an hour late, and every door said pending for so long. A year ahead, and what was known of open permits was let go."""
     undisturbed, answers = _live(0)
-    out, after = _live(leap)
-    nine = read_story(STORY).ms("09:00:30")
-    heard = [{(o.code, o.priority, o.known, o.end) for o in said if isinstance(o, Alert) and o.known > nine} for said in (undisturbed, out)]
-    assert {code for code, *_ in heard[0]} == {"X-GAS-RISE", "X-GAS-LIM"}
-    assert heard[0] <= heard[1]
+    out, after = _live(leap, long)
+    later = read_story(STORY).ms("09:05:30")
+    assert {code for code, *_ in _told_after(undisturbed, later)} == {"X-GAS-RISE", "X-GAS-LIM"}
+    assert _told_after(undisturbed, later) <= _told_after(out, later)
     assert answers == after != []
     last = {o.id: o for o in out if isinstance(o, Alert)}
     assert not [a for a in last.values() if a.state in ("raised", "acknowledged")]
+
+
+def test_what_a_clock_that_was_ahead_had_stamped_keeps_no_detector_alive():
+    undisturbed, _ = _live(0, silent="09:02:00")
+    out, _ = _live(3_600_000, 60_000, silent="09:02:00")
+    later = read_story(STORY).ms("09:02:10")
+    assert {code for code, *_ in _told_after(undisturbed, later)} == {"DQ-SILENT"}
+    silences = [{row for row in _told_after(said, later) if row[0] == "DQ-SILENT"} for said in (undisturbed, out)]
+    assert silences[0] == silences[1]
 
 
 class Poison(Exception):

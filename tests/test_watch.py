@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -11,7 +13,9 @@ from hypothesis import strategies as st
 from kafka import TopicPartition
 
 from infra.up import Part, Ports, System
-from infra.watch import PATIENCE, THINKING, Look, Moving, Watch, looked
+from infra.watch import PATIENCE, RECOVERS, STARTING, THINKING, Hang, Look, Moving, Watch, looked, steps_seen
+from streams.deaths import Deaths
+from streams.desk import Batch
 from streams.progress import Progress, Reached, read_progress
 
 
@@ -56,8 +60,10 @@ def test_what_thinks_has_longer_and_not_for_ever():
 def test_what_was_not_looked_at_is_not_held_against_a_step():
     """Kafka was away and nobody could look: the steps have their patience once it is back."""
     moving = Moving()
-    assert not moving.judge(0, Look(7, 3)) and not moving.judge(2, Look(7, 3)) and not moving.judge(60, Look(7, 3)) and not moving.judge(66, Look(7, 3))
-    assert moving.judge(68, Look(7, 3))
+    assert not any(moving.judge(at, Look(7, 3)) for at in (0, 2, 60, 61))
+    assert moving.judge(64, Look(7, 3))
+    slow = Moving()
+    assert [bool(slow.judge(n * 12.0, Look(7, 3))) for n in range(4)] == [False, False, True, True]  # looks that take long still see something in the end
 
 
 def test_a_door_that_does_not_answer_hangs_and_one_slow_answer_is_none():
@@ -65,6 +71,13 @@ def test_a_door_that_does_not_answer_hangs_and_one_slow_answer_is_none():
     assert first(hangs(silent)) == PATIENCE
     assert "has not answered for 8 s" in hangs(silent)[4]
     assert not any(hangs([Look(answers=bool(n % 4)) for n in range(60)]))
+    assert first(hangs([Look(answers=False)] * 60)) == STARTING  # it has only just been started
+
+
+def test_kafka_may_read_its_log_again_for_minutes():
+    moving = Moving(RECOVERS)
+    told = [moving.judge(n * 2.0, Look(answers=n < 5, cpu=0.0)) for n in range(200)]
+    assert first(told) == RECOVERS + 8
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 5), st.booleans(), st.floats(0, 2)), max_size=60))
@@ -118,14 +131,65 @@ def test_another_process_of_a_part_begins_anew():
         watch.judge(n * 2.0, {"archive": Look(7, 3)})
         assert not watch.hung()
     watch.judge(16.0, {"archive": Look(7, 3)})
-    assert [name for name, _ in watch.hung()] == ["archive"]
+    assert [(hang.name, hang.process, hang.thinking) for hang in watch.hung()] == [("archive", 2, False)]
     assert watch.hung() == []
+
+
+def test_partitions_of_another_worker_are_not_held_against_this_one(tmp_path, monkeypatch):
+    monkeypatch.setattr("streams.progress.EVERY", 0)
+
+    class Log:
+        def standing(self, topics: list[str]) -> dict[TopicPartition, tuple[int, int]]:
+            return {TopicPartition("a", p): (0, 50) for p in range(3)}
+
+        def committed(self, group: str) -> dict[TopicPartition, int]:
+            return {TopicPartition("a", 1): 10, TopicPartition("a", 2): 40}
+
+    for worker, partition, at in ((1, 0, 50), (2, 1, 12)):
+        progress = Progress(tmp_path, f"archive-{worker}", ["a"])
+        progress.took("a", partition, at)
+        progress.write()
+    assert dict(steps_seen(Log(), tmp_path, ("archive",))) == {"archive": Look(90, 10)}  # type: ignore[arg-type]
+
+
+def test_a_word_that_it_waits_is_believed_only_while_it_is_said(tmp_path, monkeypatch):
+    progress = Progress(tmp_path, "archive-1", ["a"])
+    monkeypatch.setattr("streams.progress.EVERY", 0)
+    progress.waits("sql")
+    progress.write()
+    assert read_progress(tmp_path, "archive-1").waits == "sql"  # type: ignore[union-attr]
+    os.utime(progress.file, (1, 1))
+    assert read_progress(tmp_path, "archive-1").waits == ""  # type: ignore[union-attr]
+    progress.write(again=True)
+    assert read_progress(tmp_path, "archive-1").waits == "sql"  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("thinking", [False, True])
+def test_what_was_ended_while_it_waited_had_no_deadly_record_in_hand(tmp_path, monkeypatch, thinking):
+    """Kafka hung four times, and the record that lay in hand each time was passed over."""
+    batch = Batch("a", 0, [SimpleNamespace(offset=7, key=b"", value=b"")])
+    deaths = Deaths(tmp_path / "steps", "archive-1")
+    deaths.hold(batch)
+    system = System(tmp_path, Ports(), say=lambda said: None)
+    system.parts["archive"] = Part("archive", [], process=Ended(), started=0.0)  # type: ignore[arg-type]
+    alive = [True]
+    monkeypatch.setattr(Ended, "poll", lambda self: None if alive[0] else -9)
+    monkeypatch.setattr(system, "_spawn", lambda part: None)
+    system.moves = Watch("", tmp_path, (), {}, dict, {4711: Hang("archive", 4711, "", thinking), 1: Hang("archive", 1, "of an earlier process", False)})
+    system.watch()
+    alive[0] = False
+    system.watch()
+    assert bool(Deaths(tmp_path / "steps", "archive-1").kept.died) is thinking
 
 
 class Ended:
     """A process that has ended."""
 
     returncode = -9
+    pid = 4711
+
+    def kill(self) -> None:
+        pass
 
     def poll(self) -> int:
         return self.returncode

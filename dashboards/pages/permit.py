@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import time
 from typing import Any
 from urllib.parse import quote
 
@@ -13,6 +12,7 @@ from dashboards.figures import three_times
 from dashboards.pages import clean, live
 from dashboards.parts import LIGHT, barriers, clock, evidence_links, graph, message, shell, to_ms, type_name
 from sql.store import StoreError
+from streams import wall
 from streams.atlas import atlas_of
 from streams.gases import limit_of
 from streams.outputs import Verdict
@@ -42,7 +42,7 @@ async def layout(permit_id: str = "", lang: str = "zh", theme: str = "light", **
 
 
 async def _history(v: Verdict, plant: Plant, theme: str, lang: str) -> tuple[list[Any], list[Any], Any, str]:
-    here, now = live(), int(time.time() * 1000)
+    here, now = live(), wall.now()
     atlas = atlas_of(plant)
     point = atlas.points.get(v.point)
     tags = list(point.detectors) if point else []
