@@ -33,6 +33,7 @@ from streams.plant import Plant, whole
 from streams.rules import RULES
 from streams.rules.gates import Answer, Question
 from streams.rules.rule import Judged
+from streams.spans import Intervals
 from streams.times import EVER, Stamp
 from streams.topics import ALERTS, TIMELINE, Topic
 
@@ -138,6 +139,31 @@ def _live(leap: int, long: int = 20_000, silent: str = "23:59:59") -> tuple[list
             event = replace(said.event, at=ours(said.event.at)) if isinstance(said.event, Frame | Positions | CameraBeat) else said.event
             out += kernel.step(replace(said, seen=ours(said.seen), event=event))
     return out, answers
+
+
+def test_a_gate_is_asked_of_blindness_for_ten_seconds_after_it():
+    kernel, now = Kernel("story"), read_story(STORY).ms("09:10:00")
+    for entry in _entries():
+        if entry.seen <= now:
+            kernel.step(entry)
+    asked = Question("resume", permit="HW-1", at=Stamp(now))
+    site = kernel.memory.site
+    modes = []
+    for ago in (10_001, 10_000, 0):
+        site.blind = Intervals([now - 60_000], [now - ago])
+        modes.append(kernel.decide(asked).mode)
+    assert modes == ["full", "blind", "blind"]
+
+
+def test_a_gate_asked_of_a_moment_before_the_approval_says_that_it_was_not_approved():
+    """A door whose clock is slow asks of a moment at which nobody had signed."""
+    kernel, read = Kernel("story"), read_story(STORY)
+    for entry in _entries():
+        if entry.seen <= read.ms("08:57:00"):
+            kernel.step(entry)
+    before, after = (kernel.decide(Question("start", permit="HW-1", at=Stamp(read.ms(at)))) for at in ("08:51:59", "08:52:01"))
+    assert (before.answer, "NOT-APPROVED" in before.reasons) == ("deny", True)
+    assert "NOT-APPROVED" not in after.reasons
 
 
 def _told_after(out: list[Output], moment: int) -> set[tuple[str, int, int, int | None]]:

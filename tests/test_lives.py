@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
 from streams.events import GasResult, GasTest, Guard, Requested, Step
-from streams.lives import life_of, lives_of, number_of, parted, possible, subject_of, with_what_was_said
+from streams.lives import life_of, lives_of, number_of, ordered, parted, possible, subject_of, with_what_was_said
 from streams.work import Fact
 
 
@@ -41,6 +42,31 @@ def _fact(at: int, word: str, source: str = "ptw") -> Fact:
 )
 def test_what_is_over_stays_over_until_it_is_asked_for_again(words, lives):
     assert lives_of([_fact(n, word) for n, word in enumerate(words.split())]) == lives
+
+
+WORDS = ("started", "suspended", "resumed", "finished", "cancelled", "rejected", "accepted")
+
+
+@pytest.mark.parametrize("word", WORDS)
+@pytest.mark.parametrize("over", ["rejected", "cancelled", "accepted"])
+def test_whatever_comes_after_an_end_the_next_request_begins_another_life(over, word):
+    words = ["permit.requested", "issued", "started", over, word, "permit.requested"]
+    assert lives_of([_fact(n, w) for n, w in enumerate(words)]) == [1, 1, 1, 1, 1, 2]
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["while valid", "after its validity"])
+@pytest.mark.parametrize("word", WORDS)
+def test_only_work_that_goes_on_while_it_is_valid_undoes_a_finish(word, late):
+    words, off = ["permit.requested", "issued", "started", "finished", word, "permit.requested"], 200 if late else 0
+    goes_on = word in ("started", "resumed") and not late
+    assert lives_of([_fact(n + (off if n else 0), w) for n, w in enumerate(words)])[-1] == (1 if goes_on else 2)
+
+
+@pytest.mark.parametrize(("sources", "order"), [(("ptw", "ptw"), ["started", "finished"]), (("ptw", "app"), ["finished", "started"])])
+def test_of_one_instant_a_sources_own_numbers_decide_and_of_two_sources_the_more_dangerous_holds(sources, order):
+    first, second = (_fact(5, word, source) for word, source in zip(("started", "finished"), sources, strict=True))
+    second = replace(second, seq=6)
+    assert [f.event.step for f in ordered([second, first])] == order
 
 
 def test_what_is_no_turn_belongs_to_the_life_of_its_moment():

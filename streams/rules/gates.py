@@ -397,7 +397,7 @@ def _open_isolations(known: Known, course: Course, at: int) -> list[str]:
     for name in sorted(relied_on(known.site, course.permit)):
         said = [word for word in words_of(known, name) if word.at <= at]
         series = [s for tag in known.atlas.isolations.get(name, ()) if (s := known.site.series.get(tag))]
-        moved = any(end is None for s in series for _, end, *_ in s.held.intervals(known.now))
+        moved = any(end is None for s in series for _, end, *_ in s.held.standing(known.now))
         open_ = [word for word, again in openings(said) if again is None or again > at]
         if moved or (not said and not own_work(course, None)) or any(not own_work(course, word.said) for word in open_):
             out.append(name)
