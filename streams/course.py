@@ -201,7 +201,7 @@ class Course(Struct, frozen=True):
         if at < end:
             yield at, end
 
-    def at_work(self, now: int) -> bool:
+    def at_work(self) -> bool:
         return self.status == "active" or (self.started is not None and self.status in ("requested", "issued"))
 
 

@@ -235,7 +235,7 @@ class Kernel:
         """We were blind for a while: what looked like silence of a device may have been ours."""
         site = self.memory.site
         dirty.add(("site", site.site, "dark"))
-        dirty.update(("permit", permit, "dark") for permit in site.works if self.known.course(permit).at_work(site.now))
+        dirty.update(("permit", permit, "dark") for permit in site.works if self.known.course(permit).at_work())
 
     def _tick(self, tick: Tick) -> list[Output]:
         site = self.memory.site

@@ -40,7 +40,7 @@ STRATA = {"times": 40, "spans": 40, "lives": 80, "decisions": 60, "rules": 180}
 """How many of each; the rules' share is spread evenly over their modules."""
 MODULES = ("test_pure", "test_lives", "test_matching", "test_trend", "test_words", "test_rules", "test_judging", "test_laws", "test_minutes")
 LEFT_OUT = "not month and not random_day and not any_order and not every_rule_module and not four_hundred and not named_twice and not two_pauses and not forgetting and not calling and not length_of_time and not published_for_every and not many_permits"
-LONGEST = 90
+LONGEST = 150
 """Seconds of the processor that all checks together may take of one mutant; what was not found by then counts as not found."""
 STUCK = 5.0
 """How many times as long as without a mutant a check may take of the processor, and seconds more: after that it counts as found, because it no longer ends."""
@@ -324,6 +324,8 @@ def change(mutant: str) -> list[str]:
     return [line for line in said.stdout.splitlines() if re.match(r"[-+](?![-+])", line)]
 
 
+NEAR = {"lives": ("story L_", "story S50", "story S68", "story B0", "story N"), "decisions": ("story D_", "story S50", "story S51", "story S52")}
+"""Stratum → stories that are told because of it."""
 PURE = ("module test_pure", "module test_lives", "module test_matching", "module test_trend", "module test_words")
 
 
@@ -360,7 +362,8 @@ def held(mutants: list[Mutant], cover: dict[str, tuple[float, dict[str, set[int]
         wanted = m.lines if any(m.lines & cover[name][1].get(m.file, set()) for name in cover) else m.body
 
         def rank(name: str) -> tuple[int, float]:
-            return (-1 if before.get(m.name, "").startswith(name) else 0 if name == about or name in PURE or codes.get(name, set()) & judges.get(m.function, set()) else 3 if name.startswith(("module", "oracle")) else 1 if module in speaks.get(name, ()) else 2), cover[name][0]
+            near = name.startswith(NEAR.get(m.stratum, ()))
+            return (-1 if before.get(m.name, "").startswith(name) else 0 if near or name == about or name in PURE or codes.get(name, set()) & judges.get(m.function, set()) else 3 if name.startswith(("module", "oracle")) else 1 if module in speaks.get(name, ()) else 2), cover[name][0]
 
         return [(name, cover[name][0]) for name in sorted((n for n in cover if wanted & cover[n][1].get(m.file, set())), key=rank)]
 

@@ -234,7 +234,7 @@ def _entry(known: Known, q: Question) -> Answer:
         return _answer([*account(known, q.worker, at.at), *(("CERT-EXP", Truth.FALSE) for t in _own(known, q.worker) if expired(known, q.worker, t, at.at)), ("X-BADGE-NOPERMIT", Truth.FALSE)])
     called = [("EVACUATE", Truth.FALSE)] if alarmed(known, known.atlas.behind(q.door)) else []
     said = [_answer([*called, *_in_by(known, c, q.worker, at)]) for c in open_]
-    if any(c.type == CONFINED and c.at_work(known.now) and q.worker in _guards(known, c, at.at) for c in open_):
+    if any(c.type == CONFINED and c.at_work() and q.worker in _guards(known, c, at.at) for c in open_):
         said = [_answer([*((code, Truth.FALSE) for code in a.reasons if a.answer == "deny"), ("GUARDIAN-INSIDE", Truth.FALSE)]) for a in said]
     return min(said, key=lambda a: (("allow", "pending", "deny").index(a.answer), len(a.reasons), a.reasons))
 

@@ -106,7 +106,7 @@ def judge_absent(known: Known, permit: str) -> Judged:
     wakes: list[int | None] = []
     away = [*((*a, "" if a[3] else "nobody") for a in absences(known, course)), *((*a, "inside") for a in gone_in(known, course))]
     for since, until, length, worker, how in _one_after_another(sorted(away)):
-        open_ = until >= known.now and course.at_work(known.now)
+        open_ = until >= known.now and course.at_work()
         if open_:
             wakes += [m for m in (since + warn, since + alarm) if m > known.now]
         if length < warn or (found and found[-1].end is None and how == "inside"):
@@ -115,9 +115,9 @@ def judge_absent(known: Known, permit: str) -> Judged:
         numbers = {"permit": permit, "worker": worker or "—", "since": known.clock(since), "warn": minutes(warn), "alarm": minutes(alarm)}
         found.append(Finding(since, _evidence(known, course, worker, since), None if open_ else until, priority, numbers, permit, course.point_id,
                              "_".join(w for w in (how, "long" if length >= alarm else "") if w), requests=((SUSPEND, permit),) if length >= alarm else ()))  # fmt: skip
-    if course.type == CONFINED and course.at_work(known.now):
+    if course.type == CONFINED and course.at_work():
         wakes += _will_be_long(known, course, warn, alarm)
-    if course.at_work(known.now) and not wakes:
+    if course.at_work() and not wakes:
         began = course.started.at + warn
         wakes.append(_next_empty(known, course, course.started.at, max(warn, JOIN_FIX)) if _tracks(known, course) else began if began > known.now else None)
     return Judged(tuple(found), wake_at(*wakes))
@@ -210,7 +210,7 @@ def judge_two_posts(known: Known, permit: str) -> Judged:
             apart = math.dist((course.point.x, course.point.y, course.point.z), (theirs.point.x, theirs.point.y, theirs.point.z))
             if apart <= known.terms_of(course)["two_posts"] or theirs.point_id == course.point_id:
                 continue
-            both = course.at_work(known.now) and theirs.at_work(known.now)
+            both = course.at_work() and theirs.at_work()
             together = _together(known, course, post, theirs)
             if both and not any(b >= known.now for _, b in together):
                 wake = known.now + SECOND

@@ -103,7 +103,7 @@ def judge_frozen(known: Known, tag: str) -> Judged:
     if frozen is None:
         return Judged(wake=wake)
     since, limit = frozen
-    jobs = [c for point in known.atlas.points_of_tag.get(tag, ()) for c in known.at(point) if c.at_work(known.now)]
+    jobs = [c for point in known.atlas.points_of_tag.get(tag, ()) for c in known.at(point) if c.at_work()]
     numbers = {"tag": tag, "value": f"{same.value:g}", "unit": channel.unit, "since": known.clock(since), "limit": minutes(limit), "permit": jobs[0].permit if jobs else "—"}
     return Judged((Finding(since + limit, (same.ref,), None, 2 if jobs else 4, numbers, jobs[0].permit if jobs else "", jobs[0].point_id if jobs else "", area=channel.area),), wake)
 
@@ -116,7 +116,7 @@ def _neighbours_move(known: Known, channel: Channel, since: int) -> bool:
 
 def _spans(known: Known, tag: str, spans: Spans) -> Judged:
     channel, found = known.atlas.channels[tag], []
-    jobs = [c for point in known.atlas.points_of_tag.get(tag, ()) for c in known.at(point) if c.at_work(known.now)]
+    jobs = [c for point in known.atlas.points_of_tag.get(tag, ()) for c in known.at(point) if c.at_work()]
     for a, b, head, ref in zip(spans.first, spans.last, spans.head, spans.ref, strict=True):
         over = b + spans.join < known.now
         numbers = {"tag": tag, "value": f"{head:g}", "unit": channel.unit, "low": f"{channel.low:g}" if channel.low is not None else "—", "high": f"{channel.high:g}" if channel.high is not None else "—",

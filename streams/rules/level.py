@@ -104,7 +104,7 @@ def _upgrade(code: str, known: Known, permit: str) -> Judged:
     """One alert with all codes of the moment: the rule of the first code raises it."""
     course = known.course(permit)
     found = tuple(_finding(known, course, u) for u in upgrades(known, course) if u[1][0] == code)
-    return Judged(found, _next_boundary(known) if course.type in HOT and course.at_work(known.now) and all(f.end is not None for f in found) else None)
+    return Judged(found, _next_boundary(known) if course.type in HOT and course.at_work() and all(f.end is not None for f in found) else None)
 
 
 def _finding(known: Known, course: Course, upgrade: Upgrade) -> Finding:

@@ -44,7 +44,7 @@ def minute(known: Known, start: int, standing: Mapping[str, Mapping[str, int]], 
     """The minute that began at `start` (ms), as it is known now. `standing`: life → alert → priority; `overdue`: life → since when something was heard too late; what of it is told is taken off."""
     jobs, areas = Columns(), dict[str, list[float]]()
     for permit, course in worked(known, start):
-        at_work = course.at_work(known.now)
+        at_work = course.at_work()
         found = risk(known, course, min(standing.get(permit, {}).values(), default=None), codes) if at_work else None
         area, shop = known.atlas.place(course.point_id)
         of = watched(known, course, start, start + MINUTE).row(0)
@@ -63,7 +63,7 @@ def worked(known: Known, start: int) -> Iterator[tuple[str, Course]]:
         course = known.course(permit)
         if course.started is None or course.request is None or (course.over_at or start) < start or (course.finished and course.finished.at < start):
             continue
-        if course.at_work(known.now) or any(b > start for _, b in course.working(known.now)):
+        if course.at_work() or any(b > start for _, b in course.working(known.now)):
             yield permit, course
 
 

@@ -150,12 +150,12 @@ def judge_fan(known: Known, permit: str) -> Judged:
             quiet = [(a, b, "") for a, b in unseen(known.site, tag, lo, hi) if b - a - known.site.dark(a, b) > silent]
             spans = merge([(max(a, lo), min(b, hi)) for a, b, _ in (*stopped, *quiet) if b > lo and a < hi])
             for a, b in spans:
-                open_ = b >= known.now and course.at_work(known.now)
+                open_ = b >= known.now and course.at_work()
                 known_stop = next((r for x, y, r in stopped if x <= a <= y), "")
                 numbers = {"permit": permit, "tag": tag, "since": known.clock(a)}
                 found.append(Finding(a, (known_stop or course.started_ref, course.request_ref), None if open_ else b, numbers=numbers, permit=permit,
                                      variant="" if known_stop else "unknown", requests=((SUSPEND, permit),)))  # fmt: skip
-        wakes.append(known.now + 10 * SECOND if course.at_work(known.now) else None)
+        wakes.append(known.now + 10 * SECOND if course.at_work() else None)
     return Judged(tuple(found), wake_at(*wakes))
 
 

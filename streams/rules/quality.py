@@ -66,7 +66,7 @@ def judge_tag(known: Known, permit: str) -> Judged:
     limit, spans = known.terms_of(course).ms["tag_silent"], list(silences(known, course))
     found = [_lost(known, course, worker, a, b) for worker, a, b, length in spans if length > limit]
     found.sort(key=lambda f: f.start)
-    return Judged(tuple(found), _next_silent(known, course, limit, spans) if course.at_work(known.now) else None)
+    return Judged(tuple(found), _next_silent(known, course, limit, spans) if course.at_work() else None)
 
 
 def _next_silent(known: Known, course: Course, limit: int, spans: list[tuple[str, int, int, int]]) -> int | None:
@@ -78,7 +78,7 @@ def _next_silent(known: Known, course: Course, limit: int, spans: list[tuple[str
 
 
 def _lost(known: Known, course: Course, worker: str, a: int, b: int) -> Finding:
-    open_ = b >= known.now and course.at_work(known.now)
+    open_ = b >= known.now and course.at_work()
     numbers = {"tag": worker, "since": known.clock(a), "limit": minutes(known.terms_of(course).ms["tag_silent"]), "permit": course.permit}
     evidence = tuple(r for r in (course.request_ref, course.started_ref) if r)
     return Finding(a, evidence, None if open_ else b, 2, numbers, course.permit, course.point_id, "tag" if worker in known.work(course.permit).tracks else "tagless")

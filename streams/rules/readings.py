@@ -116,10 +116,10 @@ def judge_gap(known: Known, permit: str) -> Judged:
     found = []
     for a, b in merge([(a, b) for a, b, _ in gaps]):
         tags = sorted({tag for c, d, tag in gaps if c < b and d > a})
-        open_ = b >= known.now and course.at_work(known.now)
+        open_ = b >= known.now and course.at_work()
         numbers = {"permit": permit, "tags": ", ".join(tags), "since": known.clock(a), "limit": minutes(known.terms_of(course).ms["stream_gap"])} | ({} if open_ else {"length": minutes(b - a)})
         found.append(Finding(a, evidence, None if open_ else b, numbers=numbers, permit=permit))
-    return Judged(tuple(found), _next_gap(known, course) if course.at_work(known.now) else None)
+    return Judged(tuple(found), _next_gap(known, course) if course.at_work() else None)
 
 
 def _next_gap(known: Known, course: Course) -> int | None:
@@ -392,7 +392,7 @@ def _oxygen(known: Known, course: Course, tag: str) -> list[Finding]:
 def judge_trend(known: Known, permit: str) -> Judged:
     """X-GAS-TREND: the gas at the work point is surely on its way to its limit and would reach it within half an hour, or within the rest of the validity."""
     course = known.course(permit)
-    if not course.at_work(known.now) or course.started is None:
+    if not course.at_work() or course.started is None:
         return NOTHING
     rest = (course.valid_to or known.now) - known.now
     within, found = min(known.terms_now().ms["trend_within"], max(0, rest)), []

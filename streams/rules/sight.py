@@ -83,13 +83,13 @@ def judge_unwatched(known: Known, permit: str) -> Judged:
     if not course.needs_gas or course.started is None:
         return NOTHING
     limit, found, now = known.terms_of(course).ms["unwatched"], [], known.now
-    due = now + limit if course.at_work(now) else None
+    due = now + limit if course.at_work() else None
     for a, b in unwatched(known, course):
         length = b - a - known.site.dark(a, b)
         if b >= now and due is not None:
             due = now - length + limit if length < limit else None
         if length >= limit:
-            open_ = b >= known.now and course.at_work(known.now)
+            open_ = b >= known.now and course.at_work()
             numbers = {"permit": permit, "since": known.clock(a), "limit": minutes(limit)}
             found.append(Finding(a, tuple(r for r in (course.started_ref, course.request_ref) if r), None if open_ else b, 2 if course.special else 3, numbers, permit, course.point_id))
     return Judged(tuple(found), due)

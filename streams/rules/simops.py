@@ -89,7 +89,7 @@ def hard_now(known: Known, course: Course) -> Iterator[Meeting]:
             if any(run.said.what == "painting" and run.said.space == course.point.space and run.since <= known.now and run.until is None for run in _runs(known, facts)):
                 yield Meeting("space", True, 0.0, 0.0)
     for theirs in _neighbours(known, course, MET.get(course.family), same=course.family != "hot") if course.point else ():
-        if theirs.at_work(known.now):
+        if theirs.at_work():
             yield from (m for m in _meetings(known, course, theirs, known.now) if m.hard)
 
 

@@ -146,7 +146,7 @@ def live_for(known: Known) -> int:
 
 def barriers(known: Known, course: Course) -> dict[str, str]:
     """gas, guard, video, permit: ok, bad, unknown, or — where the type of work does not ask for it. Only while at work."""
-    if not course.at_work(known.now):
+    if not course.at_work():
         return {}
     found = {"permit": _permit(known, course), "guard": _guard(known, course), "video": _filming(known, course)}
     return found | ({"gas": _gas(known, course)} if course.needs_gas else {})
@@ -190,7 +190,7 @@ def light(known: Known, course: Course, found: dict[str, str], priorities: list[
     """(colour, reason's key, its numbers) for one job, as 000-37 defines it."""
     if priorities and min(priorities) <= 2:
         return "red", "light.alert", {"priority": f"P{min(priorities)}"}
-    if not course.at_work(known.now):
+    if not course.at_work():
         return "grey", f"status.{course.status}", {}
     if "bad" in found.values():
         return "red", "light.bad", {"barrier": next(k for k, v in found.items() if v == "bad")}
@@ -217,7 +217,7 @@ def next_look(known: Known, course: Course) -> int | None:
     now = known.now
     if course.ended and not course.strays:
         return None
-    dues = list(_dues(known, course)) + (list(_fading(known, course)) if course.at_work(now) else [])
+    dues = list(_dues(known, course)) + (list(_fading(known, course)) if course.at_work() else [])
     return min((due for due in dues if due > now), default=None)
 
 

@@ -138,7 +138,7 @@ def judge_video(known: Known, permit: str) -> Judged:
     evidence, most = _evidence(known, course), known.terms_of(course).ms["video_gap"]
     found: list[Finding] = []
     for a, b in seen.gaps(most):
-        open_ = seen.lasts(b, end) and (course.at_work(known.now) or b < end)
+        open_ = seen.lasts(b, end) and (course.at_work() or b < end)
         numbers = {"permit": permit, "since": known.clock(a), "limit": minutes(most)} | ({} if open_ else {"length": minutes(b - a)})
         found.append(Finding(a, evidence, None if open_ else b, 2 if course.type == SPECIAL else 3, numbers, permit, course.point_id))
     return Judged(tuple(found), wake_at(_next_told(known, course, seen, most), _next_off(known, course, seen, most)))
@@ -148,7 +148,7 @@ def _next_told(known: Known, course: Course, seen: Film, most: int) -> int | Non
     """When what indexes have not told yet could be too much of an hour, or has been told to the end; what is already too much goes on until a camera says otherwise."""
     now, delay = known.now, known.site.policy.index_delay * SECOND
     if not seen.unknown:
-        return now + delay + 1 if course.at_work(now) else None
+        return now + delay + 1 if course.at_work() else None
     last = course.finished.at + delay + 1 if course.finished else None
     a = seen.unknown[0][0]
     lost = sum(max(0, d - max(c, a - HOUR)) for c, d in seen.missing)
@@ -160,7 +160,7 @@ def _next_told(known: Known, course: Course, seen: Film, most: int) -> int | Non
 def _next_off(known: Known, course: Course, seen: Film, most: int) -> int | None:
     """While a recorder says that it is off, a second from now until it has been off for too long or is surely not back, then once in a while."""
     now = known.now
-    if not course.at_work(now):
+    if not course.at_work():
         return None
     if not any(known.site.true(n, b) + JOIN_BEAT >= now for n, c in cameras(known, course) for _, b in c.off):
         return None

@@ -66,7 +66,7 @@ def judge_wind(known: Known, permit: str) -> Judged:
         limit = known.terms_at(a)["wind_lifting" if lifting else "wind_work"]
         for lo, hi in course.working(known.now):
             start, end = max(a, lo), min(hi, b) if b is not None else hi
-            open_ = b is None and hi >= known.now and course.at_work(known.now)
+            open_ = b is None and hi >= known.now and course.at_work()
             if end <= start and not open_:
                 continue
             numbers = {"permit": permit, "station": station, "wind": f"{top:g}", "limit": f"{limit:g}", "clause": known.terms_at(a).clause("wind_lifting" if lifting else "wind_work"), "since": known.clock(start)}
@@ -151,7 +151,7 @@ def judge_warning(known: Known, permit: str) -> Judged:
         if course.request is None or not stops(known, course, said):
             continue
         for lo, hi, begun in _out(known, course):
-            going = hi >= known.now and (course.at_work(known.now) or not begun) and course.over_at is None
+            going = hi >= known.now and (course.at_work() or not begun) and course.over_at is None
             start, end = max(since, lo), min(ends, hi)
             if end <= start and not (going and known.now < ends):
                 continue
