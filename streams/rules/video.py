@@ -177,8 +177,8 @@ def _judge_phases(known: Known, course: Course) -> Judged:
         if not seen.unknown and sum(d - c for c, d in seen.missing) >= b - a:
             lost.append((a, b))
     found = tuple(
-        Finding(a, _evidence(known, course), b, 3, {"permit": course.permit, "since": known.clock(a), "length": minutes(b - a), "limit": "0 s"},
-                course.permit, course.point_id, "phase")
+        Finding(a, _evidence(known, course), b, numbers={"permit": course.permit, "since": known.clock(a), "length": minutes(b - a), "limit": "0 s"},
+                permit=course.permit, variant="phase")
         for a, b in lost
     )  # fmt: skip
     delay = known.site.policy.index_delay * SECOND
