@@ -15,9 +15,9 @@ from streams.times import DAY, HOUR, SECOND
 
 OBSERVED: Final = frozenset({
     e.Frame, e.Positions, e.Scan, e.Guard, e.TagSaid, e.Requested, e.GasTest, e.Step, e.Isolation, e.Detection, e.CameraBeat, e.Clip, e.Weather, e.Activity, e.Action,
-    e.DeviceSaid, e.EquipmentSaid, e.Done,
+    e.DeviceSaid, e.EquipmentSaid, e.Done, e.Certificate, e.Authorisation, e.Registry, e.Contractor, e.Hazard,
 })  # fmt: skip
-"""Kinds that say what has happened; the others may speak of times to come (a leaver's last day, a warning that is to be in force)."""
+"""Kinds that say what has happened; the others may speak of times to come (a leaver's last day, a new man's first, a warning that is to be in force)."""
 FILMED: Final = frozenset({e.CameraBeat, e.Detection, e.Clip})
 """Kinds that a camera's clock stamps."""
 SOON_OR_LATE: Final = frozenset({e.GasTest, e.Clip, e.Detection})
