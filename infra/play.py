@@ -139,7 +139,7 @@ async def _collect(consumer: AIOKafkaConsumer, site: str, cut: int, patience: fl
         if done:
             await _drain(consumer, site, cut, telling, kinds)
             return telling
-    raise TimeoutError(f"the running system did not tell the end of the story within {patience:.0f} s")
+    raise TimeoutError(f"the running system did not tell the end of the story at {site} within {patience:.0f} s")
 
 
 async def _poll(consumer: AIOKafkaConsumer, timeout_ms: int) -> dict[TopicPartition, list[Any]]:

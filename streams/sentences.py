@@ -51,7 +51,7 @@ SENTENCES: Final[dict[str, tuple[str, str]]] = {
     "X-T4": ("作业票 {permit}:自 {since} 起视频未覆盖作业,超过 {limit}。", "Permit {permit}: no video of the work since {since}, over {limit}."),
     "X-T4.phase": ("作业票 {permit}:自 {since} 起的阶段({length})没有任何视频。", "Permit {permit}: no video segment in the phase that began {since} ({length})."),
     "X-T4.advice": ("恢复录像;特级动火无录像须停止作业。", "Bring the recording back; special hot work without it must stop."),
-    "TICKET-NONE": ("{camera} 自 {since} 起在 {point} 看到动火作业,该处没有任何作业票。", "{camera} has seen hot work at {point} since {since}; no permit was asked for there."),
+    "TICKET-NONE": ("{camera} 自 {since} 起在 {point} 看到动火作业,该处没有允许此作业的作业票。", "{camera} has seen hot work at {point} since {since}; no permit there allows it."),
     "TICKET-NONE.unasked": ("作业票 {permit} 于 {since} 开工,但从未申请。", "Permit {permit} was started at {since}; nobody ever asked for it."),
     "TICKET-NONE.over": ("作业票 {permit} 已{how},{since} 又开工({point})。", "Permit {permit} {how}, and was started again at {since} ({point})."),
     "TICKET-NONE.seen": ("作业票 {permit} 已于 {over} {how},{camera} 自 {since} 在 {point} 仍看到作业。", "Permit {permit} {how} at {over}; {camera} has seen work at {point} since {since}."),

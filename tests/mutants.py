@@ -324,7 +324,7 @@ def change(mutant: str) -> list[str]:
     return [line for line in said.stdout.splitlines() if re.match(r"[-+](?![-+])", line)]
 
 
-NEAR = {"lives": ("story L_", "story S50", "story S68", "story B0", "story N"), "decisions": ("story D_", "story S50", "story S51", "story S52")}
+NEAR = {"lives": ("story L_", "story S50", "story S68", "story B0", "story N"), "decisions": ("story D_", "story S50", "story S51", "story S52", "module test_judging"), "rules/minute": ("module test_minutes",), "rules/watched": ("module test_minutes",), "rules/risk": ("module test_minutes", "story S35", "story S38")}
 """Stratum → stories that are told because of it."""
 PURE = ("module test_pure", "module test_lives", "module test_matching", "module test_trend", "module test_words")
 

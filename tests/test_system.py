@@ -70,7 +70,7 @@ async def _tell_all(kafka: str, stories: list[Path]) -> dict[str, list[str]]:
     async def one(path: Path) -> tuple[str, list[str]]:
         async with lanes:
             story = read_story(path, f"told-{path.stem}")
-            telling = await tell_through(story, kafka, patience=120)
+            telling = await tell_through(story, kafka, patience=300)
             telling.answers = [(d.answer, d.reasons, d.mode) for d in sorted(story.told.decision, key=lambda d: d.at)]  # doors are asked in test_decide
             return path.stem, judge(story, telling)
 

@@ -34,7 +34,7 @@ def test_a_story_is_shifted_to_now_and_its_past_is_told_at_once():
     assert script.recording("C", now) is True
     events = script.events()
     assert [e.step for _, source, e in events if source == "ptw" and hasattr(e, "step")] == ["jsa", "measures", "briefed", "issued", "started", "finished", "accepted"]
-    assert sum(at < now for at, source, _ in events if source == "tags") == len(range(0, 106 * 60, 2))
+    assert sum(at < now for at, source, _ in events if source == "tags") == len(range(0, 106 * 60, 5))
     assert all(at == e.at for at, _, e in events)
 
 
