@@ -40,7 +40,7 @@ STRATA = {"times": 40, "spans": 40, "lives": 80, "decisions": 60, "rules": 180}
 """How many of each; the rules' share is spread evenly over their modules."""
 MODULES = ("test_pure", "test_lives", "test_matching", "test_trend", "test_words", "test_rules", "test_judging", "test_laws", "test_minutes")
 LEFT_OUT = "not month and not random_day and not any_order and not every_rule_module and not four_hundred and not named_twice and not two_pauses and not forgetting and not calling and not length_of_time and not published_for_every and not many_permits"
-LONGEST = 150
+LONGEST = 90
 """Seconds of the processor that all checks together may take of one mutant; what was not found by then counts as not found."""
 STUCK = 5.0
 """How many times as long as without a mutant a check may take of the processor, and seconds more: after that it counts as found, because it no longer ends."""
@@ -257,6 +257,8 @@ class Mutant:
     file: str = ""
     lines: frozenset[int] = frozenset()
     body: frozenset[int] = frozenset()
+    text: str = ""
+    """The digest of the function as it is mutated."""
 
 
 def build() -> None:
@@ -282,7 +284,9 @@ def made() -> Iterator[Mutant]:
             function, _, number = name.partition("__mutmut_")
             stem = function.rpartition(".")[2]
             place = changed(text, at[f"{stem}__mutmut_orig"], at[f"{stem}__mutmut_{number}"])
-            yield Mutant(name, function, stratum, str(file.relative_to(BUILT / "mutants").with_suffix("")), *place)
+            mutated = at[f"{stem}__mutmut_{number}"]
+            digest = hashlib.sha256("\n".join(text[mutated.lineno - 1 : mutated.end_lineno]).encode()).hexdigest()[:16]
+            yield Mutant(name, function, stratum, str(file.relative_to(BUILT / "mutants").with_suffix("")), *place, digest)
 
 
 def changed(text: list[str], was: ast.FunctionDef | ast.AsyncFunctionDef, now: ast.FunctionDef | ast.AsyncFunctionDef) -> tuple[frozenset[int], frozenset[int]]:
@@ -381,7 +385,7 @@ def held(mutants: list[Mutant], cover: dict[str, tuple[float, dict[str, set[int]
             found = json.loads(child.stdout.readline())[1] if covering else ""
             out.append((m, found))
             with HELD.open("a", encoding="utf-8") as kept:
-                kept.write(json.dumps([m.name, found]) + "\n")
+                kept.write(json.dumps([m.name, found, m.text]) + "\n")
             print(f"  {time.monotonic() - began:.0f} s {m.name}: {found or 'survived'}{'' if covering else ' (no test calls it)'}", file=sys.stderr, flush=True)
         child.stdin.close()
         child.wait()
@@ -442,7 +446,7 @@ def main() -> int:
     parser.add_argument("--write", type=Path, help="write the page into this file")
     parser.add_argument("--workers", type=int, default=2, help="how many at once")
     parser.add_argument("--share", type=float, default=1.0, help="of the 400: a look in between (default: 1)")
-    parser.add_argument("--again", action="store_true", help="with the mutants that were made last, of the code as it was then, and the tests of now: what was found stays found, the others are tried again")
+    parser.add_argument("--again", action="store_true", help="what was found before stays found where its function has not changed since; the others are tried again, with the code and the tests of now")
     parser.add_argument("--show", help="what one mutant changes, and nothing else")
     parser.add_argument("--inside", choices=["cover", "hold"], help=argparse.SUPPRESS)
     parser.add_argument("--part", type=int, nargs=2, default=(0, 1), help=argparse.SUPPRESS)
@@ -456,10 +460,7 @@ def main() -> int:
         print("\n".join(change(a.show)))
         return 0
     began, looked_up = time.monotonic(), BUILT / "cover.json"
-    if a.again and BUILT.exists():
-        shutil.copytree(HOME / "tests", BUILT / "mutants" / "tests", dirs_exist_ok=True)
-    else:
-        build()
+    build()
     print("what each test runs is looked up ...", flush=True)
     asked = [[sys.executable, "tests/mutants.py", "--inside", "cover", "--part", str(i), str(a.workers)] for i in range(a.workers)]
     parts = [subprocess.Popen(ask, cwd=BUILT / "mutants", stdout=subprocess.PIPE, text=True) for ask in asked]
@@ -470,9 +471,11 @@ def main() -> int:
     looked_up.write_text(json.dumps({name: hit for text in said for name, hit in json.loads(text.splitlines()[-1]).items()}), encoding="utf-8")
     COUNTED[:] = list(made())
     cover = {name: (seconds, {f: set(lines) for f, lines in hit.items()}) for name, (seconds, hit) in json.loads(looked_up.read_text(encoding="utf-8")).items()}
-    before = dict(json.loads(line) for line in HELD.read_text(encoding="utf-8").splitlines()) if HELD.exists() else {}
+    held_before = [json.loads(line) for line in HELD.read_text(encoding="utf-8").splitlines()] if HELD.exists() else []
+    before = {name: by for name, by, *_ in held_before}
     drawn = sample(COUNTED, a.seed, a.share)
-    trusted = before if a.again else {}
+    texts = {m.name: m.text for m in drawn}
+    trusted = {name: by for name, by, *text in held_before if a.again and text and text[0] == texts.get(name)}
     found = [(m, trusted[m.name]) for m in drawn if trusted.get(m.name)]
     found += held([m for m in drawn if not trusted.get(m.name)], cover, before, a.workers)
     page = report(found, a.seed, (time.monotonic() - began) / 60)
