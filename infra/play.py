@@ -26,6 +26,8 @@ from streams.times import SECOND
 from streams.topics import ALERTS, COMMANDS, DEAD, RAW, SITE, VERDICTS, named
 
 PATIENCE = 90.0
+KNOWN = 15.0
+"""Seconds for the topics to be known."""
 IDLE = 600 * SECOND
 """Of the story's time: a topic that said nothing for so long says how far it has come."""
 
@@ -66,9 +68,7 @@ async def tell_through(story: Story, kafka: str, prefix: str = "", patience: flo
     await consumer.start()
     try:
         names = [named(t.name, prefix) for t in (ALERTS, VERDICTS, COMMANDS, DEAD)]
-        await asyncio.gather(*(consumer._client.add_topic(n) for n in names))
-        await consumer._client.force_metadata_update()
-        parts = [TopicPartition(n, p) for n in names for p in consumer.partitions_for_topic(n) or ()]
+        parts = await _partitions(consumer, names)
         consumer.assign(parts)
         await consumer.seek_to_end(*parts)
         for tp in parts:
@@ -78,6 +78,18 @@ async def tell_through(story: Story, kafka: str, prefix: str = "", patience: flo
     finally:
         with contextlib.suppress(asyncio.CancelledError, KafkaError):  # aiokafka cancels itself where the broker is away
             await consumer.stop()
+
+
+async def _partitions(consumer: AIOKafkaConsumer, names: list[str]) -> list[TopicPartition]:
+    """All partitions of the topics. A topic that the client does not know yet would never be heard: it is asked for again. Raises TimeoutError."""
+    await asyncio.gather(*(consumer._client.add_topic(n) for n in names))
+    deadline = time.monotonic() + KNOWN
+    while not all(consumer.partitions_for_topic(n) for n in names):
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"Kafka does not know {', '.join(n for n in names if not consumer.partitions_for_topic(n))}; run `permitwatch topics`")
+        await consumer._client.force_metadata_update()
+        await asyncio.sleep(0.1)
+    return [TopicPartition(n, p) for n in names for p in sorted(consumer.partitions_for_topic(n) or ())]
 
 
 async def _send(story: Story, site: str, kafka: str, prefix: str) -> None:
