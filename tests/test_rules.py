@@ -40,6 +40,7 @@ from streams.packs import BUILT_IN, PackError, Setting, built_in, find_pack, loo
 from streams.plant import PlantError, read_plant
 from streams.rules import RULES
 from streams.rules.gates import Answer
+from streams.rules.readings import _one as together
 from streams.rules.rule import RESPOND, Finding
 from streams.sentences import SENTENCES
 from streams.work import Fact
@@ -82,6 +83,13 @@ def test_every_code_has_a_source():
     for rule in RULES:
         assert rule.clause and rule.edition and rule.confidence in "ABC" and 1 <= rule.priority <= 4
         assert (rule.function.__doc__ or "").strip()
+
+
+@pytest.mark.parametrize(("ends", "end"), [((5, 9), 9), ((9, 5), 9), ((None, 9), None), ((5, None), None)])
+def test_what_is_found_of_one_thing_twice_at_once_lasts_as_long_as_either(ends, end):
+    found = [Finding(1, ("a",), ends[0], 2), Finding(3, ("b",), ends[1], 1)]
+    assert [(f.start, f.end, f.priority, f.evidence) for f in together(found)] == [(1, end, 1, ("a", "b"))]
+    assert len(together([Finding(1, ("a",), 2), Finding(3, ("b",), 5)])) == 2
 
 
 # ---- packs ----------------------------------------------------------------------------------------------------------
