@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from streams.desk import Batch
+from streams.progress import put_down
 
 ENOUGH: Final = 3
 """So many deaths at one record are no accident."""
@@ -66,9 +67,7 @@ class Deaths:
         self._write()
 
     def _write(self) -> None:
-        part = self.file.with_suffix(".part")
-        part.write_bytes(msgspec.json.encode(self.kept))
-        part.replace(self.file)
+        put_down(self.file, msgspec.json.encode(self.kept))
 
     def hold(self, batch: Batch) -> None:
         """These records are in hand from now on."""

@@ -127,11 +127,11 @@ class FaustDesk:
         """Goes on until the broker has all of them: what led to them is thought already and is not thought again. Away only once the turn is over."""
         left, since = list(sendings), 0.0
         while left and self.ours:
-            slow = asyncio.get_running_loop().call_later(SLOW, self._waits, "Kafka has not acknowledged its outputs yet")
+            slow = asyncio.get_running_loop().call_later(SLOW, self.waits, "Kafka has not acknowledged its outputs yet")
             try:
                 await self._deliver(left)
             except KafkaError as wrong:
-                self._waits(f"Kafka does not take its outputs: {wrong}")
+                self.waits(f"Kafka does not take its outputs: {wrong}")
                 if not since:
                     since = time.monotonic()
                     log.warning("%s: Kafka does not take its outputs (%s); they are kept and sent again", self.group, wrong)
@@ -146,7 +146,8 @@ class FaustDesk:
         if not self.ours:
             raise Away("the partitions went to another worker")
 
-    def _waits(self, why: str) -> None:
+    def waits(self, why: str) -> None:
+        """The step waits for another part, and says so as long as it does."""
         self.progress.waits(why)
         self.progress.write(again=True)
 

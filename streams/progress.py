@@ -23,6 +23,13 @@ class Reached(Struct):
     waits: str = ""
 
 
+def put_down(file: Path, raw: bytes) -> None:
+    """Writes a file so that who reads it finds the old or the new, never half. Raises OSError."""
+    part = file.with_name(f"{file.name}.part")
+    part.write_bytes(raw)
+    part.replace(file)
+
+
 class Progress:
     """Kept in a folder, for each step and worker; written by the step's own turn, so that one that hangs writes nothing."""
 
@@ -53,10 +60,8 @@ class Progress:
         """Puts it down where something is new, or `again`: it is still so. A disk that does not take it is no reason to end a step."""
         if not (self.fresh or again) or time.monotonic() - self.written < EVERY:
             return
-        part = self.file.with_suffix(".writing")
         try:
-            part.write_bytes(msgspec.json.encode(self.reached))
-            part.replace(self.file)
+            put_down(self.file, msgspec.json.encode(self.reached))
         except OSError:
             return
         self.fresh, self.written = False, time.monotonic()

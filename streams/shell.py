@@ -161,8 +161,7 @@ async def _between(step: Step, desk: FaustDesk) -> None:
         await step.idle(desk)
         desk.progress.waits()
     except Away as away:
-        desk.progress.waits(f"{away}")
-        desk.progress.write(again=True)
+        desk.waits(f"{away}")
     except Exception:
         log.exception("%s failed between batches; the process ends so that it can be started anew", step.name)
         os._exit(70)
@@ -192,8 +191,7 @@ async def _insist(step: Step, batch: Batch, desk: FaustDesk, deaths: Deaths) -> 
             if not since:
                 since = time.monotonic()
                 log.warning("%s: waits: %s", step.name, away)
-            desk.progress.waits(f"{away}")
-            desk.progress.write(again=True)
+            desk.waits(f"{away}")
             await asyncio.sleep(pause)
             pause = min(5.0, pause * 2)
         except asyncio.CancelledError:

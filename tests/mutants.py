@@ -283,8 +283,8 @@ def made() -> Iterator[Mutant]:
         for name in json.loads(file.read_text(encoding="utf-8"))["exit_code_by_key"]:
             function, _, number = name.partition("__mutmut_")
             stem = function.rpartition(".")[2]
-            place = changed(text, at[f"{stem}__mutmut_orig"], at[f"{stem}__mutmut_{number}"])
             mutated = at[f"{stem}__mutmut_{number}"]
+            place = changed(text, at[f"{stem}__mutmut_orig"], mutated)
             digest = hashlib.sha256("\n".join(text[mutated.lineno - 1 : mutated.end_lineno]).encode()).hexdigest()[:16]
             yield Mutant(name, function, stratum, str(file.relative_to(BUILT / "mutants").with_suffix("")), *place, digest)
 
