@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -184,7 +185,8 @@ class Watch:
                 self.blind_since, self.told = 0.0, ""
             except Exception as wrong:  # whatever it is, the watch goes on and is heard of
                 self._cannot(wrong)
-                log.close()
+                with contextlib.suppress(Exception):  # a client that cannot even be closed must not end the watch
+                    log.close()
             self.judge(time.monotonic(), looks)
 
     def _cannot(self, wrong: Exception) -> None:
