@@ -264,12 +264,13 @@ class System:
         part, deadline = self.parts[name], time.monotonic() + patience
         while part.ready and not part.ready():
             if part.process and part.process.poll() is not None:
-                raise UpError(f"{name} ended at once. Its last words:\n{self._last_words(name)}")
+                raise UpError(f"{name} ended at once. Its last words:\n{self.last_words(name)}")
             if time.monotonic() > deadline:
                 raise UpError(f"{name} does not answer after {patience:.0f} s; see {self.data / 'logs' / name}.log")
             time.sleep(0.05)
 
-    def _last_words(self, name: str) -> str:
+    def last_words(self, name: str) -> str:
+        """The last lines that a part has said."""
         lines = (self.data / "logs" / f"{name}.log").read_text(errors="replace").splitlines()
         return "\n".join(f"    {line}" for line in lines[-8:])
 

@@ -17,6 +17,7 @@ from infra.plant.story import read_story
 from infra.plant.tell import judge
 from infra.play import tell_through
 from infra.replay import again, from_clickhouse, from_kafka, recorded
+from infra.up import System
 from infra.up import told as told_to
 from streams.topics import ALERTS, ALL, CODES, COMMANDS, MINUTES, SNAPSHOTS, TIMELINE, VERDICTS
 from tests.marks import one_of_each_sentence, seed_marks
@@ -64,7 +65,25 @@ def test_opcua_and_modbus_both_arrive(system, store, wait):
     wait("gas tags", lambda: store.rows("SELECT 1 FROM readings WHERE tag LIKE 'AT-%' AND value IS NOT NULL LIMIT 1"))
 
 
-async def _tell_all(kafka: str, stories: list[Path]) -> dict[str, list[str]]:
+async def _tell_all(system: System, kafka: str, stories: list[Path]) -> dict[str, list[str]]:
+    """Under the supervisor's eyes, as everywhere: a part that ends on a busy machine is started again. Fails with the last words of all parts."""
+    watching = asyncio.create_task(_watch(system))
+    try:
+        return await _tell_each(kafka, stories)
+    except TimeoutError as late:
+        words = {name: system.last_words(name) for name in system.parts}
+        raise AssertionError("\n".join([f"{late}", *(f"{name}:\n{said}" for name, said in words.items() if said)])) from late
+    finally:
+        watching.cancel()
+
+
+async def _watch(system: System) -> None:
+    while True:
+        await asyncio.to_thread(system.watch)
+        await asyncio.sleep(0.5)
+
+
+async def _tell_each(kafka: str, stories: list[Path]) -> dict[str, list[str]]:
     lanes = asyncio.Semaphore(4)
 
     async def one(path: Path) -> tuple[str, list[str]]:
@@ -79,12 +98,12 @@ async def _tell_all(kafka: str, stories: list[Path]) -> dict[str, list[str]]:
 
 @pytest.fixture(scope="module")
 def told(system, kafka) -> dict[str, list[str]]:
-    return asyncio.run(_tell_all(kafka, SENTENCES))
+    return asyncio.run(_tell_all(system, kafka, SENTENCES))
 
 
 @pytest.fixture(scope="module")
 def told_too(system, kafka) -> dict[str, list[str]]:
-    return asyncio.run(_tell_all(kafka, [p for p in STORIES if p not in SENTENCES]))
+    return asyncio.run(_tell_all(system, kafka, [p for p in STORIES if p not in SENTENCES]))
 
 
 def _seeds(path: Path):
