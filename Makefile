@@ -38,8 +38,9 @@ test-all: lint ## Every test: all stories through Kafka too, chaos, twenty thous
 fuzz: $(VENV)/.dev ## A million events of every kind, absurd ones too, the whole way; its page is docs/fuzz.md
 	@$(BIN)/permitwatch fuzz --events 1000000 --write docs/fuzz.md
 
-mutants: $(VENV)/.dev ## Small changes to the rules, one at a time: which of them no test notices; its page is docs/mutants.md
+mutants: $(VENV)/.dev ## Small changes to the rules and to their figures, one at a time: which of them no test notices; docs/mutants.md, docs/figures-moved.md
 	@$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[mutants]'
+	@$(BIN)/python tests/mutants.py --packs --write docs/figures-moved.md
 	@$(BIN)/python tests/mutants.py --write docs/mutants.md
 
 chaos: $(VENV)/.dev ## kill -9 of every process under load; outputs and rows must equal an undisturbed run

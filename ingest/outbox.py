@@ -22,6 +22,7 @@ from kafka import KafkaProducer
 from kafka.errors import InvalidTopicError, KafkaError, MessageSizeTooLargeError, RecordListTooLargeError
 from msgspec import DecodeError, Raw
 
+from ingest.pace import EVERY, FEW, Pace
 from streams import wall
 from streams.events import Any_, Envelope, Lane, decode_envelope, encode
 from streams.intake import LARGEST
@@ -85,15 +86,17 @@ class Accepted:
 class Outbox:
     """One writer thread that numbers and commits, one forwarder thread that sends. `put` returns when the disk has it."""
 
-    def __init__(self, path: Path, kafka: str, prefix: str = "", most_rows: int = 2_000_000) -> None:
+    def __init__(self, path: Path, kafka: str, prefix: str = "", most_rows: int = 2_000_000, pace: Pace | None = None) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        self.path, self.kafka, self.prefix, self.most_rows = path, kafka, prefix, most_rows
+        self.path, self.kafka, self.prefix, self.most_rows, self.pace = path, kafka, prefix, most_rows, pace or Pace()
         self.incoming: queue.Queue[Accepted | None] = queue.Queue()
         self.wake = threading.Event()
         self.stopping = threading.Event()
         self.away_since: float | None = time.monotonic()
         self.written = 0
         self.sent = 0
+        self.held = False
+        """Does a flood wait for the judge, and nothing else?"""
         self.doubtful = set[int]()
         """Places in the line of messages that were in a batch which Kafka refused."""
         self.faults = set[str]()
@@ -215,7 +218,7 @@ class Outbox:
                 rows = self._next(db)
                 self._works("read")
                 if not rows:
-                    self.wake.wait(0.5)
+                    self.wake.wait(EVERY if self.held else 0.5)
                     self.wake.clear()
                     continue
                 since = time.monotonic()
@@ -231,15 +234,22 @@ class Outbox:
 
     def _next(self, db: sqlite3.Connection) -> list[Row]:
         """What is sent next: of each source that waits its oldest, so that a long post of one delays no other; or one that is large, or was in a batch that Kafka refused."""
-        rows = list[Row]()
-        for lane in (0, 1):
-            sources = _waiting(db, lane)
-            for source in sources:
-                rows += db.execute("select id, topic, key, value from outbox where lane = ? and source = ? order by id limit ?", (lane, source, max(20, SLICE // len(sources)))).fetchall()
-            if rows:
-                break
+        rows = next((found for lane in (0, 1) if (found := self._oldest(db, lane))), [])
         alone = next((n for n, row in enumerate(rows) if len(row[3]) > LARGEST or row[0] in self.doubtful), len(rows))
         return rows[: max(1, alone)]
+
+    def _oldest(self, db: sqlite3.Connection, lane: int) -> list[Row]:
+        """A share of each source that waits in a lane; of what is a flood only as much as the judge has room for."""
+        sources, out, floods = _waiting(db, lane), list[Row](), list[list[Row]]()
+        for source in sources:
+            rows = db.execute("select id, topic, key, value from outbox where lane = ? and source = ? order by id limit ?", (lane, source, max(FEW + 1, SLICE // len(sources)))).fetchall()
+            floods.append(rows) if len(rows) > FEW else out.extend(rows)
+        room = self.pace.room(SLICE, time.monotonic()) if floods else 0
+        for n, rows in enumerate(floods):
+            taken = rows[: room // (len(floods) - n)]
+            out, room = out + taken, room - len(taken)
+        self.held = bool(floods) and not out
+        return out
 
     def _pace(self, rows: list[Row], since: float) -> None:
         """A flood goes on no faster than the steps behind take it: what comes beside it must not wait behind it in Kafka."""
@@ -284,7 +294,7 @@ class Outbox:
                     refused[row] = wrong
             for row, future in waiting:
                 try:
-                    future.get(20)
+                    self.pace.went(row[1], future.get(20).offset)
                     acked.append(row[0])
                 except NEVER as wrong:
                     refused[row] = wrong

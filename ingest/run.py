@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import aiohttp
@@ -16,6 +17,7 @@ from aiohttp import web
 
 from ingest import doors, modbus, opcua
 from ingest.outbox import Outbox
+from ingest.pace import Pace, ask
 from streams import wall
 from streams.events import ClockSaid, Frame, PlantSaid, SourceSaid
 from streams.packs import BOOK
@@ -51,8 +53,8 @@ def run(settings: Settings) -> None:
 
 
 async def _serve(settings: Settings, described: Described) -> None:
-    outbox = Outbox(settings.outbox, settings.kafka, settings.prefix)
     site = described.plant.site
+    outbox = Outbox(settings.outbox, settings.kafka, settings.prefix, pace=Pace(partial(ask, site, settings.deciders)))
     outbox.put(site, "ingest", PlantSaid(at=wall.now(), u=0, plant=whole(described.plant), version=BOOK))
     stop = asyncio.Event()
     for name in (signal.SIGINT, signal.SIGTERM):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from msgspec import Struct
@@ -300,7 +300,8 @@ def _text(rule: Rule, finding: Finding, setting: Setting) -> dict[str, str]:
 
 ACTIONS = {"permit.suspend": HOUR, "permit.lock": HOUR, "permit.block": 24 * HOUR, "permit.freeze": LONGEST_SHELF, "authorization.freeze": 24 * HOUR, "siren.on": MINUTE,
            "access.deny": MINUTE, "evacuate": 10 * MINUTE, "roll_call": HOUR, "training.request": 24 * HOUR}  # fmt: skip
-"""How long a request stands before it expires, ms."""
+"""How long a request stands before it expires, ms; that nobody be given a new permit stands as long as its hazard."""
+STOP: Final = "permit.block"
 
 
 def commands(known: Known, finding: Finding, alert: Alert) -> Iterator[Command]:
@@ -311,6 +312,19 @@ def commands(known: Known, finding: Finding, alert: Alert) -> Iterator[Command]:
             id=f"{alert.id}:{action}:{target}", site=alert.site, action=action, target=target, alert=alert.id, revision=alert.revision,  # type: ignore[arg-type]
             known=alert.known, expires=alert.known + ACTIONS[action], dry_run=known.site.policy.commands == "dry-run",
         )  # fmt: skip
+    if finding.stop:
+        hazard, until = finding.stop
+        yield Command(id=f"{alert.id}:{STOP}:{hazard}", site=alert.site, action=STOP, target=hazard, alert=alert.id, revision=alert.revision, known=alert.known, expires=until, dry_run=known.site.policy.commands == "dry-run")
+
+
+def renewed(told: Told, alert: Alert, finding: Finding, moment: int) -> Iterator[Command]:
+    """What was asked until a moment that has changed is asked anew until that, or withdrawn where that is past."""
+    asked = told.asked.get(number(alert), [])
+    for at, last in enumerate(asked):
+        if finding.stop and last.action == STOP and last.target == finding.stop[0] and last.expires != finding.stop[1]:
+            until = finding.stop[1]
+            asked[at] = msgspec.structs.replace(last, revision=max(alert.revision, last.revision + 1), known=moment, expires=until, withdrawn=until <= moment)
+            yield asked[at]
 
 
 def withdrawn(told: Told, said: list[Alert]) -> Iterator[Command]:

@@ -194,10 +194,10 @@ class Correlate:
         return web.json_response({"answer": said.answer, "reasons": list(said.reasons), "why": why(said.reasons), "mode": said.mode, "names": list(said.names), "behind_ms": behind})
 
     async def health(self, request: web.Request) -> web.Response:
-        """GET /healthz → the sites here and how far behind each is, ms."""
+        """GET /healthz → the sites here, how far behind each is (ms), and of each raw topic the offset of the last message that was judged."""
         now = wall.now()
-        known = [(s, j.kernel.memory.site) for ks in self.kernels.values() for s, j in ks.items()]
-        return web.json_response({"sites": {s: max(0, now - site.now) for s, site in known if not site.virtual}})
+        known = {s: j for ks in self.kernels.values() for s, j in ks.items() if not j.kernel.memory.site.virtual}
+        return web.json_response({"sites": {s: max(0, now - j.kernel.memory.site.now) for s, j in known.items()}, "judged": {s: j.reached for s, j in known.items()}})
 
 
 def _question(q: Mapping[str, str], body: bytes, now: int) -> Question:

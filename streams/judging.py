@@ -29,12 +29,16 @@ class Judging:
     foothold: bytes = b""
     since: list[Entry] = field(default_factory=list)
     aside: Callable[[Aside], None] = lambda _: None
+    reached: dict[str, int] = field(default_factory=dict)
+    """Raw topic → the offset of the last message that was judged."""
 
     def __post_init__(self) -> None:
         self.foothold = self.foothold or self.kernel.snapshot()
 
     def step(self, entry: Entry) -> list[Output]:
         """Takes one entry. What raises is set aside: the kernel is made again without it, and says so."""
+        if entry.offset >= 0:
+            self.reached[entry.topic] = entry.offset
         try:
             out = self.kernel.step(entry)
         except Exception as wrong:

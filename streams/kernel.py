@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
-from streams.alerts import Told, commands, ended, number, open_alerts, settle, stands, withdrawn
+from streams.alerts import Told, commands, ended, number, open_alerts, renewed, settle, stands, withdrawn
 from streams.course import named_by
 from streams.events import Action, ClockSaid, Entry, Requested, SourceSaid, Step, Tick
 from streams.fold import Fold
@@ -415,7 +415,7 @@ class Kernel:
             self._stand(alert)
         if any((a.end is None and (touched or a.revision == 1) and stands(a)) or (a.end is not None and a.end >= memory.site.now) for a in (told.alerts if touched else said)):
             self._no_later(i, name, moment + SECOND)
-        out: list[Output] = [*said, *gone, *self._requests(judged, told, before)]
+        out: list[Output] = [*said, *gone, *self._requests(judged, told, before, moment)]
         for alert in said:
             self._alarm(alert, told)
         return out
@@ -461,15 +461,18 @@ class Kernel:
         else:
             self.known.alarms.pop(alert.id, None)
 
-    def _requests(self, judged: Judged, told: Told, before: Mapping[str, int]) -> list[Output]:
+    def _requests(self, judged: Judged, told: Told, before: Mapping[str, int], moment: int) -> list[Output]:
         """What a number asks of other systems, once for each priority that it rises to; what was held back, late or taken back and now stands asks as if it were new."""
         out: list[Output] = []
+        for finding in judged.findings if told.asked else ():
+            if finding.stop and (alert := next((a for a in told.alerts if a.start == finding.start and a.state != "retracted"), None)):
+                out += renewed(told, alert, finding, moment)
         asking = [f for f in sorted(judged.findings, key=lambda f: f.start) if f.requests and f.end is None and not f.hold]
         for finding in asking:
             alert = next((a for a in told.alerts if a.start == finding.start and a.end is None and a.state in ACTIVE and not a.late and number_of(finding.permit) == a.permit), None)
             if alert and (not told.asked.get(number(alert)) or before.get(alert.id, 0) > alert.priority):
                 asked = list(commands(self.known, finding, alert))
-                told.asked.setdefault(number(alert), []).extend(asked)
+                told.asked[number(alert)] = list({c.id: c for c in (*told.asked.get(number(alert), ()), *asked)}.values())
                 out += asked
         return out
 

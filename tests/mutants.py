@@ -183,65 +183,10 @@ def inside(what: str, first: int, step: int) -> int:
     return 0
 
 
-# ---- packs: each figure one step --------------------------------------------------------------------------------------------
-
-STEP = {"s": 5.0, "min": 1.0, "h": 1.0, "d": 1.0, "m": 1.0, "%vol": 0.1, "%LEL": 1.0, "m/s": 0.5, "m3": 1.0}
-"""A step of a figure in its unit; of a share a twentieth, of a count one."""
-
-
-def moved(name: str, value: float) -> float:
-    """A figure one step to the looser side, as a plant might write it by mistake."""
-    from streams.limits import LIMITS
-
-    limit = LIMITS[name]
-    step = STEP.get(limit.unit, 1.0 if float(value).is_integer() and value > 1 else 0.05)
-    step = 1.0 if limit.unit == "s" and value < 10 else min(step, value / 2) if value else step
-    return round(value - step if limit.stricter == "higher" else value + step, 6)
-
-
-def figures(names: list[str]) -> Iterator[tuple[str, float, float, str]]:
-    """(figure, as it is, moved, what found it) of each: stories about the rules that take it first, then every other, then the tests of rules and pure rooms."""
-    from streams import packs
-    from streams.rules import RULES
-
-    taking = {name: {r.code for r in RULES if name in r.takes} for name in names}
-    every, codes = checks(), story_codes()
-    for name in names:
-        was = packs.built_in("gb").limits[name]
-        now = moved(name, was)
-        order = sorted(every, key=lambda n: (0 if codes.get(n, set()) & taking[name] else 1 if n.startswith("story") else 2, n))
-
-        def work(name: str = name, now: float = now, order: list[str] = order) -> str:
-            for spelled in ("gb", "GB"):
-                packs.built_in(spelled).limits[name] = now
-            packs._ready.clear()
-            for check in order:
-                try:
-                    if not every[check]():
-                        return check
-                except Exception:
-                    return check
-            return "none"
-
-        said, _ = forked(work, LONGEST)
-        yield name, was, now, "" if said == "none" else said
-
-
 def story_codes() -> dict[str, set[str]]:
     """Story → the codes that it expects."""
     read = {p.stem: tomllib.loads(p.read_text(encoding="utf-8")) for p in sorted(Path("tests/scenarios").glob("*.toml"))}
     return {f"story {stem}": {str(e["code"]) for e in told.get("expect", ())} for stem, told in read.items()}
-
-
-def packs_page(found: list[tuple[str, float, float, str]], minutes: float) -> str:
-    """What each figure's step was found by."""
-    from infra.truth.score import wilson
-
-    hit = sum(bool(by) for *_, by in found)
-    low, high = wilson(hit, len(found))
-    out = ["# Figures moved one step", "", "Each figure of the built-in pack, one step to the looser side, by itself; which test notices. By command: `make mutants`.", "",
-           f"{len(found)} figures, {minutes:.0f} minutes on one core: **{hit} of {len(found)} found, {hit / max(1, len(found)):.1%}** ({low:.1%} – {high:.1%}).", "", "| figure | is | moved to | found by |", "|---|---|---|---|"]  # fmt: skip
-    return "\n".join(out + [f"| {name} | {was:g} | {now:g} | {by or '**nothing**'} |" for name, was, now, by in found]) + "\n"
 
 
 # ---- from outside --------------------------------------------------------------------------------------------------------
@@ -422,23 +367,6 @@ def report(found: list[tuple[Mutant, str]], seed: int, minutes: float) -> str:
 COUNTED: list[Mutant] = []
 
 
-def step_packs(write: Path | None) -> int:
-    """Moves each figure; 0 if at least 95 % are found."""
-    sys.path.insert(0, str(HOME))
-    os.chdir(HOME)
-    from streams.limits import LIMITS
-
-    began, found = time.monotonic(), []
-    for row in figures(list(LIMITS)):
-        found.append(row)
-        print(f"  {row[0]}: {row[1]:g} → {row[2]:g}: {row[3] or 'nothing notices'}", file=sys.stderr, flush=True)
-    page = packs_page(found, (time.monotonic() - began) / 60)
-    print(page)
-    if write:
-        write.write_text(page, encoding="utf-8")
-    return 0 if sum(bool(by) for *_, by in found) >= 0.95 * len(found) else 1
-
-
 def main() -> int:
     """0 if at least 95 % are found."""
     parser = argparse.ArgumentParser(description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -453,7 +381,11 @@ def main() -> int:
     parser.add_argument("--packs", action="store_true", help="instead: each figure of the pack one step to the looser side")
     a = parser.parse_args()
     if a.packs:
-        return step_packs(a.write)
+        sys.path.insert(0, str(HOME))
+        os.chdir(HOME)
+        from tests.moved import step_packs
+
+        return step_packs(a.write, a.workers)
     if a.inside:
         return inside(a.inside, *a.part)
     if a.show:

@@ -7,10 +7,12 @@ import gzip
 import json
 import os
 import sqlite3
+import threading
 import time
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import aiohttp
@@ -23,6 +25,7 @@ from hypothesis import strategies as st
 from ingest import body
 from ingest.doors import GATES, Door, application
 from ingest.outbox import SLICE, Outbox, TooLarge
+from ingest.pace import FEW, HOLDS, LATE, STILL, WINDOW, Pace, Reached, ask
 from streams.deaths import ENOUGH, Deaths
 from streams.desk import Batch
 from streams.events import Step, decode_envelope
@@ -191,6 +194,83 @@ def test_a_long_post_of_one_source_delays_no_other(tmp_path):
     assert mine == list(range(1, len(mine) + 1))
     db.close()
     box.close()
+
+
+class _Judge:
+    """Somebody who is asked how far he is."""
+
+    def __init__(self, at: int | None = 0, behind: int = 0) -> None:
+        self.at, self.behind, self.asked = at, behind, 0
+
+    def __call__(self) -> Reached | None:
+        self.asked += 1
+        return None if self.at is None else Reached({"access.events": self.at}, self.behind)
+
+
+def test_a_flood_goes_no_faster_than_the_judge_takes_it():
+    judge, now = _Judge(1000), 0.0
+    pace, most = Pace(judge), 0
+    for _ in range(3000):  # he takes 10 while 100 could go
+        now, pace.due = now + 0.1, 0.0
+        pace.went("access.events", pace.sent.get("access.events", 1000) + pace.room(100, now))
+        most = max(most, pace.sent["access.events"] - judge.at)
+        judge.at = min(judge.at + 10, pace.sent["access.events"])
+    assert most == WINDOW
+    assert judge.at == 1000 + 3000 * 10
+
+
+@pytest.mark.parametrize("behind, after", [(0, STILL), (LATE, STILL), (LATE + 1, HOLDS)])
+def test_what_is_refused_on_its_way_holds_no_flood_for_ever(behind, after):
+    pace = Pace(_Judge(0, behind))
+    pace.went("access.events", WINDOW)
+    assert pace.room(100, 0.0) == 0
+    pace.due = 0.0
+    assert pace.room(100, after) == 0
+    pace.due = 0.0
+    assert pace.room(100, after + 0.1) == 100
+
+
+def test_where_nobody_judges_nothing_is_held_and_nobody_is_asked_all_the_time():
+    judge = _Judge(None)
+    pace = Pace(judge)
+    for n in range(500):
+        pace.went("access.events", n)
+        assert pace.room(100, time.monotonic()) == 100
+    assert judge.asked == 1
+
+
+def test_a_flood_that_waits_for_the_judge_delays_nobody(tmp_path):
+    pace = Pace(_Judge(0))
+    pace.went("access.events", WINDOW + 7)
+    box = Outbox(tmp_path / "outbox.db", "127.0.0.1:1", pace=pace)
+    at = int(time.time() * 1000)
+    for source, count in (("badges", 3000), ("panel", FEW)):
+        done = [box.accept("S", source, Step(at=at, u=0, permit=source, step="jsa")) for _ in range(count)]
+        done[-1].result(30)
+    db = box._open("normal")
+    assert [decode_envelope(r[3]).source for r in box._next(db)] == ["panel"] * FEW
+    db.execute("delete from outbox where source = 'panel'")
+    assert box._next(db) == []
+    assert box.held
+    db.close()
+    box.close()
+
+
+@pytest.mark.parametrize("said", [b"", b"{}", b"[]", b'{"sites": 1}', b'{"sites": {"T": 1}, "judged": {"T": {"a": 1}}}', b'{"sites": {"S": 5}, "judged": {"S": {"a": 7}}}', b"\xff"])
+def test_whoever_answers_for_the_judge_ends_no_outbox(said):
+    class Answers(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(said)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Answers) as server:
+        threading.Thread(target=server.handle_request, daemon=True).start()
+        found = ask("S", ["http://127.0.0.1:1", f"http://127.0.0.1:{server.server_port}"])
+    assert found == (Reached({"a": 7}, 5) if b'"S": 5' in said else None)
 
 
 def test_an_outbox_of_0_2_0_goes_on_in_this_version(tmp_path):

@@ -47,6 +47,8 @@ class Finding(Struct, frozen=True):
     variant: str = ""
     aq: str | None = None
     requests: tuple[tuple[str, str], ...] = ()
+    stop: tuple[str, int] | None = None
+    """A hazard, and until when (ms) nobody is to be given a new permit for what it stops: asked anew when that changes."""
     hold: str = ""
     """Why it is suppressed by design: recorded, not told."""
     incident: str = ""

@@ -158,10 +158,9 @@ def judge_warning(known: Known, permit: str) -> Judged:
             open_ = going and known.now < ends
             under_way = begun and course.started is not None and course.started.at < ends
             numbers = {"permit": permit, "hazard": said.hazard, "colour": said.colour, "crew": course.request.crew, "until": known.clock(said.until), "warning": refs[0]}
-            block = ("permit.block", f"{said.hazard}:{said.until}")
-            requests = ((SUSPEND, permit), ("evacuate", course.point_id), block) if under_way else (("permit.block", permit), block)
+            requests = ((SUSPEND, permit), ("evacuate", course.point_id)) if under_way else (("permit.block", permit),)
             found.append(Finding(start, (*refs, course.request_ref), None if open_ else end, 1 if under_way else 2, numbers, permit, course.point_id,
-                                 "" if under_way else "before", requests=requests))  # fmt: skip
+                                 "" if under_way else "before", requests=requests, stop=(said.hazard, ends)))  # fmt: skip
             wakes.append(ends + 1 if open_ else None)
     return Judged(tuple(found), wake_at(*wakes))
 
