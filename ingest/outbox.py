@@ -96,7 +96,7 @@ class Outbox:
         self.written = 0
         self.sent = 0
         self.held = False
-        """Does a flood wait for the judge, and nothing else?"""
+        """Was there a flood when it was last asked what is sent next?"""
         self.doubtful = set[int]()
         """Places in the line of messages that were in a batch which Kafka refused."""
         self.faults = set[str]()
@@ -234,6 +234,7 @@ class Outbox:
 
     def _next(self, db: sqlite3.Connection) -> list[Row]:
         """What is sent next: of each source that waits its oldest, so that a long post of one delays no other; or one that is large, or was in a batch that Kafka refused."""
+        self.held = False
         rows = next((found for lane in (0, 1) if (found := self._oldest(db, lane))), [])
         alone = next((n for n, row in enumerate(rows) if len(row[3]) > LARGEST or row[0] in self.doubtful), len(rows))
         return rows[: max(1, alone)]
@@ -248,7 +249,7 @@ class Outbox:
         for n, rows in enumerate(floods):
             taken = rows[: room // (len(floods) - n)]
             out, room = out + taken, room - len(taken)
-        self.held = bool(floods) and not out
+        self.held = self.held or bool(floods)
         return out
 
     def _pace(self, rows: list[Row], since: float) -> None:
