@@ -245,7 +245,7 @@ class Outbox:
         for source in sources:
             rows = db.execute("select id, topic, key, value from outbox where lane = ? and source = ? order by id limit ?", (lane, source, max(FEW + 1, SLICE // len(sources)))).fetchall()
             floods.append(rows) if len(rows) > FEW else out.extend(rows)
-        room = self.pace.room(SLICE, time.monotonic()) if floods else 0
+        room = self.pace.room(SLICE) if floods else 0
         for n, rows in enumerate(floods):
             taken = rows[: room // (len(floods) - n)]
             out, room = out + taken, room - len(taken)

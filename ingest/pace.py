@@ -15,7 +15,9 @@ from msgspec import Struct
 FEW: Final = 20
 """So many messages of a source are no flood."""
 WINDOW: Final = 300
-"""Messages that may be on their way to the judge before a flood waits."""
+"""Messages that may be on their way to the judge, at most, before a flood waits."""
+AHEAD: Final = 0.3
+"""Seconds of his work that may be on their way: what comes beside a flood waits no longer for him."""
 EVERY: Final = 0.02
 """Seconds between two questions."""
 AGAIN: Final = 2.0
@@ -58,29 +60,47 @@ class Pace:
     """What was sent, held against what the judge has taken. Without anybody to ask nothing is held back: Kafka keeps it."""
 
     ask: Callable[[], Reached | None] = lambda: None
+    clock: Callable[[], float] = time.monotonic
     sent: dict[str, int] = field(default_factory=dict)
     """Topic → the offset of the last message that was sent."""
     known: Reached | None = None
+    asked: float = 0.0
     due: float = 0.0
-    open: dict[str, int] = field(default_factory=dict)
+    window: float = WINDOW
     moved: float = 0.0
 
     def went(self, topic: str, offset: int) -> None:
         """Kafka has a message."""
         self.sent[topic] = offset
 
-    def room(self, most: int, now: float) -> int:
-        """How many messages of floods may go now (s), at most `most`."""
+    def room(self, most: int) -> int:
+        """How many messages of floods may go now, at most `most`."""
+        now = self.clock()
         if now >= self.due:
-            self.known = self.ask()
-            self.due = time.monotonic() + (EVERY if self.known else AGAIN)
+            self._look(now)
         if self.known is None:
             return most
-        before, self.open = self.open, {t: at for t, at in self.known.judged.items() if at < self.sent.get(t, at)}
-        on_its_way = sum(self.sent[t] - at for t, at in self.open.items())
-        if on_its_way < WINDOW or self.open != before:
-            self.moved = now
-        elif now - self.moved > (STILL if self.known.behind <= LATE else HOLDS):
+        on_its_way = self._on_its_way(self.known)
+        if on_its_way >= self.window and now - self.moved > (STILL if self.known.behind <= LATE else HOLDS):
             self.sent.clear()
             return most
-        return max(0, min(most, WINDOW - on_its_way))
+        return max(0, min(most, int(self.window) - on_its_way))
+
+    def _on_its_way(self, known: Reached) -> int:
+        return sum(max(0, self.sent[t] - at) for t, at in known.judged.items() if t in self.sent)
+
+    def _look(self, now: float) -> None:
+        """Asks how far he is, and makes the window as wide as what he did since he was last asked."""
+        before, since = self.known, now - self.asked
+        self.known = self.ask()
+        self.asked, self.due = now, self.clock() + (EVERY if self.known else AGAIN)
+        if self.known is None or before is None:
+            return
+        took = sum(max(0, at - before.judged.get(t, at)) for t, at in self.known.judged.items() if t in self.sent)
+        open_ = self._on_its_way(self.known)
+        if took or not open_:
+            self.moved = now
+        if open_ >= FEW and since > 0:
+            self.window += 0.2 * (min(WINDOW, max(FEW, AHEAD * took / since)) - self.window)
+        elif open_ < FEW:
+            self.window = min(WINDOW, 1.5 * self.window)

@@ -23,6 +23,8 @@ from streams.times import HOUR, MINUTE, SECOND
 from streams.work import Fact
 
 NOBODY: frozenset[str] = frozenset()
+MOST: Final = 128
+"""So many intervals of one rule and subject that are over may still be revised; of earlier ones what was told stays told. Without a bound a badge reader that flutters would keep the judge busy with itself."""
 
 
 class Told(Struct):
@@ -42,6 +44,8 @@ class Told(Struct):
     """number → what was asked of other systems because of it."""
     rose: dict[int, int] = {}
     """number → when it became more urgent (ms): what people did before that answers it no more."""
+    over: int = 0
+    """What ended before this moment (ms) is not looked at any more, because so much came after it."""
 
 
 def number(alert: Alert) -> int:
@@ -52,6 +56,8 @@ def number(alert: Alert) -> int:
 def settle(known: Known, rule: Rule, subject: str, findings: tuple[Finding, ...], told: Told, moment: int, horizon: int) -> tuple[list[Alert], int | None]:
     """(the revisions that bring what was told in line with what was found, when to look again). `told` is changed accordingly."""
     if told.alerts:
+        told.over = max(told.over, _crowded(told))
+        horizon = max(horizon, told.over)
         _let_go(told, horizon)
     setting = known.terms_now().setting(rule.code)
     steady, wake = debounce(sorted(findings, key=lambda f: f.start), setting, known.now)
@@ -175,6 +181,14 @@ def debounce(findings: list[Finding], setting: Setting, now: int) -> tuple[list[
         elif finding.end is None:
             wakes.append(finding.start + on)
     return out, wake_at(*wakes)
+
+
+def _crowded(told: Told) -> int:
+    """The moment (ms) before which what is over is not looked at any more, because so much came after it."""
+    if len(told.alerts) <= MOST:
+        return 0
+    ends = sorted(a.end for a in told.alerts if a.end is not None)
+    return ends[-MOST] if len(ends) > MOST else 0
 
 
 def _let_go(told: Told, horizon: int) -> None:

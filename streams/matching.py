@@ -56,8 +56,9 @@ def match(numbered: Sequence[Numbered], findings: Sequence[Finding], apart: Sequ
     keys = [key_of(f, apart) for f in findings]
     homes: dict[int, list[int]] = {i: [] for i in range(len(findings))}
     parts: dict[int, int] = {}
-    out = Matching()
+    out, taken, latest = Matching(), set[int](), dict[str, int]()
     for old in (o for o in numbered if not o.gone):
+        latest[old.key] = max(old.start, latest.get(old.key, old.start))
         mine = [i for i, f in enumerate(findings) if keys[i] == old.key and overlap(old.start, old.end, f.start, f.end)]
         if not mine:
             out.left.append(old.n)
@@ -67,12 +68,12 @@ def match(numbered: Sequence[Numbered], findings: Sequence[Finding], apart: Sequ
         homes[home].append(old.n)
         parts |= {i: old.n for i in mine if i != home}
     for i, finding in enumerate(findings):
-        mine_too = sorted(homes[i]) or _again(numbered, finding, keys[i], {m.n for m in out.matches})
+        mine_too = sorted(homes[i]) or _again(numbered, finding, keys[i], taken)
         if mine_too:
+            taken.add(mine_too[0])
             out.matches.append(Match(finding, mine_too[0], tuple(mine_too[1:])))
         else:
-            later = any(old.key == keys[i] and not old.gone and old.start > finding.start for old in numbered)
-            out.matches.append(Match(finding, None, part_of=parts.get(i), earlier=later))
+            out.matches.append(Match(finding, None, part_of=parts.get(i), earlier=latest.get(keys[i], finding.start) > finding.start))
     return out
 
 
@@ -81,6 +82,6 @@ def _meet(a: Finding, b: Finding) -> bool:
     return overlap(a.start, a.end, b.start, b.end)
 
 
-def _again(numbered: Sequence[Numbered], finding: Finding, key: str, taken: set[int | None]) -> list[int]:
+def _again(numbered: Sequence[Numbered], finding: Finding, key: str, taken: set[int]) -> list[int]:
     """The number that was taken back and is found again."""
     return [o.n for o in numbered if o.gone and o.key == key and o.n not in taken and overlap(o.start, o.end, finding.start, finding.end)][:1]

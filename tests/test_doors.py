@@ -25,7 +25,7 @@ from hypothesis import strategies as st
 from ingest import body
 from ingest.doors import GATES, Door, application
 from ingest.outbox import SLICE, Outbox, TooLarge
-from ingest.pace import FEW, HOLDS, LATE, STILL, WINDOW, Pace, Reached, ask
+from ingest.pace import AHEAD, EVERY, FEW, HOLDS, LATE, STILL, WINDOW, Pace, Reached, ask
 from streams.deaths import ENOUGH, Deaths
 from streams.desk import Batch
 from streams.events import Step, decode_envelope
@@ -207,27 +207,44 @@ class _Judge:
         return None if self.at is None else Reached({"access.events": self.at}, self.behind)
 
 
-def test_a_flood_goes_no_faster_than_the_judge_takes_it():
-    judge, now = _Judge(1000), 0.0
-    pace, most = Pace(judge), 0
-    for _ in range(3000):  # he takes 10 while 100 could go
-        now, pace.due = now + 0.1, 0.0
-        pace.went("access.events", pace.sent.get("access.events", 1000) + pace.room(100, now))
-        most = max(most, pace.sent["access.events"] - judge.at)
-        judge.at = min(judge.at + 10, pace.sent["access.events"])
-    assert most == WINDOW
-    assert judge.at == 1000 + 3000 * 10
+class _Hours:
+    """A clock that goes when it is told to."""
+
+    now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.mark.parametrize("speed", [50, 100, 1000, 5000])
+def test_a_flood_goes_no_faster_than_the_judge_takes_it(speed):
+    """Of a judge who takes so many a second no more is on its way than he does in a moment, and he is never idle."""
+    judge, hours, waits = _Judge(1000), _Hours(), list[float]()
+    pace = Pace(judge, hours)
+    pace.went("access.events", 1000)
+    for n in range(4000):
+        hours.now += EVERY
+        pace.went("access.events", pace.sent["access.events"] + pace.room(100))
+        if n > 400:
+            waits.append((pace.sent["access.events"] - judge.at) / speed)
+        judge.at = min(judge.at + int(speed * EVERY), pace.sent["access.events"])
+    assert max(waits) <= max(2 * AHEAD, 2 * FEW / speed)
+    assert judge.at >= 1000 + 0.95 * 4000 * int(speed * EVERY)
 
 
 @pytest.mark.parametrize("behind, after", [(0, STILL), (LATE, STILL), (LATE + 1, HOLDS)])
 def test_what_is_refused_on_its_way_holds_no_flood_for_ever(behind, after):
-    pace = Pace(_Judge(0, behind))
+    hours = _Hours()
+    pace = Pace(_Judge(0, behind), hours)
+    pace.room(100)
     pace.went("access.events", WINDOW)
-    assert pace.room(100, 0.0) == 0
-    pace.due = 0.0
-    assert pace.room(100, after) == 0
-    pace.due = 0.0
-    assert pace.room(100, after + 0.1) == 100
+    hours.now += EVERY
+    pace.moved = hours.now
+    assert pace.room(100) == 0
+    hours.now += after
+    assert pace.room(100) == 0
+    hours.now += 0.1
+    assert pace.room(100) == 100
 
 
 def test_where_nobody_judges_nothing_is_held_and_nobody_is_asked_all_the_time():
@@ -235,13 +252,15 @@ def test_where_nobody_judges_nothing_is_held_and_nobody_is_asked_all_the_time():
     pace = Pace(judge)
     for n in range(500):
         pace.went("access.events", n)
-        assert pace.room(100, time.monotonic()) == 100
+        assert pace.room(100) == 100
     assert judge.asked == 1
 
 
 def test_a_flood_that_waits_for_the_judge_delays_nobody(tmp_path):
     pace = Pace(_Judge(0))
+    pace.room(1)
     pace.went("access.events", WINDOW + 7)
+    pace.moved = time.monotonic()
     box = Outbox(tmp_path / "outbox.db", "127.0.0.1:1", pace=pace)
     at = int(time.time() * 1000)
     for source, count in (("badges", 3000), ("panel", FEW)):

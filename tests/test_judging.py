@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -331,6 +332,25 @@ def _told(events: list[e.Any_]) -> list[Alert]:
         said += kernel.step(Entry("story", "ptw", n, event.at, "permit.events", event))
         said += kernel.kernel.advance(max(at, event.at))
     return [o for o in said if isinstance(o, Alert)]
+
+
+T0 = read_story(STORY).start
+EACH: dict[str, Callable[[int], e.Any_]] = {
+    "the same scan again": lambda n: e.Scan(at=T0, u=1000, worker="W1", door="DOOR", direction="in"),
+    "a scan of another second": lambda n: e.Scan(at=T0 + 1000 * n, u=1000, worker="W1", door="DOOR", direction="in" if n % 2 else "out"),
+    "gas over its limit, rising": lambda n: Frame(at=T0 + 1000 * n, u=0, names=["D"], values=[30.0 + n / 100]),
+    "work seen": lambda n: e.Detection(at=T0 + 1000 * n, u=0, camera="C", behaviour="welding", confidence=0.9),
+    "the permit asked for again": lambda n: e.Requested(at=T0 + n, u=0, permit="HW-9", type="02", point="P", valid_from=T0, valid_to=T0 + 8 * 3_600_000),
+    "a test said again": lambda n: e.GasTest(at=T0 + n, u=0, permit="HW-9", results=[e.GasResult("methane", 9.0, "%vol")]),
+}
+"""What a source may say thousands of times."""
+
+
+@pytest.mark.parametrize("what", EACH)
+def test_what_is_said_with_every_message_is_not_told_with_every_message(what):
+    """A flood of one source must not become a flood of revisions: each goes to Kafka, to notify and into ClickHouse."""
+    told = Counter(a.id for a in _told([EACH[what](n) for n in range(400)]))
+    assert max(told.values(), default=0) <= 30, told.most_common(3)
 
 
 def test_a_worker_who_is_named_twice_is_one_and_no_storm():

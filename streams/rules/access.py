@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Container, Iterator
 from datetime import date
@@ -95,8 +96,13 @@ def _entrances(known: Known, worker: str) -> list[Entrance]:
 
 def _left(known: Known, worker: str, at: int) -> int | None:
     """When somebody who came in scanned out again."""
-    outs = (known.site.counts(f, relief=True) for f in known.site.people[worker].scans if isinstance(f.event, Scan) and f.event.direction == "out")
-    return min((out for out in outs if out > at), default=None)
+    memo = known.memo.get("exits")
+    if memo is None or memo[:2] != (worker, known.turn):
+        outs = (f for f in known.site.people[worker].scans if isinstance(f.event, Scan) and f.event.direction == "out")
+        memo = known.memo["exits"] = (worker, known.turn, sorted(known.site.counts(f, relief=True) for f in outs))
+    exits: list[int] = memo[2]
+    after = bisect_right(exits, at)
+    return exits[after] if after < len(exits) else None
 
 
 def judge_certificate(known: Known, worker: str) -> Judged:
