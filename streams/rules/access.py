@@ -100,7 +100,7 @@ def _left(known: Known, worker: str, at: int) -> int | None:
     if memo is None or memo[:2] != (worker, known.turn):
         outs = (f for f in known.site.people[worker].scans if isinstance(f.event, Scan) and f.event.direction == "out")
         memo = known.memo["exits"] = (worker, known.turn, sorted(known.site.counts(f, relief=True) for f in outs))
-    exits: list[int] = memo[2]
+    exits: list[int] = memo[2]  # type: ignore[assignment]
     after = bisect_right(exits, at)
     return exits[after] if after < len(exits) else None
 
