@@ -110,6 +110,8 @@ def messages(story: Story, site: str) -> list[tuple[str, bytes]]:
     out += [(name, _tick(site, story.start - SECOND)) for name in (*others, SITE.name)]
     seconds = deque(story.busy())
     for message in story.messages:
+        if message.arrives > story.end:  # as in memory: what comes after the end is not told, and a topic that had come further than the end would let go before it
+            continue
         while seconds and seconds[0][0] < message.arrives:
             out.append((SITE.name, _tick(site, *seconds.popleft())))
         tick = -(-message.arrives // SECOND) * SECOND

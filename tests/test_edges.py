@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from infra.plant.story import read_story
+from infra.plant.tell import END
 from infra.play import messages
 from ingest.outbox import Outbox
 from streams.events import Entry, Lane, Scan, Tick, decode_envelope
@@ -32,10 +33,11 @@ def test_the_outbox_numbers_without_gaps_over_restarts_and_keeps_what_was_not_se
     db.close()
 
 
+@pytest.mark.parametrize("stem", ["S67_year_1970", "S73_failover", "W_guardian_inside_fast_door"])
 @pytest.mark.parametrize("seed", range(3))
-def test_a_virtual_site_has_one_order_however_its_topics_are_read(seed):
-    """Topics are read in bursts of any length; what comes out is the same, each second closed by its tick."""
-    story, rng, intake = read_story(SCENARIOS / "S67_year_1970.toml", "v"), random.Random(seed), Intake()
+def test_a_virtual_site_has_one_order_however_its_topics_are_read(seed, stem):
+    """Topics are read in bursts of any length; what comes out is the same, each second closed by its tick, and the end is the last fact, also where a story says something after its end."""
+    story, rng, intake = read_story(SCENARIOS / f"{stem}.toml", "v"), random.Random(seed), Intake()
     queues: dict[str, list[Entry]] = {}
     for topic, raw in messages(story, "v"):
         if isinstance(entry := intake.take(raw, topic), Entry):
@@ -53,4 +55,5 @@ def test_a_virtual_site_has_one_order_however_its_topics_are_read(seed):
     one = read(1)
     assert one == read(rng.randint(5, 500))
     assert [s for t, src, s in one if src == "player"] == sorted(s for t, src, s in one if src == "player")
+    assert [x for x in one if x[1] != "player"][-1][1] == END
     assert len(one) >= sum(not isinstance(e.event, Tick) for q in queues.values() for e in q)
