@@ -95,6 +95,7 @@ class Outbox:
         self.away_since: float | None = time.monotonic()
         self.written = 0
         self.sent = 0
+        self.turn = 0
         self.held = False
         """Was there a flood when it was last asked what is sent next?"""
         self.doubtful = set[int]()
@@ -233,24 +234,35 @@ class Outbox:
             db.close()
 
     def _next(self, db: sqlite3.Connection) -> list[Row]:
-        """What is sent next: of each source that waits its oldest, so that a long post of one delays no other; or one that is large, or was in a batch that Kafka refused."""
-        self.held = False
-        rows = next((found for lane in (0, 1) if (found := self._oldest(db, lane))), [])
-        alone = next((n for n, row in enumerate(rows) if len(row[3]) > LARGEST or row[0] in self.doubtful), len(rows))
-        return rows[: max(1, alone)]
+        """What is sent next: of each source that waits its oldest, so that a long post of one delays no other; in turn with one that is large, or was in a batch that Kafka refused."""
+        self.held, self.turn = False, self.turn + 1
+        for lane in (0, 1):
+            rows, alone = self._oldest(db, lane)
+            if alone and (self.turn % 2 or not rows):
+                return [alone[self.turn // 2 % len(alone)]]
+            if rows:
+                return rows
+        return []
 
-    def _oldest(self, db: sqlite3.Connection, lane: int) -> list[Row]:
-        """A share of each source that waits in a lane; of what is a flood only as much as the judge has room for."""
-        sources, out, floods = _waiting(db, lane), list[Row](), list[list[Row]]()
+    def _oldest(self, db: sqlite3.Connection, lane: int) -> tuple[list[Row], list[Row]]:
+        """(a share of each source that waits in a lane, of what is a flood only as much as the judge has room for; what goes by itself next)."""
+        sources, out, floods, alone = _waiting(db, lane), list[Row](), list[list[Row]](), list[Row]()
         for source in sources:
             rows = db.execute("select id, topic, key, value from outbox where lane = ? and source = ? order by id limit ?", (lane, source, max(FEW + 1, SLICE // len(sources)))).fetchall()
-            floods.append(rows) if len(rows) > FEW else out.extend(rows)
+            cut = next((n for n, row in enumerate(rows) if len(row[3]) > LARGEST or row[0] in self.doubtful), len(rows))
+            if cut == 0:
+                alone.append(rows[0])
+            elif len(rows) > FEW:
+                floods.append(rows[:cut])
+            else:
+                out += rows[:cut]
         room = self.pace.room(SLICE) if floods else 0
-        for n, rows in enumerate(floods):
-            taken = rows[: room // (len(floods) - n)]
+        first = self.turn % len(floods) if floods else 0
+        for n, rows in enumerate(floods[first:] + floods[:first]):
+            taken = rows[: max(min(1, room), room // (len(floods) - n))]
             out, room = out + taken, room - len(taken)
         self.held = self.held or bool(floods)
-        return out
+        return out, alone
 
     def _pace(self, rows: list[Row], since: float) -> None:
         """A flood goes on no faster than the steps behind take it: what comes beside it must not wait behind it in Kafka."""

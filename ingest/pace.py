@@ -20,10 +20,12 @@ AHEAD: Final = 0.3
 """Seconds of his work that may be on their way: what comes beside a flood waits no longer for him."""
 EVERY: Final = 0.02
 """Seconds between two questions."""
-AGAIN: Final = 2.0
+AGAIN: Final = 0.5
 """Seconds after which somebody who did not answer is asked again."""
-STILL: Final = 0.5
-"""Seconds without a step forward after which what is on its way will not come, if the judge's clock is up to date: it was refused on the way."""
+PATIENCE: Final = 0.2
+"""Seconds for an answer: everybody's messages wait so long."""
+STILL: Final = 2.0
+"""Seconds without a step forward in a topic after which what is on its way there will not come, if the judge's clock is up to date: it was refused on the way."""
 HOLDS: Final = 10.0
 """The same, if the judge is late."""
 LATE: Final = 1500
@@ -42,16 +44,27 @@ class _Health(Struct):
     judged: dict[str, dict[str, int]] = {}
 
 
+class Busy(Exception):
+    """The judge is there and does not answer."""
+
+
+OPENER: Final = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
 def ask(site: str, deciders: list[str]) -> Reached | None:
-    """What the judge of a site says of itself; None: nobody here judges it, or nobody answers."""
+    """What the judge of a site says of itself; None: nobody here judges it. Raises Busy."""
+    busy = False
     for address in deciders:
         try:
-            with urllib.request.urlopen(f"{address}/healthz", timeout=0.3) as answer:
+            with OPENER.open(f"{address}/healthz", timeout=PATIENCE) as answer:
                 said = msgspec.json.decode(answer.read(), type=_Health)
-        except (OSError, ValueError, msgspec.MsgspecError, http.client.HTTPException):
+        except (OSError, ValueError, msgspec.MsgspecError, http.client.HTTPException) as wrong:
+            busy = busy or isinstance(getattr(wrong, "reason", wrong), TimeoutError)
             continue
         if site in said.sites:
             return Reached(said.judged.get(site, {}), said.sites[site])
+    if busy:
+        raise Busy
     return None
 
 
@@ -63,11 +76,13 @@ class Pace:
     clock: Callable[[], float] = time.monotonic
     sent: dict[str, int] = field(default_factory=dict)
     """Topic → the offset of the last message that was sent."""
+    moved: dict[str, float] = field(default_factory=dict)
+    """Topic → when the judge was last seen to move in it, or to have all of it."""
     known: Reached | None = None
+    heard: float = 0.0
     asked: float = 0.0
     due: float = 0.0
     window: float = WINDOW
-    moved: float = 0.0
 
     def went(self, topic: str, offset: int) -> None:
         """Kafka has a message."""
@@ -80,27 +95,40 @@ class Pace:
             self._look(now)
         if self.known is None:
             return most
-        on_its_way = self._on_its_way(self.known)
-        if on_its_way >= self.window and now - self.moved > (STILL if self.known.behind <= LATE else HOLDS):
-            self.sent.clear()
-            return most
-        return max(0, min(most, int(self.window) - on_its_way))
+        return max(0, min(most, int(self.window) - self._on_its_way(self.known)))
 
     def _on_its_way(self, known: Reached) -> int:
         return sum(max(0, self.sent[t] - at) for t, at in known.judged.items() if t in self.sent)
 
     def _look(self, now: float) -> None:
-        """Asks how far he is, and makes the window as wide as what he did since he was last asked."""
-        before, since = self.known, now - self.asked
-        self.known = self.ask()
-        self.asked, self.due = now, self.clock() + (EVERY if self.known else AGAIN)
-        if self.known is None or before is None:
+        """Asks how far he is."""
+        before, since, self.asked = self.known, now - self.asked, now
+        try:
+            self.known = self.ask()
+            self.heard = now
+        except Busy:
+            self.known = before if now - self.heard < HOLDS else None
+            self.due = self.clock() + AGAIN
             return
-        took = sum(max(0, at - before.judged.get(t, at)) for t, at in self.known.judged.items() if t in self.sent)
-        open_ = self._on_its_way(self.known)
-        if took or not open_:
-            self.moved = now
-        if open_ >= FEW and since > 0:
-            self.window += 0.2 * (min(WINDOW, max(FEW, AHEAD * took / since)) - self.window)
-        elif open_ < FEW:
+        self.due = self.clock() + (EVERY if self.known else AGAIN)
+        if self.known is not None:
+            self._forget(now, self.known, before)
+            self._widen(self.known, before, since)
+
+    def _forget(self, now: float, known: Reached, before: Reached | None) -> None:
+        """What stands still in a topic for too long will not come, and holds nobody."""
+        for topic, sent in list(self.sent.items()):
+            at = known.judged.get(topic)
+            if at is None or at >= sent or before is None or at != before.judged.get(topic):
+                self.moved[topic] = now
+            elif now - self.moved.setdefault(topic, now) > (STILL if known.behind <= LATE else HOLDS):
+                del self.sent[topic], self.moved[topic]
+
+    def _widen(self, known: Reached, before: Reached | None, since: float) -> None:
+        """Makes the window as wide as what he did since he was last asked."""
+        on_its_way = self._on_its_way(known)
+        if on_its_way < FEW:
             self.window = min(WINDOW, 1.5 * self.window)
+        elif before is not None and since > 0:
+            took = sum(max(0, at - before.judged.get(t, at)) for t, at in known.judged.items() if t in self.sent)
+            self.window += 0.2 * (min(WINDOW, max(FEW, AHEAD * took / since)) - self.window)

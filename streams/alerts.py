@@ -44,8 +44,8 @@ class Told(Struct):
     """number → what was asked of other systems because of it."""
     rose: dict[int, int] = {}
     """number → when it became more urgent (ms): what people did before that answers it no more."""
-    over: int = 0
-    """What ended before this moment (ms) is not looked at any more, because so much came after it."""
+    over: dict[str, int] = {}
+    """What tells it apart → what ended before this moment (ms) is not looked at any more, because so much came after it."""
 
 
 def number(alert: Alert) -> int:
@@ -56,12 +56,11 @@ def number(alert: Alert) -> int:
 def settle(known: Known, rule: Rule, subject: str, findings: tuple[Finding, ...], told: Told, moment: int, horizon: int) -> tuple[list[Alert], int | None]:
     """(the revisions that bring what was told in line with what was found, when to look again). `told` is changed accordingly."""
     if told.alerts:
-        told.over = max(told.over, _crowded(told))
-        horizon = max(horizon, told.over)
+        _crowd(told)
         _let_go(told, horizon)
     setting = known.terms_now().setting(rule.code)
     steady, wake = debounce(sorted(findings, key=lambda f: f.start), setting, known.now)
-    current = _once([f for f in steady if f.end is None or f.end >= horizon], rule)
+    current = _once([f for f in steady if f.end is None or f.end >= max(horizon, told.over.get(key_of(f, rule.apart), 0) if told.over else 0)], rule)
     found = match([_numbered(told, a, k) for a, k in zip(told.alerts, told.keys, strict=True) if number(a) not in told.one_with], current, rule.apart)
     out, wakes, place = [], [wake], {number(a): i for i, a in enumerate(told.alerts)}
     for one in found.matches:
@@ -183,16 +182,24 @@ def debounce(findings: list[Finding], setting: Setting, now: int) -> tuple[list[
     return out, wake_at(*wakes)
 
 
-def _crowded(told: Told) -> int:
-    """The moment (ms) before which what is over is not looked at any more, because so much came after it."""
+def _crowd(told: Told) -> None:
+    """Where many are over, the earliest are not looked at any more."""
     if len(told.alerts) <= MOST:
-        return 0
-    ends = sorted(a.end for a in told.alerts if a.end is not None)
-    return ends[-MOST] if len(ends) > MOST else 0
+        return
+    ends: dict[str, list[int]] = {}
+    for alert, key in zip(told.alerts, told.keys, strict=True):
+        if alert.end is not None:
+            ends.setdefault(key, []).append(_ended(told, alert, alert.end))
+    told.over |= {key: sorted(mine)[-MOST] for key, mine in ends.items() if len(mine) > MOST}
+
+
+def _ended(told: Told, alert: Alert, end: int) -> int:
+    """When the interval of an alert that is over ended; of one that was taken back, when that ended which it was."""
+    return told.was.get(number(alert), (0, end))[1] or end
 
 
 def _let_go(told: Told, horizon: int) -> None:
-    kept = [(a, k) for a, k in zip(told.alerts, told.keys, strict=True) if a.end is None or a.end >= horizon]
+    kept = [(a, k) for a, k in zip(told.alerts, told.keys, strict=True) if a.end is None or (a.end >= horizon and (not told.over or _ended(told, a, a.end) >= told.over.get(k, 0)))]
     if len(kept) < len(told.alerts):
         told.alerts, told.keys = [a for a, _ in kept], [k for _, k in kept]
         left = {number(a) for a in told.alerts}
@@ -332,13 +339,27 @@ def commands(known: Known, finding: Finding, alert: Alert) -> Iterator[Command]:
 
 
 def renewed(told: Told, alert: Alert, finding: Finding, moment: int) -> Iterator[Command]:
-    """What was asked until a moment that has changed is asked anew until that, or withdrawn where that is past."""
-    asked = told.asked.get(number(alert), [])
-    for at, last in enumerate(asked):
-        if finding.stop and last.action == STOP and last.target == finding.stop[0] and last.expires != finding.stop[1]:
-            until = finding.stop[1]
-            asked[at] = msgspec.structs.replace(last, revision=max(alert.revision, last.revision + 1), known=moment, expires=until, withdrawn=until <= moment)
+    """What was asked until a moment that has changed is asked anew until that, or withdrawn where that is past; where it is another hazard now, the one is withdrawn and the other asked."""
+    hazard, until = finding.stop or ("", 0)
+    asked, plainly = told.asked.get(number(alert), []), number_of(finding.permit)
+    stops = {c.target: at for at, c in enumerate(asked) if c.action == STOP and c.target != plainly}
+    for target, at in stops.items():
+        last = asked[at]
+        expires = until if target == hazard else min(last.expires, moment)
+        if expires != last.expires:
+            asked[at] = msgspec.structs.replace(last, revision=max(alert.revision, last.revision + 1), known=moment, expires=expires, withdrawn=expires <= moment)
             yield asked[at]
+    if stops and hazard not in stops and until > moment:
+        asked.append(msgspec.structs.replace(asked[next(iter(stops.values()))], id=f"{alert.id}:{STOP}:{hazard}", target=hazard, revision=alert.revision, known=moment, expires=until, withdrawn=False))
+        yield asked[-1]
+
+
+def asking(known: Known, told: Told, finding: Finding, alert: Alert) -> list[Command]:
+    """What is asked now because of an alert, kept beside it; what was asked before under the same id has a lower revision."""
+    before = {c.id: c for c in told.asked.get(number(alert), ())}
+    out = [msgspec.structs.replace(c, revision=max(c.revision, before[c.id].revision + 1)) if c.id in before else c for c in commands(known, finding, alert)]
+    told.asked[number(alert)] = list((before | {c.id: c for c in out}).values())
+    return out
 
 
 def withdrawn(told: Told, said: list[Alert]) -> Iterator[Command]:
@@ -346,7 +367,7 @@ def withdrawn(told: Told, said: list[Alert]) -> Iterator[Command]:
     for alert in said:
         if alert.state == "retracted":
             for asked in told.asked.pop(number(alert), []):
-                yield msgspec.structs.replace(asked, revision=alert.revision, known=alert.known, withdrawn=True)
+                yield msgspec.structs.replace(asked, revision=max(alert.revision, asked.revision + 1), known=alert.known, withdrawn=True)
 
 
 def stands(alert: Alert) -> bool:

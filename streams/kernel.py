@@ -10,13 +10,14 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
-from streams.alerts import Told, commands, ended, number, open_alerts, renewed, settle, stands, withdrawn
+from streams.alerts import Told, asking, ended, number, open_alerts, renewed, settle, stands, withdrawn
 from streams.course import named_by
 from streams.events import Action, ClockSaid, Entry, Requested, SourceSaid, Step, Tick
 from streams.fold import Fold
 from streams.forget import forget, unhear
 from streams.life import ACTIVE
 from streams.lives import life_of, number_of, subject_of
+from streams.matching import key_of
 from streams.outputs import Alert, Code, Output, Verdict
 from streams.plain import plain
 from streams.rules import BOOK, BY_CAUSE, RULES
@@ -415,7 +416,7 @@ class Kernel:
             self._stand(alert)
         if any((a.end is None and (touched or a.revision == 1) and stands(a)) or (a.end is not None and a.end >= memory.site.now) for a in (told.alerts if touched else said)):
             self._no_later(i, name, moment + SECOND)
-        out: list[Output] = [*said, *gone, *self._requests(judged, told, before, moment)]
+        out: list[Output] = [*said, *gone, *self._requests(judged, told, before, moment, rule.apart)]
         for alert in said:
             self._alarm(alert, told)
         return out
@@ -461,20 +462,26 @@ class Kernel:
         else:
             self.known.alarms.pop(alert.id, None)
 
-    def _requests(self, judged: Judged, told: Told, before: Mapping[str, int], moment: int) -> list[Output]:
+    def _requests(self, judged: Judged, told: Told, before: Mapping[str, int], moment: int, apart: Sequence[str]) -> list[Output]:
         """What a number asks of other systems, once for each priority that it rises to; what was held back, late or taken back and now stands asks as if it were new."""
         out: list[Output] = []
         for finding in judged.findings if told.asked else ():
-            if finding.stop and (alert := next((a for a in told.alerts if a.start == finding.start and a.state != "retracted"), None)):
+            if finding.stop and (alert := self._of(finding, told, apart)) and alert.state != "retracted":
                 out += renewed(told, alert, finding, moment)
-        asking = [f for f in sorted(judged.findings, key=lambda f: f.start) if f.requests and f.end is None and not f.hold]
-        for finding in asking:
-            alert = next((a for a in told.alerts if a.start == finding.start and a.end is None and a.state in ACTIVE and not a.late and number_of(finding.permit) == a.permit), None)
-            if alert and (not told.asked.get(number(alert)) or before.get(alert.id, 0) > alert.priority):
-                asked = list(commands(self.known, finding, alert))
-                told.asked[number(alert)] = list({c.id: c for c in (*told.asked.get(number(alert), ()), *asked)}.values())
-                out += asked
+        ask = [f for f in sorted(judged.findings, key=lambda f: f.start) if f.requests and f.end is None and not f.hold]
+        for finding in ask:
+            alert = self._of(finding, told, apart)
+            if alert is None or alert.end is not None or alert.state not in ACTIVE or alert.late:
+                continue
+            if not told.asked.get(number(alert)) or before.get(alert.id, 0) > alert.priority:
+                out += asking(self.known, told, finding, alert)
         return out
+
+    @staticmethod
+    def _of(finding: Finding, told: Told, apart: Sequence[str]) -> Alert | None:
+        """The alert that a finding is told as."""
+        key, permit = key_of(finding, apart), number_of(finding.permit)
+        return next((a for a, k in zip(told.alerts, told.keys, strict=True) if a.start == finding.start and k == key and a.permit == permit and number(a) not in told.one_with), None)
 
     def _broken(self, key: str, rule: Rule, name: str, wrong: Exception, moment: int) -> list[Output]:
         self.memory.broken[key] = f"{type(wrong).__name__}: {wrong}"

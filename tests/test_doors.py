@@ -10,6 +10,7 @@ import sqlite3
 import threading
 import time
 import zlib
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -25,7 +26,7 @@ from hypothesis import strategies as st
 from ingest import body
 from ingest.doors import GATES, Door, application
 from ingest.outbox import SLICE, Outbox, TooLarge
-from ingest.pace import AHEAD, EVERY, FEW, HOLDS, LATE, STILL, WINDOW, Pace, Reached, ask
+from ingest.pace import AGAIN, AHEAD, EVERY, FEW, HOLDS, LATE, STILL, WINDOW, Busy, Pace, Reached, ask
 from streams.deaths import ENOUGH, Deaths
 from streams.desk import Batch
 from streams.events import Step, decode_envelope
@@ -239,12 +240,88 @@ def test_what_is_refused_on_its_way_holds_no_flood_for_ever(behind, after):
     pace.room(100)
     pace.went("access.events", WINDOW)
     hours.now += EVERY
-    pace.moved = hours.now
     assert pace.room(100) == 0
     hours.now += after
     assert pace.room(100) == 0
     hours.now += 0.1
     assert pace.room(100) == 100
+
+
+def test_what_is_refused_in_one_topic_holds_nobody_while_another_moves():
+    hours, frames = _Hours(), 0
+    pace = Pace(lambda: Reached({"access.events": 0, "sensor.readings": frames}, 0), hours)
+    pace.went("access.events", WINDOW)
+    for _ in range(int(STILL / EVERY) + 5):
+        hours.now += EVERY
+        frames += 1
+        pace.went("sensor.readings", frames)
+        left = pace.room(100)
+    assert left == 100
+
+
+def test_a_judge_who_is_busy_for_a_moment_opens_no_gate():
+    hours, busy = _Hours(), False
+
+    def ask() -> Reached:
+        if busy:
+            raise Busy
+        return Reached({"access.events": 0}, 0)
+
+    pace = Pace(ask, hours)
+    pace.went("access.events", WINDOW)
+    assert pace.room(100) == 0
+    busy = True
+    for _ in range(int((HOLDS - 1) / AGAIN)):
+        hours.now += AGAIN
+        assert pace.room(100) == 0
+    hours.now += 2
+    assert pace.room(100) == 100
+
+
+@pytest.fixture
+def waits(tmp_path):
+    """An outbox that cannot send, with what a test puts in."""
+    box = Outbox(tmp_path / "outbox.db", "127.0.0.1:1", pace=Pace(_Judge(0), _Hours()))
+    db = box._open("normal")
+
+    def put(source: str, count: int) -> None:
+        done = [box.accept("S", source, Step(at=int(time.time() * 1000), u=0, permit="P", step="jsa")) for _ in range(count)]
+        done[-1].result(30)
+
+    def turns(many: int) -> Counter[str]:
+        out = Counter[str]()
+        for _ in range(many):
+            rows = box._next(db)
+            out.update(decode_envelope(r[3]).source for r in rows)
+            db.executemany("delete from outbox where id = ?", [(r[0],) for r in rows])
+        return out
+
+    yield put, turns, box
+    db.close()
+    box.close()
+
+
+def test_of_many_floods_none_comes_last_always(waits):
+    put, turns, box = waits
+    for n in range(30):
+        put(f"GW{n:02}", FEW + 20)
+    box.pace.window = FEW  # less room than floods
+    sent = turns(45)
+    assert len(sent) == 30
+    assert max(sent.values()) <= 3 * min(sent.values())
+
+
+def test_what_goes_alone_at_the_head_of_its_line_holds_nobody_and_comes_soon(waits):
+    put, turns, box = waits
+    put("a", 60)
+    put("b", 5)
+    put("z", 60)
+    box.doubtful.add(box._open("normal").execute("select min(id) from outbox").fetchone()[0])
+    sent = turns(2)
+    assert sent["b"] == 5
+    assert sent["a"] >= 1
+    assert sent["z"] > FEW
+    assert turns(4)["a"] > FEW
 
 
 def test_where_nobody_judges_nothing_is_held_and_nobody_is_asked_all_the_time():
@@ -257,10 +334,8 @@ def test_where_nobody_judges_nothing_is_held_and_nobody_is_asked_all_the_time():
 
 
 def test_a_flood_that_waits_for_the_judge_delays_nobody(tmp_path):
-    pace = Pace(_Judge(0))
-    pace.room(1)
+    pace = Pace(_Judge(0), _Hours())
     pace.went("access.events", WINDOW + 7)
-    pace.moved = time.monotonic()
     box = Outbox(tmp_path / "outbox.db", "127.0.0.1:1", pace=pace)
     at = int(time.time() * 1000)
     for source, count in (("badges", 3000), ("panel", FEW)):

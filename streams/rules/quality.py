@@ -159,12 +159,12 @@ def judge_late(known: Known, source: str) -> Judged:
     return Judged(tuple(found), known.now + 60 * SECOND if any(f.end is None for f in found) else None)
 
 
-def about(count: int) -> str:
-    """A count as it is told: to ten as it is, then at least 10, 20, 50, 100 …, so that what comes with every message is not told anew with every message."""
+def about(count: int, least: int = 0) -> str:
+    """A count as it is told: to ten as it is, then at least 10, 20, 50, 100 … (and at least `least`), so that what comes with every message is not told anew with every message."""
     if count <= 10:
         return f"{count}"
     step: int = 10 ** (len(str(count)) - 1)
-    return f"{next(n * step for n in (5, 2, 1) if n * step <= count)}+"
+    return f"{max(least, next(n * step for n in (5, 2, 1) if n * step <= count))}+"
 
 
 def judge_repeats(known: Known, source: str) -> Judged:
@@ -172,7 +172,7 @@ def judge_repeats(known: Known, source: str) -> Judged:
     comer, most = known.site.comers.get(source), int(known.terms_now()["repeats"])
     if comer is None or len(comer.repeats) < most or comer.repeats[-1] < known.now - HOUR:
         return NOTHING
-    numbers = {"source": source, "count": about(len(comer.repeats)), "limit": most}
+    numbers = {"source": source, "count": about(len(comer.repeats), most), "limit": most}
     return Judged((Finding(comer.repeats[most - 1], (comer.ref,), numbers=numbers),), known.now + 10 * 60 * SECOND)
 
 
