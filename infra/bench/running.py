@@ -132,14 +132,14 @@ async def _beside_a_long_post(table: Table, plant: Plant, system: System) -> Non
     scans = [{"at": now - 1000 * (n % 600), "worker": f"W{n % 400}", "door": "GATE-A1", "direction": "in" if n % 2 else "out"} for n in range(90_000)]
     body, tags, began = msgspec.json.encode(scans), iter([t for p in plant.points[:53] for t in p.detectors]), time.monotonic()
     async with _alerts(system) as arrived, httpx.AsyncClient(base_url=f"http://127.0.0.1:{system.ports.ingest}", timeout=120, trust_env=False) as client:
-        posted = asyncio.create_task(client.post("/events/scan", content=body, headers=_token(system, "badges")))
-        judged = asyncio.create_task(_judged(system, posted))
-        while not judged.done() and (tag := next(tags, "")):
-            waits[tag] = time.monotonic()
-            await client.post("/events/frame", json={"at": _now(), "names": [tag], "values": [30.0]}, headers=_token(system, "ptw"))
-            await asyncio.sleep(1.5)
-        answer = await posted
-        took = await judged - began
+        async with asyncio.timeout(900), asyncio.TaskGroup() as both:
+            posted = both.create_task(client.post("/events/scan", content=body, headers=_token(system, "badges")))
+            judged = both.create_task(_judged(system, posted))
+            while not judged.done() and (tag := next(tags, "")):
+                waits[tag] = time.monotonic()
+                await client.post("/events/frame", json={"at": _now(), "names": [tag], "values": [30.0]}, headers=_token(system, "ptw"))
+                await asyncio.sleep(1.5)
+        answer, took = posted.result(), judged.result() - began
         await asyncio.sleep(3)
     if answer.status_code != 202:
         raise RuntimeError(f"the long post was refused: {answer.text[:300]}")
