@@ -40,8 +40,8 @@ fuzz: $(VENV)/.dev ## A million events of every kind, absurd ones too, the whole
 
 mutants: $(VENV)/.dev ## Small changes to the rules and to their figures, one at a time: which of them no test notices; docs/mutants.md, docs/figures-moved.md
 	@$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[mutants]'
-	@$(BIN)/python tests/mutants.py --packs --write docs/figures-moved.md
 	@$(BIN)/python tests/mutants.py --write docs/mutants.md
+	@$(BIN)/python tests/mutants.py --packs --write docs/figures-moved.md
 
 chaos: $(VENV)/.dev ## kill -9 of every process under load; outputs and rows must equal an undisturbed run
 	@$(BIN)/python -m pytest -q -m chaos

@@ -338,6 +338,11 @@ def commands(known: Known, finding: Finding, alert: Alert) -> Iterator[Command]:
         yield Command(id=f"{alert.id}:{STOP}:{hazard}", site=alert.site, action=STOP, target=hazard, alert=alert.id, revision=alert.revision, known=alert.known, expires=until, dry_run=known.site.policy.commands == "dry-run")
 
 
+def _above(last: Command, alert: Alert) -> int:
+    """The revision of what is said anew of a request: its alert's, and above what was said last."""
+    return max(alert.revision, last.revision + 1)
+
+
 def renewed(told: Told, alert: Alert, finding: Finding, moment: int) -> Iterator[Command]:
     """What was asked until a moment that has changed is asked anew until that, or withdrawn where that is past; where it is another hazard now, the one is withdrawn and the other asked."""
     hazard, until = finding.stop or ("", 0)
@@ -347,7 +352,7 @@ def renewed(told: Told, alert: Alert, finding: Finding, moment: int) -> Iterator
         last = asked[at]
         expires = until if target == hazard else min(last.expires, moment)
         if expires != last.expires:
-            asked[at] = msgspec.structs.replace(last, revision=max(alert.revision, last.revision + 1), known=moment, expires=expires, withdrawn=expires <= moment)
+            asked[at] = msgspec.structs.replace(last, revision=_above(last, alert), known=moment, expires=expires, withdrawn=expires <= moment)
             yield asked[at]
     if stops and hazard not in stops and until > moment:
         asked.append(msgspec.structs.replace(asked[next(iter(stops.values()))], id=f"{alert.id}:{STOP}:{hazard}", target=hazard, revision=alert.revision, known=moment, expires=until, withdrawn=False))
@@ -357,7 +362,7 @@ def renewed(told: Told, alert: Alert, finding: Finding, moment: int) -> Iterator
 def asking(known: Known, told: Told, finding: Finding, alert: Alert) -> list[Command]:
     """What is asked now because of an alert, kept beside it; what was asked before under the same id has a lower revision."""
     before = {c.id: c for c in told.asked.get(number(alert), ())}
-    out = [msgspec.structs.replace(c, revision=max(c.revision, before[c.id].revision + 1)) if c.id in before else c for c in commands(known, finding, alert)]
+    out = [msgspec.structs.replace(c, revision=_above(before[c.id], alert)) if c.id in before else c for c in commands(known, finding, alert)]
     told.asked[number(alert)] = list((before | {c.id: c for c in out}).values())
     return out
 
@@ -367,7 +372,7 @@ def withdrawn(told: Told, said: list[Alert]) -> Iterator[Command]:
     for alert in said:
         if alert.state == "retracted":
             for asked in told.asked.pop(number(alert), []):
-                yield msgspec.structs.replace(asked, revision=max(alert.revision, asked.revision + 1), known=alert.known, withdrawn=True)
+                yield msgspec.structs.replace(asked, revision=_above(asked, alert), known=alert.known, withdrawn=True)
 
 
 def stands(alert: Alert) -> bool:
