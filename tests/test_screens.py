@@ -79,6 +79,7 @@ def test_a_permit_shows_gas_approval_and_video_and_leads_to_the_raw_event(page, 
     _live(page, "/permit/HW-00001?lang=en")
     text = page.locator(".page").inner_text()
     assert "T1 " in text and "T9 " in text
+    page.wait_for_selector("#times .js-plotly-plot", timeout=45_000)
     assert page.locator("#times .js-plotly-plot").count() == 1
     page.locator(".facts a").first.click()
     page.wait_for_selector("#raw")
