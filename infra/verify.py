@@ -13,14 +13,16 @@ from typing import Any
 
 from sql.store import Store, StoreError
 from streams.archive import digest_of
+from streams.spoken import CHAINS
 
 
 @dataclass(frozen=True, slots=True)
 class Broken:
-    """A link that does not hold: where, and what is wrong with it."""
+    """A link that does not hold: where, and what is wrong with it (`streams.spoken.CHAINS`)."""
 
     link: str
     detail: str
+    rows: int = 0
 
 
 def verify(url: str, report: str) -> int:
@@ -36,7 +38,7 @@ def verify(url: str, report: str) -> int:
         print(f"permitwatch verify: {wrong}", file=sys.stderr)
         return 2
     for one in broken:
-        print(f"✗ {one.link}: {one.detail}")
+        print(f"✗ {one.link}: {CHAINS[one.detail][1]}{f' ({one.rows} rows)' if one.rows else ''}")
         if report:
             _tell(report, one)
     print(f"{checked} links followed: {'the chain holds' if not broken else f'{len(broken)} partition(s) broken'}")
@@ -53,12 +55,12 @@ def follow(store: Store, topic: str, partition: int, links: list[dict[str, Any]]
     for link in links:
         name = f"{topic}[{partition}] {link['start']}–{link['end']}"
         if link["previous"] != previous:
-            yield Broken(name, "it does not follow the one before: a link was taken out or changed")
+            yield Broken(name, "link")
         sql = "SELECT body FROM messages FINAL WHERE topic = {t:String} AND partition = {p:UInt16} AND offset >= {a:UInt64} AND offset < {b:UInt64} ORDER BY offset"
         bodies = [row["body"] for row in store.rows(sql, {"t": topic, "p": partition, "a": link["start"], "b": link["end"]})]
         digest = link["digest"].decode() if isinstance(link["digest"], bytes) else link["digest"]
         if digest_of(link["previous"], bodies) != digest:
-            yield Broken(name, f"the {len(bodies)} stored rows are not those that were written")
+            yield Broken(name, "rows", len(bodies))
         previous = digest
 
 

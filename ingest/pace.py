@@ -32,7 +32,7 @@ LATE: Final = 1500
 """ms by which the judge's clock may be behind and count as up to date: it is told the time once a second."""
 
 
-class Reached(Struct, frozen=True):
+class Taken(Struct, frozen=True):
     """How far the judge of a site is: raw topic → the offset of the last message that it judged; ms by which it is behind."""
 
     judged: Mapping[str, int]
@@ -51,7 +51,7 @@ class Busy(Exception):
 OPENER: Final = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
-def ask(site: str, deciders: list[str]) -> Reached | None:
+def ask(site: str, deciders: list[str]) -> Taken | None:
     """What the judge of a site says of itself; None: nobody here judges it. Raises Busy."""
     busy = False
     for address in deciders:
@@ -62,7 +62,7 @@ def ask(site: str, deciders: list[str]) -> Reached | None:
             busy = busy or isinstance(getattr(wrong, "reason", wrong), TimeoutError)
             continue
         if site in said.sites:
-            return Reached(said.judged.get(site, {}), said.sites[site])
+            return Taken(said.judged.get(site, {}), said.sites[site])
     if busy:
         raise Busy
     return None
@@ -72,13 +72,13 @@ def ask(site: str, deciders: list[str]) -> Reached | None:
 class Pace:
     """What was sent, held against what the judge has taken. Without anybody to ask nothing is held back: Kafka keeps it."""
 
-    ask: Callable[[], Reached | None] = lambda: None
+    ask: Callable[[], Taken | None] = lambda: None
     clock: Callable[[], float] = time.monotonic
     sent: dict[str, int] = field(default_factory=dict)
     """Topic → the offset of the last message that was sent."""
     moved: dict[str, float] = field(default_factory=dict)
     """Topic → when the judge was last seen to move in it, or to have all of it."""
-    known: Reached | None = None
+    known: Taken | None = None
     heard: float = 0.0
     asked: float = 0.0
     due: float = 0.0
@@ -97,7 +97,7 @@ class Pace:
             return most
         return max(0, min(most, int(self.window) - self._on_its_way(self.known)))
 
-    def _on_its_way(self, known: Reached) -> int:
+    def _on_its_way(self, known: Taken) -> int:
         return sum(max(0, self.sent[t] - at) for t, at in known.judged.items() if t in self.sent)
 
     def _look(self, now: float) -> None:
@@ -115,7 +115,7 @@ class Pace:
             self._forget(now, self.known, before)
             self._widen(self.known, before, since)
 
-    def _forget(self, now: float, known: Reached, before: Reached | None) -> None:
+    def _forget(self, now: float, known: Taken, before: Taken | None) -> None:
         """What stands still in a topic for too long will not come, and holds nobody."""
         for topic, sent in list(self.sent.items()):
             at = known.judged.get(topic)
@@ -124,7 +124,7 @@ class Pace:
             elif now - self.moved.setdefault(topic, now) > (STILL if known.behind <= LATE else HOLDS):
                 del self.sent[topic], self.moved[topic]
 
-    def _widen(self, known: Reached, before: Reached | None, since: float) -> None:
+    def _widen(self, known: Taken, before: Taken | None, since: float) -> None:
         """Makes the window as wide as what he did since he was last asked."""
         on_its_way = self._on_its_way(known)
         if on_its_way < FEW:

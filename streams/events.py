@@ -418,6 +418,7 @@ class ChainSaid(Event, frozen=True, kw_only=True, tag="chain"):
 
     link: str
     detail: str = ""
+    """`link` (one was taken out or changed), `rows` (what is stored is not what was written), or what somebody wrote."""
 
 
 class Done(Event, frozen=True, kw_only=True, tag="command.done"):

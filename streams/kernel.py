@@ -269,6 +269,8 @@ class Kernel:
         site = self.memory.site
         site.now, self.memory.leapt = tick.at, 0
         unhear(site, tick.at)
+        for told in self.memory.told.values():
+            told.over = {key: min(until, tick.at) for key, until in told.over.items()}
         self.memory.armed = dict.fromkeys(self.memory.armed, tick.at)
         self.heap = [(tick.at, *self._parse(key)) for key in self.memory.armed]
         heapq.heapify(self.heap)

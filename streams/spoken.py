@@ -46,6 +46,7 @@ HAZARDS: Final[dict[str, Pair]] = {
     "lightning": ("雷电", "lightning"), "typhoon": ("台风", "typhoon"), "gale": ("大风", "gale"), "rain": ("暴雨", "rain"), "snow": ("冰雪", "snow"), "fog": ("大雾", "fog"), "hail": ("冰雹", "hail"),
     "heat": ("高温", "heat"), "cold": ("寒潮", "cold"), "sand": ("沙尘", "sand"),
 }  # fmt: skip
+CHAINS: Final[dict[str, Pair]] = {"link": ("链节被取走或改动", "a link was taken out or changed"), "rows": ("所存记录与写入时不符", "the stored rows are not those that were written")}
 COLOURS: Final[dict[str, Pair]] = {"blue": ("蓝色", "blue"), "yellow": ("黄色", "yellow"), "orange": ("橙色", "orange"), "red": ("红色", "red")}
 ANSWERS: Final[dict[str, Pair]] = {"allow": ("允许", "allow"), "deny": ("拒绝", "deny"), "pending": ("待定", "pending")}
 PARTS: Final[dict[str, Pair]] = {"overtime": ("加班", "overtime"), "violations": ("违章", "violations"), "eap": ("心理", "EAP")}
@@ -57,7 +58,7 @@ TYPES: Final[dict[str, Pair]] = {
 
 SAID_IN: Final[dict[str, dict[str, Pair]]] = {
     "trade": TRADES, "held": TRADES, "state": STATES, "status": STATUSES, "kind": MEETINGS, "kinds": DEVICES, "what": CHANGES, "papers": PAPERS, "missing": EVIDENCE, "first": EVIDENCE, "again": EVIDENCE,
-    "stage": EVIDENCE, "hazard": HAZARDS, "colour": COLOURS, "was": ANSWERS, "now": ANSWERS, "parts": PARTS, "type": TYPES, "types": TYPES, "asked": TYPES, "needed": TYPES, "step": STEPS, "how": ENDS, "way": WAYS, "begun": BEGUN, "also": PERIODS, "note": TYPES, "gas": NAMES, "values": NAMES,
+    "stage": EVIDENCE, "hazard": HAZARDS, "colour": COLOURS, "was": ANSWERS, "now": ANSWERS, "parts": PARTS, "type": TYPES, "types": TYPES, "asked": TYPES, "needed": TYPES, "step": STEPS, "how": ENDS, "way": WAYS, "begun": BEGUN, "also": PERIODS, "detail": CHAINS, "note": TYPES, "gas": NAMES, "values": NAMES,
 }  # fmt: skip
 """Place in a sentence → the words that may stand there; another stays as it was told."""
 

@@ -26,7 +26,7 @@ from hypothesis import strategies as st
 from ingest import body
 from ingest.doors import GATES, Door, application
 from ingest.outbox import SLICE, Outbox, TooLarge
-from ingest.pace import AGAIN, AHEAD, EVERY, FEW, HOLDS, LATE, STILL, WINDOW, Busy, Pace, Reached, ask
+from ingest.pace import AGAIN, AHEAD, EVERY, FEW, HOLDS, LATE, STILL, WINDOW, Busy, Pace, Taken, ask
 from streams.deaths import ENOUGH, Deaths
 from streams.desk import Batch
 from streams.events import Step, decode_envelope
@@ -203,9 +203,9 @@ class _Judge:
     def __init__(self, at: int | None = 0, behind: int = 0) -> None:
         self.at, self.behind, self.asked = at, behind, 0
 
-    def __call__(self) -> Reached | None:
+    def __call__(self) -> Taken | None:
         self.asked += 1
-        return None if self.at is None else Reached({"access.events": self.at}, self.behind)
+        return None if self.at is None else Taken({"access.events": self.at}, self.behind)
 
 
 class _Hours:
@@ -249,7 +249,7 @@ def test_what_is_refused_on_its_way_holds_no_flood_for_ever(behind, after):
 
 def test_what_is_refused_in_one_topic_holds_nobody_while_another_moves():
     hours, frames = _Hours(), 0
-    pace = Pace(lambda: Reached({"access.events": 0, "sensor.readings": frames}, 0), hours)
+    pace = Pace(lambda: Taken({"access.events": 0, "sensor.readings": frames}, 0), hours)
     pace.went("access.events", WINDOW)
     for _ in range(int(STILL / EVERY) + 5):
         hours.now += EVERY
@@ -262,10 +262,10 @@ def test_what_is_refused_in_one_topic_holds_nobody_while_another_moves():
 def test_a_judge_who_is_busy_for_a_moment_opens_no_gate():
     hours, busy = _Hours(), False
 
-    def ask() -> Reached:
+    def ask() -> Taken:
         if busy:
             raise Busy
-        return Reached({"access.events": 0}, 0)
+        return Taken({"access.events": 0}, 0)
 
     pace = Pace(ask, hours)
     pace.went("access.events", WINDOW)
@@ -364,7 +364,7 @@ def test_whoever_answers_for_the_judge_ends_no_outbox(said):
     with HTTPServer(("127.0.0.1", 0), Answers) as server:
         threading.Thread(target=server.handle_request, daemon=True).start()
         found = ask("S", ["http://127.0.0.1:1", f"http://127.0.0.1:{server.server_port}"])
-    assert found == (Reached({"a": 7}, 5) if b'"S": 5' in said else None)
+    assert found == (Taken({"a": 7}, 5) if b'"S": 5' in said else None)
 
 
 def test_an_outbox_of_0_2_0_goes_on_in_this_version(tmp_path):

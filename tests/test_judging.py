@@ -22,6 +22,7 @@ import streams.plant
 from infra.plant.story import read_story
 from infra.plant.tell import judge, tell, timeline
 from streams import events as e
+from streams.alerts import Told
 from streams.correlate import Correlate
 from streams.desk import Away, Batch, Sending
 from streams.events import CameraBeat, Entry, Frame, PlantSaid, Positions, Tick, decode_entry, encode
@@ -191,6 +192,18 @@ def test_what_a_clock_that_was_ahead_had_stamped_keeps_no_detector_alive():
     assert {code for code, *_ in _told_after(undisturbed, later)} == {"DQ-SILENT"}
     silences = [{row for row in _told_after(said, later) if row[0] == "DQ-SILENT"} for said in (undisturbed, out)]
     assert silences[0] == silences[1]
+
+
+def test_what_a_clock_that_was_ahead_let_go_for_its_number_is_looked_at_again():
+    """Of a rule that found very much, nothing before the last of it is looked at: a moment of a wrong clock is no such moment."""
+    kernel, now = Kernel("story"), read_story(STORY).ms("09:10:00")
+    for entry in _entries():
+        if entry.seen <= now:
+            kernel.step(entry)
+    told = kernel.memory.told["SYS-RULE/much"] = Told(over={"ahead": now + 300_000, "before": now - 1})
+    kernel.step(Entry("story", "clock", 1 << 40, now + 300_000, "site.events", e.Tick(at=now + 300_000)))
+    kernel.step(Entry("story", "clock", (1 << 40) + 1, now, "site.events", e.Tick(at=now)))
+    assert told.over == {"ahead": now, "before": now - 1}
 
 
 class Poison(Exception):

@@ -186,6 +186,7 @@ def test_the_hash_chain_holds_and_an_edited_row_is_named(system, store, wait):
     store.insert("messages", ("topic", "partition", "offset", "body"), [("roster.events", where, row["offset"], row["body"] + " ")])
     try:
         broken = list(follow(store, "roster.events", where, links))
+        assert [b.detail for b in broken] == ["rows"]
         assert [b.link for b in broken] == [f"roster.events[{where}] {links[0]['start']}–{links[0]['end']}"]
     finally:
         store.insert("messages", ("topic", "partition", "offset", "body"), [("roster.events", where, row["offset"], row["body"])])

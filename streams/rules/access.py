@@ -86,21 +86,18 @@ class Entrance(Struct, frozen=True):
 
 def _entrances(known: Known, worker: str) -> list[Entrance]:
     """Every time that somebody is known to have come in, read once a turn."""
-    memo = known.memo.get("entrances")
-    if memo is None or memo[:2] != (worker, known.turn):
-        person, doors, stamp = known.site.people.get(worker), known.atlas.doors, known.site.stamp
-        scans = ((f, f.event) for f in (person.scans if person else ()))
-        memo = known.memo["entrances"] = (worker, known.turn, [Entrance(f, stamp(f), s.door, doors.get(s.door)) for f, s in scans if isinstance(s, Scan) and s.direction == "in"])
-    return memo[2]  # type: ignore[return-value]
+    doors, stamp = known.atlas.doors, known.site.stamp
+    return known.once("entrances", worker, lambda: [Entrance(f, stamp(f), s.door, doors.get(s.door)) for f, s in _scans(known, worker, "in")])
+
+
+def _scans(known: Known, worker: str, direction: str) -> Iterator[tuple[Fact, Scan]]:
+    person = known.site.people.get(worker)
+    return ((f, f.event) for f in (person.scans if person else ()) if isinstance(f.event, Scan) and f.event.direction == direction)
 
 
 def _left(known: Known, worker: str, at: int) -> int | None:
     """When somebody who came in scanned out again."""
-    memo = known.memo.get("exits")
-    if memo is None or memo[:2] != (worker, known.turn):
-        outs = (f for f in known.site.people[worker].scans if isinstance(f.event, Scan) and f.event.direction == "out")
-        memo = known.memo["exits"] = (worker, known.turn, sorted(known.site.counts(f, relief=True) for f in outs))
-    exits: list[int] = memo[2]  # type: ignore[assignment]
+    exits = known.once("exits", worker, lambda: sorted(known.site.counts(f, relief=True) for f, _ in _scans(known, worker, "out")))
     after = bisect_right(exits, at)
     return exits[after] if after < len(exits) else None
 

@@ -167,9 +167,10 @@ def paper_ends(known: Known, kind: str, who: str) -> Iterator[int]:
 def _person(known: Known, worker: str, at: int, trades: Iterable[str] = ()) -> Iterator[Reason]:
     """Account, code, and the certificates of the trades that are asked."""
     yield from account(known, worker, at)
-    yield from (("CERT-EXP", Truth.FALSE) for trade in {*trades, *_own(known, worker)} if expired(known, worker, trade, at))
-    if person_code(known, worker, at)[0] == "red":
-        yield "CODE-RED" if not any(expired(known, worker, t, at) for t in _own(known, worker)) else "CERT-EXP", Truth.FALSE
+    gone = [trade for trade in {*trades, *_own(known, worker)} if expired(known, worker, trade, at)]
+    yield from (("CERT-EXP", Truth.FALSE) for _ in gone)
+    if person_code(known, worker, at)[0] == "red" and not any(trade in gone for trade in _own(known, worker)):
+        yield "CODE-RED", Truth.FALSE
     person = known.site.people.get(worker)
     if person and person.employer and colour(known, person.employer, at)[0] == "red":
         yield "X-CONTR", Truth.FALSE

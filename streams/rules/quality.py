@@ -179,7 +179,7 @@ def judge_repeats(known: Known, source: str) -> Judged:
 def judge_chain(known: Known, site: str) -> Judged:
     """SYS-CHAIN: the archive was changed after it was written: its hash chain breaks at a link; the first that was told is named."""
     broken = [(f, f.event) for f in known.site.broken[:1] if isinstance(f.event, ChainSaid)]
-    return Judged(tuple(Finding(said.at, (f.ref,), numbers={"link": said.link, "detail": said.detail}) for f, said in broken))
+    return Judged(tuple(Finding(said.at, (f.ref,), numbers={"link": said.link, "detail": said.detail or "—"}) for f, said in broken))
 
 
 def judge_ahead(known: Known, source: str) -> Judged:

@@ -6,7 +6,7 @@ from bisect import insort
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
-from typing import Any, Final, Literal, get_args
+from typing import Any, Final, Literal, TypeVar, get_args
 from zoneinfo import ZoneInfo
 
 from msgspec import Struct
@@ -24,6 +24,7 @@ Subject = Literal["permit", "point", "channel", "series", "device", "worker", "s
 Cause = Literal["permit", "seen", "gas", "guard", "video", "clock", "roster", "scan", "holes", "dark", "near", "weather", "process", "position", "evidence", "site", "device", "life", "late", "post", "prepared", "tested", "asked", "words", "pack"]
 SUBJECTS: Final = get_args(Subject)
 CAUSES: Final = get_args(Cause)
+T = TypeVar("T")
 
 FIRST: Final = 86_400_000
 LAST: Final = 253_402_128_000_000
@@ -146,6 +147,7 @@ class Known:
                 self.stands_at(point, permit, self.course(permit).family)
         self.turn = 0
         """How many times the site was judged: what was worked out in one turn holds for all of it."""
+
     @property
     def now(self) -> int:
         return self.site.now
@@ -184,6 +186,13 @@ class Known:
         """The evidence of the first step of each name, where there is one."""
         work = self.site.works[permit]
         return tuple(f.ref for n in names if (f := work.first(n)))
+
+    def once(self, name: str, of: str, work: Callable[[], T]) -> T:
+        """What is worked out of one subject once in a turn, for all who ask in a row."""
+        kept = self.memo.get(name)
+        if kept is None or kept[:2] != (of, self.turn):
+            kept = self.memo[name] = (of, self.turn, work())
+        return kept[2]  # type: ignore[return-value]
 
     def course(self, permit: str) -> Course:
         found = self.courses.get(permit)

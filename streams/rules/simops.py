@@ -47,10 +47,7 @@ class Meeting(NamedTuple):
 
 def conflicts(known: Known, permit: str) -> list[Conflict]:
     """Everything that conflicts with a permit from its approval (or start) to its end; of two permits, the later one says so."""
-    memo = known.memo.get("conflicts")
-    if memo is None or memo[:2] != (permit, known.turn):
-        memo = known.memo["conflicts"] = (permit, known.turn, _conflicts(known, permit))
-    return memo[2]  # type: ignore[return-value]
+    return known.once("conflicts", permit, lambda: _conflicts(known, permit))
 
 
 def _conflicts(known: Known, permit: str) -> list[Conflict]:

@@ -27,7 +27,7 @@ class Film(Struct, frozen=True):
 
     def lasts(self, until: int, end: int) -> bool:
         """Does a gap that reaches `until` still go on, as far as can be known?"""
-        return until >= end or (until == self.told and any(a == until for a, _ in self.unknown))
+        return until >= end or any(a == until <= self.told <= b for a, b in self.unknown)
 
 
 def cameras(known: Known, course: Course) -> list[tuple[str, Camera]]:
@@ -68,16 +68,17 @@ def recorded(known: Known, course: Course, fresh: int) -> list[tuple[int, int]]:
 
 
 def film(known: Known, course: Course, start: int, end: int) -> Film:
-    """What the cameras of the work point say of [start, end]. An index that is 10 min old has said all it will say."""
-    heard = cameras(known, course)
+    """What the cameras of the work point say of [start, end]. An index that is 10 min old has said all it will say, but for what it may have said while we were blind."""
+    heard, delay = cameras(known, course), known.site.policy.index_delay * SECOND
     open_ = without([s for n, c in heard for s in _filmed(known, n, c)], start, end)
-    told = max(start, min(end, known.now - known.site.policy.index_delay * SECOND))
+    told = max(start, min(end, known.now - delay))
     if not open_:
         return Film([], [], told)
     silent: list[tuple[int, int]] = [(start, end)] if all(c.off for _, c in heard) and heard else []
     for name, camera in heard if silent else ():
         silent = both_of(silent, _off(known, name, camera))
-    missing = merge(both_of(open_, merge([*silent, (start, told)])))
+    heard_of = without([(lo - delay, hi) for lo, hi in known.site.blind], start, told)
+    missing = merge(both_of(open_, merge([*silent, *heard_of])))
     return Film(missing, [(a, b) for lo, hi in open_ for a, b in without(missing, lo, hi)], told)
 
 
@@ -147,10 +148,11 @@ def judge_video(known: Known, permit: str) -> Judged:
 def _next_told(known: Known, course: Course, seen: Film, most: int) -> int | None:
     """When what indexes have not told yet could be too much of an hour, or has been told to the end; what is already too much goes on until a camera says otherwise."""
     now, delay = known.now, known.site.policy.index_delay * SECOND
-    if not seen.unknown:
+    coming = [max(a, seen.told) for a, b in seen.unknown if b > seen.told]
+    if not coming:
         return now + delay + 1 if course.at_work() else None
     last = course.finished.at + delay + 1 if course.finished else None
-    a = seen.unknown[0][0]
+    a = coming[0]
     lost = sum(max(0, d - max(c, a - HOUR)) for c, d in seen.missing)
     if lost > most and any(d == a for _, d in seen.missing):
         return wake_at(last, now + MINUTE if _evidence(known, course)[:-1] else None)

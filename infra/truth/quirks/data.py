@@ -110,7 +110,7 @@ def chain(days: Days, job: Job) -> bool:
     if not days.first("chain"):
         return False
     at = mid(days, job)
-    days.say(at, "operator", ChainSaid(at=at, u=U, link="permit.events[0] 10–20", detail="digest"))
+    days.say(at, "operator", ChainSaid(at=at, u=U, link="permit.events[0] 10–20", detail="rows"))
     days.truth("SYS-CHAIN", days.plant.site, at)
     return True
 
