@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import base64
+import contextlib
 import copy
 import json
 import random
@@ -241,6 +242,9 @@ class Desk:
 
     def reached(self, topic: str, partition: int, next: int) -> None:
         pass
+
+    def asking(self, whom: str) -> contextlib.AbstractContextManager[None]:
+        return contextlib.nullcontext()
 
     async def tail(self, topic: Any, partition: int, most: int) -> list[Any]:
         return []

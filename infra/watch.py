@@ -225,10 +225,8 @@ class Watch:
         if "kafka" in cpu:
             yield "kafka", Look(cpu=cpu["kafka"], answers=True)
         for name, look in steps:
-            on = LEANS.get(name, ())
-            away = next((part for part in on if silent.get(part)), "")
-            used = sum(cpu.get(part, 0.0) for part in (name, *on))
-            yield name, replace(look, cpu=used, waits=look.waits or (f"{away} does not answer" if away else ""))
+            away = next((part for part in LEANS.get(name, ()) if silent.get(part)), "")
+            yield name, replace(look, cpu=cpu[name], waits=look.waits or (f"{away} does not answer" if away else ""))
 
 
 def _cpu(pid: int) -> float | None:

@@ -69,17 +69,17 @@ class Archive:
     async def take(self, batch: Batch, desk: Desk) -> None:
         key = batch.topic, batch.partition
         if key not in self.bounds:
-            self.bounds[key] = await self._open_intents(key, batch.records[0].offset)
+            self.bounds[key] = await self._open_intents(desk, key, batch.records[0].offset)
         run = self.waiting.setdefault(key, [])
         start = run[-1].offset + 1 if run else self.written.get(key, 0)
         run += [r for r in batch.records if r.offset >= start and r.value is not None]
         if len(run) >= MOST or self.bounds[key]:
             await self._flush(key, desk)
 
-    async def _open_intents(self, key: Key, first: int) -> list[int]:
+    async def _open_intents(self, desk: Desk, key: Key, first: int) -> list[int]:
         """Ends of batches that were announced and perhaps not written: they are formed again exactly."""
         sql = "SELECT end FROM intents FINAL WHERE topic = {t:String} AND partition = {p:UInt16} AND start >= {f:UInt64} ORDER BY start"
-        return [row["end"] for row in await self._ask(self.store.rows, sql, {"t": key[0], "p": key[1], "f": first})]
+        return [row["end"] for row in await self._ask(desk, self.store.rows, sql, {"t": key[0], "p": key[1], "f": first})]
 
     async def idle(self, desk: Desk) -> None:
         if time.monotonic() - self.since < EVERY:
@@ -99,22 +99,22 @@ class Archive:
                 return
             part = [r for r in run if r.offset < end] if bounds else _one_block(run)
             end = end if bounds else part[-1].offset + 1
-            await self._write(key, part, end, announce=not bounds)
+            await self._write(desk, key, part, end, announce=not bounds)
             del run[: len(part)]
             self.written[key] = end
             desk.done(key[0], key[1], end)
 
-    async def _write(self, key: Key, part: list[Any], end: int, announce: bool) -> None:
+    async def _write(self, desk: Desk, key: Key, part: list[Any], end: int, announce: bool) -> None:
         topic, partition = key
         start = part[0].offset
         if announce:
-            await self._ask(self.store.insert, "intents", ("topic", "partition", "start", "end", "generation"), [(topic, partition, start, end, 0)])
+            await self._ask(desk, self.store.insert, "intents", ("topic", "partition", "start", "end", "generation"), [(topic, partition, start, end, 0)])
         rows = [(topic, partition, r.offset, r.value.decode("utf-8", "replace")) for r in part]
-        link = await self._link(key, start, end, [row[3] for row in rows])
+        link = await self._link(desk, key, start, end, [row[3] for row in rows])
         token = f"{topic}:{partition}:{start}-{end}" if len(rows) > 1 or len(rows[0][3]) < BYTES else ""
         try:
-            await self._ask(self.store.insert, "messages", ("topic", "partition", "offset", "body"), rows, token)
-            await self._ask(self.store.insert, "links", ("topic", "partition", "start", "end", "digest", "previous"), [(topic, partition, start, end, *link)])
+            await self._ask(desk, self.store.insert, "messages", ("topic", "partition", "offset", "body"), rows, token)
+            await self._ask(desk, self.store.insert, "links", ("topic", "partition", "start", "end", "digest", "previous"), [(topic, partition, start, end, *link)])
             self.digests[key] = link[0]
         except StoreError as wrong:
             if isinstance(wrong, StoreAway):
@@ -122,18 +122,19 @@ class Archive:
             log.error("ClickHouse refuses %s[%s] %s-%s: %s", topic, partition, start, end, wrong)
             raise Away(str(wrong)) from None
 
-    async def _link(self, key: Key, start: int, end: int, bodies: list[str]) -> tuple[str, str]:
+    async def _link(self, desk: Desk, key: Key, start: int, end: int, bodies: list[str]) -> tuple[str, str]:
         """(this batch's digest, the one before): the same batch formed again makes the same link."""
         if key not in self.digests:
             sql = "SELECT digest FROM links FINAL WHERE topic = {t:String} AND partition = {p:UInt16} AND end <= {s:UInt64} ORDER BY start DESC LIMIT 1"
-            found = await self._ask(self.store.rows, sql, {"t": key[0], "p": key[1], "s": start})
+            found = await self._ask(desk, self.store.rows, sql, {"t": key[0], "p": key[1], "s": start})
             self.digests[key] = _text(found[0]["digest"]) if found else ""
         previous = self.digests[key]
         return digest_of(previous, bodies), previous
 
-    async def _ask(self, work: Any, *args: Any) -> Any:
+    async def _ask(self, desk: Desk, work: Any, *args: Any) -> Any:
         try:
-            return await asyncio.to_thread(work, *args)
+            with desk.asking("ClickHouse"):
+                return await asyncio.to_thread(work, *args)
         except StoreAway as away:
             raise Away(str(away)) from None
 

@@ -9,7 +9,8 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -26,7 +27,7 @@ from streams.topics import DEAD, Topic, named
 
 log = logging.getLogger("permitwatch")
 SLOW = 2.0
-"""Seconds for an acknowledgement after which a step says that it waits for it."""
+"""Seconds for an answer of another part after which a step says that it waits for it, and between two times that it says so."""
 MOST_OF_IT = 4 << 20
 """So many bytes fit into a dead letter."""
 
@@ -89,6 +90,9 @@ class Desk(Protocol):
     def reached(self, topic: str, partition: int, next: int) -> None:
         """In the middle of a long batch: how far it is, for whoever watches whether the step moves."""
 
+    def asking(self, whom: str) -> AbstractContextManager[None]:
+        """While another part is asked: that it is waited for is said, as long as this process lives."""
+
 
 class Step(Protocol):
     """A step of the pipeline: what it reads, and what it does with a batch. Raises Away to be asked again."""
@@ -127,9 +131,9 @@ class FaustDesk:
         """Goes on until the broker has all of them: what led to them is thought already and is not thought again. Away only once the turn is over."""
         left, since = list(sendings), 0.0
         while left and self.ours:
-            slow = asyncio.get_running_loop().call_later(SLOW, self.waits, "Kafka has not acknowledged its outputs yet")
             try:
-                await self._deliver(left)
+                with self.asking("Kafka"):
+                    await self._deliver(left)
             except KafkaError as wrong:
                 self.waits(f"Kafka does not take its outputs: {wrong}")
                 if not since:
@@ -137,9 +141,6 @@ class FaustDesk:
                     log.warning("%s: Kafka does not take its outputs (%s); they are kept and sent again", self.group, wrong)
                 await asyncio.sleep(1)
                 continue
-            finally:
-                slow.cancel()
-            self.progress.waits()
             if since:
                 log.warning("%s: Kafka has its outputs again after %.0f s", self.group, time.monotonic() - since)
             return
@@ -150,6 +151,20 @@ class FaustDesk:
         """The step waits for another part, and says so as long as it does."""
         self.progress.waits(why)
         self.progress.write(again=True)
+
+    @contextmanager
+    def asking(self, whom: str) -> Iterator[None]:
+        saying = asyncio.ensure_future(self._say(f"{whom} has not answered yet"))
+        try:
+            yield
+        finally:
+            saying.cancel()
+            self.progress.waits()
+
+    async def _say(self, why: str) -> None:
+        while True:
+            await asyncio.sleep(SLOW)
+            self.waits(why)
 
     def reached(self, topic: str, partition: int, next: int) -> None:
         self.progress.took(topic, partition, next)

@@ -11,8 +11,8 @@ from msgspec import Struct
 
 EVERY: Final = 1.0
 """Seconds between two writings."""
-STALE: Final = 15.0
-"""Seconds after which it is not believed any more that a step waits."""
+STALE: Final = 5.0
+"""Seconds after which it is not believed any more that a step waits: it says so every two."""
 
 
 class Reached(Struct):

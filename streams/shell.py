@@ -193,7 +193,7 @@ async def _insist(step: Step, batch: Batch, desk: FaustDesk, deaths: Deaths) -> 
                 log.warning("%s: waits: %s", step.name, away)
             desk.waits(f"{away}")
             await asyncio.sleep(pause)
-            pause = min(5.0, pause * 2)
+            pause = min(2.0, pause * 2)
         except asyncio.CancelledError:
             deaths.let_go()
             raise

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -43,7 +44,11 @@ def test_a_part_that_lives_and_does_nothing_is_told_and_started_again(system, wa
     monkeypatch.setattr(system, "say", said.append)
     os.kill(before[name], signal.SIGSTOP)
     began = time.monotonic()
-    wait(f"{name} started again", lambda: system.pids()[name] != before[name], 20, system)
+    try:
+        wait(f"{name} started again", lambda: system.pids()[name] != before[name], 20, system)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(before[name], signal.SIGCONT)
     took = time.monotonic() - began
     assert [line.split(" hangs: ")[0].strip() for line in said if " hangs: " in line] == [name], said
     wait("all parts at work", lambda: all(p.poll() is None for part in system.parts.values() if (p := part.process)), 20, system)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
 from pathlib import Path
@@ -15,7 +16,7 @@ from kafka import TopicPartition
 from infra.up import Part, Ports, System
 from infra.watch import PATIENCE, RECOVERS, STARTING, THINKING, Hang, Look, Moving, Watch, looked, steps_seen
 from streams.deaths import Deaths
-from streams.desk import Batch
+from streams.desk import Batch, FaustDesk, Settings
 from streams.progress import Progress, Reached, read_progress
 
 
@@ -162,6 +163,39 @@ def test_a_word_that_it_waits_is_believed_only_while_it_is_said(tmp_path, monkey
     assert read_progress(tmp_path, "archive-1").waits == ""  # type: ignore[union-attr]
     progress.write(again=True)
     assert read_progress(tmp_path, "archive-1").waits == "sql"  # type: ignore[union-attr]
+
+
+def test_that_another_part_is_waited_for_is_said_again_and_again_until_it_answers(tmp_path, monkeypatch):
+    monkeypatch.setattr("streams.progress.EVERY", 0)
+    monkeypatch.setattr("streams.desk.SLOW", 0.05)
+    progress = Progress(tmp_path, "archive-1", ["a"])
+    desk = FaustDesk(SimpleNamespace(turn=0), Settings(""), "permitwatch-archive", progress)
+
+    async def ask() -> list[str]:
+        said = list[str]()
+        with desk.asking("ClickHouse"):
+            await asyncio.sleep(0.01)
+            said.append(read_progress(tmp_path, "archive-1").waits)  # type: ignore[union-attr]
+            for _ in range(3):
+                await asyncio.sleep(0.2)
+                said.append(read_progress(tmp_path, "archive-1").waits)  # type: ignore[union-attr]
+                os.utime(progress.file, (1, 1))
+        progress.write()
+        await asyncio.sleep(0.2)
+        return [*said, read_progress(tmp_path, "archive-1").waits]  # type: ignore[union-attr]
+
+    assert asyncio.run(ask()) == ["", *["ClickHouse has not answered yet"] * 3, ""]
+
+
+def test_the_work_of_another_part_is_no_work_of_the_step_that_leans_on_it(monkeypatch):
+    """An archive that had stopped was left alone for a minute, because ClickHouse was busy for others."""
+    monkeypatch.setattr("infra.watch._cpu", {1: 3.0, 2: 700.0}.get)
+    monkeypatch.setattr("infra.watch.steps_seen", lambda log, folder, steps: [("archive", Look(7, 3))])
+    watch = Watch("", None, ("archive",), {"sql": lambda: answers}, lambda: {"archive": 1, "sql": 2})  # type: ignore[arg-type]
+    answers = True
+    assert dict(watch.looks(None)) == {"sql": Look(cpu=700.0, answers=True), "archive": Look(7, 3, "", 3.0)}  # type: ignore[arg-type]
+    answers = False
+    assert dict(watch.looks(None))["archive"] == Look(7, 3, "sql does not answer", 3.0)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("thinking", [False, True])
