@@ -278,6 +278,16 @@ def _ingest(a: argparse.Namespace) -> int:
     return 0
 
 
+def _answers_at(name: str, default: str) -> tuple[str, int]:
+    """The address at which a step answers the other parts."""
+    from streams.asked import open_to_all
+
+    host, _, port = os.environ.get(name, default).split(",")[0].rpartition(":")
+    if wrong := open_to_all((host.strip("[]"), int(port))):
+        sys.exit(f"permitwatch streams: {wrong}")
+    return host.strip("[]"), int(port)
+
+
 def _streams(a: argparse.Namespace) -> int:
     sys.argv = [sys.argv[0]]
     from streams.shell import run
@@ -286,13 +296,11 @@ def _streams(a: argparse.Namespace) -> int:
         case "normalise":
             from streams.normalise import Normalise
 
-            host, _, port = os.environ.get("PERMITWATCH_REFUSED", "127.0.0.1:8095").split(",")[0].partition(":")
-            run(Normalise((host, int(port))))
+            run(Normalise(_answers_at("PERMITWATCH_REFUSED", "127.0.0.1:8095")))
         case "correlate":
             from streams.correlate import Correlate
 
-            host, _, port = os.environ.get("PERMITWATCH_DECIDE", "127.0.0.1:8091").split(",")[0].partition(":")
-            run(Correlate((host, int(port))))
+            run(Correlate(_answers_at("PERMITWATCH_DECIDE", "127.0.0.1:8091")))
         case "shadow":
             from streams.correlate import Correlate
             from streams.packs import PackError, find_pack

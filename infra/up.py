@@ -78,7 +78,7 @@ def secrets_of(data: Path) -> dict[str, str]:
     """The secrets of a data folder, made at the first start: a token for each source, a password for each user of ClickHouse. Only the owner reads them."""
     file = data / "tokens"
     known = dict(line.split("=", 1) for line in file.read_text(encoding="utf-8").splitlines() if "=" in line) if file.exists() else {}
-    wanted = [*(f"PERMITWATCH_TOKEN_{s.upper()}" for s in SOURCES), "PERMITWATCH_SQL_PASSWORD", "PERMITWATCH_ANALYST_PASSWORD"]
+    wanted = [*(f"PERMITWATCH_TOKEN_{s.upper()}" for s in SOURCES), "PERMITWATCH_SQL_PASSWORD", "PERMITWATCH_ANALYST_PASSWORD", "PERMITWATCH_INSIDE_TOKEN"]
     if fresh := {name: secrets.token_urlsafe(18) for name in wanted if name not in known and not (name.startswith("PERMITWATCH_TOKEN") and known)}:
         with open(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "a", encoding="utf-8") as out:
             out.write("".join(f"{name}={value}\n" for name, value in fresh.items()))
@@ -86,10 +86,10 @@ def secrets_of(data: Path) -> dict[str, str]:
     return known | fresh
 
 
-SECRET = re.compile(r"PERMITWATCH_(TOKEN_\w+|SQL|SQL_PASSWORD|ANALYST_PASSWORD|SCREEN_TOKEN)")
+SECRET = re.compile(r"PERMITWATCH_(TOKEN_\w+|SQL|SQL_PASSWORD|ANALYST_PASSWORD|SCREEN_TOKEN|INSIDE_TOKEN)")
 NEEDED = {
-    "ingest": re.compile(r"PERMITWATCH_TOKEN_\w+"), "plant": re.compile(r"PERMITWATCH_TOKEN_\w+"), "dashboards": re.compile(r"PERMITWATCH_(TOKEN_OPERATOR|SQL|SCREEN_TOKEN)"),
-    "sql": re.compile(r"PERMITWATCH_\w+_PASSWORD"), "archive": re.compile(r"PERMITWATCH_SQL"),
+    "ingest": re.compile(r"PERMITWATCH_(TOKEN_\w+|INSIDE_TOKEN)"), "plant": re.compile(r"PERMITWATCH_TOKEN_\w+"), "dashboards": re.compile(r"PERMITWATCH_(TOKEN_OPERATOR|SQL|SCREEN_TOKEN)"),
+    "sql": re.compile(r"PERMITWATCH_\w+_PASSWORD"), "archive": re.compile(r"PERMITWATCH_SQL"), "normalise": re.compile(r"PERMITWATCH_INSIDE_TOKEN"), "correlate": re.compile(r"PERMITWATCH_INSIDE_TOKEN"),
 }  # fmt: skip
 """Part → the secrets that it needs; no other part is told any."""
 

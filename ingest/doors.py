@@ -18,6 +18,7 @@ from aiohttp import web
 from ingest import body
 from ingest.outbox import Outbox, TooLarge
 from streams import wall
+from streams.asked import inside
 from streams.events import Any_, Decided, Lane, encode
 from streams.intake import LARGEST as LARGEST_EVENT
 from streams.intake import too_much
@@ -40,7 +41,7 @@ ENVELOPE = 4096
 
 @dataclass(frozen=True, slots=True)
 class Door:
-    """The door's state: the site, where events go, the token of each source, and who answers scans."""
+    """The door's state: the site, where events go, the token of each source, who answers scans, and what each source may send."""
 
     site: str
     outbox: Outbox
@@ -49,6 +50,8 @@ class Door:
     session: aiohttp.ClientSession
     refusers: list[str] = field(default_factory=list)
     """Who knows what became of what was taken."""
+    sends: dict[str, frozenset[str]] = field(default_factory=dict)
+    """Source → the kinds of events that its token may send; one that is not named here may send all of them."""
 
 
 DOOR = web.AppKey("door", Door)
@@ -68,6 +71,16 @@ def source_of(request: web.Request) -> str:
         if known and hmac.compare_digest(given, known.encode()):
             return source
     raise _error(web.HTTPUnauthorized, "this door wants `Authorization: Bearer <token of the source>`; tokens stand in the environment that plant.toml names")
+
+
+def may(request: web.Request, kind: str) -> str:
+    """The source whose token the request carries, if it may send such an event. Raises 401, 403."""
+    source = source_of(request)
+    allowed = request.app[DOOR].sends.get(source)
+    if allowed is not None and kind not in allowed:
+        what = "ask at gates" if kind == "decided" else f"send {kind}"
+        raise _error(web.HTTPForbidden, f"the token of {source} may not {what}, only {', '.join(sorted(allowed - {'decided'})) or 'nothing'}. Add {kind} to its kinds under [[http]] in plant.toml, if it should")
+    return source
 
 
 def instant(value: Any, field: str) -> Any:
@@ -157,9 +170,11 @@ async def take(request: web.Request) -> web.Response:
     it to closed words; without it unknown fields are kept and named in the answer, and what could not be read is named too.
     """
     lane = Lane.BACKLOG if request.query.get("lane") == "backlog" else None
-    source, kind, door = source_of(request), request.match_info["kind"], request.app[DOOR]
+    kind, door = request.match_info["kind"], request.app[DOOR]
     if kind not in OF_KIND or kind == "tick":
+        source_of(request)
         raise _error(web.HTTPNotFound, f"no kind {kind}. Known: {', '.join(k for k in OF_KIND if k != 'tick')}")
+    source = may(request, kind)
     posted = await _said(request)
     rows = posted if isinstance(posted, list) else [posted]
     try:
@@ -206,7 +221,7 @@ ASKED = ("for", "worker", "door", "direction", "permit", "at", "u")
 
 async def decide(request: web.Request) -> web.Response:
     """GET /decide?for=entry|issue|start|resume|close|leave&worker&door&permit (POST with the request for=application): allow, deny or pending with reasons, from whoever holds the site's state; the answer is logged as an event."""
-    source, door = source_of(request), request.app[DOOR]
+    source, door = may(request, "decided"), request.app[DOOR]
     query = {k: request.query[k] for k in ASKED if k in request.query}
     gate = query.get("for") or ("leave" if query.get("direction") == "out" else "entry")
     if gate in ("entry", "leave") and not ("worker" in query and "door" in query):
@@ -245,7 +260,7 @@ def _asked_at(query: dict[str, str]) -> int:
 async def _ask(door: Door, query: dict[str, str], body: bytes) -> tuple[int, dict[str, Any]]:
     for address in door.deciders:
         try:
-            async with door.session.request("POST" if body else "GET", f"{address}/decide", params=query | {"site": door.site}, data=body or None) as response:
+            async with door.session.request("POST" if body else "GET", f"{address}/decide", params=query | {"site": door.site}, data=body or None, headers=inside()) as response:
                 if response.status in (200, 400):
                     return response.status, dict(await response.json())
         except (aiohttp.ClientError, TimeoutError, OSError):
@@ -261,7 +276,7 @@ async def refused(request: web.Request) -> web.Response:
     asked = 0
     for address in door.refusers:
         try:
-            async with door.session.get(f"{address}/refused", params={"site": door.site, "source": source}) as response:
+            async with door.session.get(f"{address}/refused", params={"site": door.site, "source": source}, headers=inside()) as response:
                 found += (await response.json())["refused"] if response.status == 200 else []
                 asked += 1
         except (aiohttp.ClientError, TimeoutError, OSError, KeyError):

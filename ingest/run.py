@@ -77,7 +77,13 @@ async def _open_door(settings: Settings, described: Described, outbox: Outbox, s
     for http in described.wires.http:
         if not tokens[http.name]:
             log.warning("source %s has no token: set %s, or nothing can come from it", http.name, http.token_env)
-    runner = web.AppRunner(doors.application(doors.Door(described.plant.site, outbox, tokens, settings.deciders, session, settings.refusers)), access_log=None, auto_decompress=False)
+        elif twin := next((h.name for h in described.wires.http if h is not http and tokens[h.name] == tokens[http.name]), ""):
+            log.warning("sources %s and %s have the same token: what comes with it counts as of the first; give each its own", http.name, twin)
+        if not http.kinds:
+            log.warning("the token of %s may send events of every kind, answers to alerts and packs too: name its kinds under [[http]] in plant.toml", http.name)
+    sends = {h.name: h.sends() for h in described.wires.http}
+    door = doors.Door(described.plant.site, outbox, tokens, settings.deciders, session, settings.refusers, sends)
+    runner = web.AppRunner(doors.application(door), access_log=None, auto_decompress=False)
     await runner.setup()
     await web.TCPSite(runner, settings.host, settings.port, backlog=1024).start()
     return runner

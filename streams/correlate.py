@@ -14,6 +14,7 @@ import msgspec
 from aiohttp import web
 
 from streams import wall
+from streams.asked import serve
 from streams.desk import Batch, Desk, Sending
 from streams.events import Entry, Requested, decode_entry, encode
 from streams.judging import Judging
@@ -60,11 +61,7 @@ class Correlate:
     async def start(self, desk: Desk) -> None:
         if self.decide_at is None:
             return
-        app = web.Application()
-        app.add_routes([web.get("/decide", self.decide), web.post("/decide", self.decide), web.get("/healthz", self.health), web.get("/refused", self.refused.answer)])
-        runner = web.AppRunner(app, access_log=None)
-        await runner.setup()
-        await web.TCPSite(runner, *self.decide_at).start()
+        await serve([web.get("/decide", self.decide), web.post("/decide", self.decide), web.get("/healthz", self.health), web.get("/refused", self.refused.answer)], self.decide_at)
 
     async def take(self, batch: Batch, desk: Desk) -> None:
         try:

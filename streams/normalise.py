@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import msgspec
+from aiohttp import web
 
 from streams import wall
+from streams.asked import serve
 from streams.desk import Batch, Desk, Sending
 from streams.events import Entry, Tick, encode
 from streams.intake import Intake, Refusal
 from streams.merge import Virtual
 from streams.outputs import DeadLetter
-from streams.refused import Refused, serve
+from streams.refused import Refused
 from streams.topics import DEAD, RAW, TIMELINE
 
 LAG = 1500
@@ -37,7 +39,7 @@ class Normalise:
 
     async def start(self, desk: Desk) -> None:
         if self.refused_at is not None:
-            await serve(self.refused, self.refused_at)
+            await serve([web.get("/refused", self.refused.answer)], self.refused_at)
 
     async def take(self, batch: Batch, desk: Desk) -> None:
         out: list[Sending] = []

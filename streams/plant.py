@@ -9,6 +9,7 @@ import csv
 import io
 import re
 import tomllib
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
@@ -21,6 +22,7 @@ from streams.calendar import built_in as days_of
 from streams.gases import limit_of, toxic_name
 from streams.packs import BUILT_IN, Pack, Terms, built_in, find_pack, terms_of
 from streams.reading import did_you_mean, syntax_line
+from streams.topics import OF_KIND
 from streams.words import GAS, UNIT, gas_of, unit_of
 
 LONGEST = 86_400_000
@@ -224,10 +226,16 @@ class OpcUa(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Http(Struct, frozen=True, forbid_unknown_fields=True):
-    """A system that pushes to our door: its source name and the environment variable that holds its token."""
+    """A system that pushes to our door: its source name, the environment variable that holds its token, and what that token may send."""
 
     name: str
     token_env: str
+    kinds: list[str] = []
+    """Kinds of events, or a family (`permit.*`); `decided` lets it ask at gates. Empty: all of them, which ingest says when it starts; `["*"]`: all of them, and it is meant."""
+
+    def sends(self) -> frozenset[str]:
+        """The kinds of events that its token may send."""
+        return frozenset(kind for kind in OF_KIND if kind != "tick" and (not self.kinds or any(fnmatchcase(kind, named) for named in self.kinds)))
 
 
 class Wires(Struct, frozen=True):
@@ -257,7 +265,7 @@ def read_plant(path: Path) -> Described:
     """Reads `path` (plant.toml) and the tables it names (default: points.csv and places.csv beside it)."""
     text = path.read_text(encoding="utf-8") if path.exists() else None
     if text is None:
-        raise PlantError(path, 1, "plant.toml", "there is no such file", "Give the path of a plant.toml; infra/example has one")
+        raise PlantError(path, 1, "plant.toml", "there is no such file", "Give the path of a plant.toml; docs/operators.md shows one")
     try:
         tree = tomllib.loads(text)
     except tomllib.TOMLDecodeError as wrong:
@@ -372,6 +380,9 @@ def _check_references(path: Path, places: Path, points: Path, text: str, describ
     for i, panel in enumerate(wires.modbus):
         if panel.clock and panel.clock.device in sources:
             raise PlantError(path, _line_of(text, f"modbus[{i}]", "clock"), "clock.device", f"{panel.clock.device} is a source, whose readings are stamped here", "Write the name by which gas tests call the panel")
+    for i, http in enumerate(wires.http):
+        if nothing := [named for named in http.kinds if not msgspec.structs.replace(http, kinds=[named]).sends()]:
+            raise PlantError(path, _line_of(text, f"http[{i}]", "kinds"), "kinds", f"{nothing[0]} is no kind of event", _nearest(nothing[0], [k for k in OF_KIND if k != "tick"]))
     for name, ms in plant.push_delay.items():
         if name not in sources or not 0 <= ms <= LONGEST:
             raise PlantError(path, _line_of(text, "push_delay", name), f"push_delay.{name}", f"{name} = {ms} is no delay of a source", _nearest(name, sorted(sources)) if name not in sources else "Write ms, 0 to a day")

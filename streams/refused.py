@@ -51,12 +51,3 @@ class Refused:
     async def answer(self, request: web.Request) -> web.Response:
         """GET /refused?site&source."""
         return web.json_response({"refused": self.of(request.query.get("site", ""), request.query.get("source", ""))})
-
-
-async def serve(refused: Refused, at: tuple[str, int]) -> None:
-    """Answers at an address of its own."""
-    app = web.Application()
-    app.add_routes([web.get("/refused", refused.answer)])
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    await web.TCPSite(runner, *at).start()

@@ -6,6 +6,7 @@ import asyncio
 import gzip
 import json
 import os
+import socket
 import sqlite3
 import threading
 import time
@@ -23,14 +24,18 @@ from aiohttp import web
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from infra.plant.reference import SOURCES
 from ingest import body
 from ingest.doors import GATES, Door, application
 from ingest.outbox import SLICE, Outbox, TooLarge
 from ingest.pace import AGAIN, AHEAD, EVERY, FEW, HOLDS, LATE, STILL, WINDOW, Busy, Pace, Taken, ask
+from streams.asked import inside, open_to_all, serve
 from streams.deaths import ENOUGH, Deaths
 from streams.desk import Batch
 from streams.events import Step, decode_envelope
+from streams.plant import Http, PlantError, read_plant
 from streams.rules import gates
+from streams.topics import OF_KIND
 
 
 def _step(**more: object) -> dict[str, object]:
@@ -48,12 +53,12 @@ def box(tmp_path_factory) -> Iterator[Outbox]:
     made.close()
 
 
-def _ask(box: Outbox, said: bytes, path: str = "/events/permit.step", method: str = "POST", token: bytes = b"secret", **headers: str) -> tuple[int, dict]:
+def _ask(box: Outbox, said: bytes, path: str = "/events/permit.step", method: str = "POST", token: bytes = b"secret", sends: dict[str, frozenset[str]] | None = None, **headers: str) -> tuple[int, dict]:
     """What the door answers to a request as it is, byte for byte."""
 
     async def asked() -> tuple[int, bytes]:
         async with aiohttp.ClientSession() as session:
-            runner = web.AppRunner(application(Door("S", box, {"ptw": "secret"}, ["http://127.0.0.1:1"], session)), access_log=None, auto_decompress=False)
+            runner = web.AppRunner(application(Door("S", box, {"ptw": "secret"}, ["http://127.0.0.1:1"], session, sends=sends or {})), access_log=None, auto_decompress=False)
             await runner.setup()
             await web.TCPSite(runner, "127.0.0.1", 0).start()
             reader, writer = await asyncio.open_connection(*runner.addresses[0][:2])
@@ -68,6 +73,84 @@ def _ask(box: Outbox, said: bytes, path: str = "/events/permit.step", method: st
 
     status, rest = asyncio.run(asked())
     return status, json.loads(rest)
+
+
+KINDS = [kind for kind in OF_KIND if kind != "tick"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_token_sends_the_kinds_that_are_named_and_no_other(box, kind):
+    """Whichever kind it is: the others only, and it is refused before it is read; it alone, and it is read."""
+    before = box.written
+    status, answer = _ask(box, _raw({"at": 1}), f"/events/{kind}", sends={"ptw": frozenset(KINDS) - {kind}})
+    assert (status, f"may not {'ask at gates' if kind == 'decided' else f'send {kind}'}" in answer["error"], f"Add {kind} to its kinds" in answer["error"]) == (403, True, True)
+    assert _ask(box, _raw({"at": "x"}), f"/events/{kind}", sends={"ptw": frozenset({kind})})[0] == 422
+    assert box.written == before
+
+
+def test_who_may_not_ask_at_gates_is_told_so_and_who_may_is_answered(box):
+    gate = "/decide?worker=W&door=D"
+    assert _ask(box, b"", gate, "GET", sends={"ptw": frozenset({"scan"})})[0] == 403
+    assert _ask(box, b"", gate, "GET", sends={"ptw": frozenset({"decided"})}) == (200, {"answer": "pending", "reasons": ["SYS-DECIDER-AWAY"], "mode": "away"})
+    assert _ask(box, b"", "/refused", "GET", sends={"ptw": frozenset()}) == (200, {"source": "ptw", "refused": []})
+    assert _ask(box, b"", gate, "GET", token=b"other", sends={"ptw": frozenset({"decided"})})[0] == 401
+
+
+@pytest.mark.parametrize(("kinds", "may", "not_"), [
+    ('["permit.*", "scan"]', {"permit.step", "permit.gas_test", "scan"}, {"guard", "action"}), ('["*"]', set(KINDS), {"tick"}), ("", set(KINDS), {"tick"}),
+])  # fmt: skip
+def test_a_plant_names_the_kinds_of_a_token(tmp_path, kinds, may, not_):
+    (http,) = read_plant(_plant_file(tmp_path, kinds)).wires.http
+    assert may <= http.sends() and not (not_ & http.sends())
+
+
+@pytest.mark.parametrize("kinds", ['["permits"]', '["scan", "permit_*"]', '[""]', '["tick"]'])
+def test_a_kind_that_is_none_is_refused_where_the_plant_is_read(tmp_path, kinds):
+    with pytest.raises(PlantError, match=r"plant\.toml:8: kinds: .* is no kind of event"):
+        read_plant(_plant_file(tmp_path, kinds))
+
+
+def _plant_file(folder: Path, kinds: str) -> Path:
+    (folder / "points.csv").write_text("tag,source\n")
+    (folder / "places.csv").write_text("id,area\n")
+    lines = ['site = "S"', 'zh = "厂"', 'en = "plant"', 'timezone = "Asia/Shanghai"', "[[http]]", 'name = "ptw"', 'token_env = "T"', *([f"kinds = {kinds}"] if kinds else [])]
+    (folder / "plant.toml").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return folder / "plant.toml"
+
+
+def test_the_systems_of_the_box_may_send_what_they_send_and_only_people_answer_alerts():
+    may = {source: Http(source, "T", kinds).sends() for source, kinds in SOURCES.items()}
+    assert {s for s, kinds in may.items() if kinds & {"action", "pack"}} == {"operator"}
+    assert {s for s, kinds in may.items() if "permit.step" in kinds} == {"ptw"}
+    assert {s for s, kinds in may.items() if kinds & {"plant", "source"}} == set()
+    assert may["weather"] == {"weather", "warning"}
+
+
+@pytest.mark.parametrize(("token", "path", "status"), [("", "/refused", 401), ("wrong", "/refused", 401), ("Bearer ", "/refused", 401), ("s\u00e9same", "/refused", 401), ("inside", "/refused", 200), ("", "/healthz", 200)])
+def test_a_step_answers_the_other_parts_only(monkeypatch, token, path, status):
+    async def asked() -> int:
+        async def answer(request: web.Request) -> web.Response:
+            return web.json_response({})
+
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        await serve([web.get("/refused", answer), web.get("/healthz", answer)], ("127.0.0.1", port))
+        monkeypatch.setenv("PERMITWATCH_INSIDE_TOKEN", token)
+        headers = inside()
+        monkeypatch.setenv("PERMITWATCH_INSIDE_TOKEN", "inside")
+        async with aiohttp.ClientSession() as session, session.get(f"http://127.0.0.1:{port}{path}", headers=headers) as said:
+            return said.status
+
+    assert asyncio.run(asked()) == status
+
+
+def test_beyond_this_machine_a_step_answers_nobody_without_a_token(monkeypatch):
+    monkeypatch.delenv("PERMITWATCH_INSIDE_TOKEN", raising=False)
+    assert [bool(open_to_all((host, 8091))) for host in ("127.0.0.1", "::1", "0.0.0.0", "10.2.0.7")] == [False, False, True, True]
+    assert "PERMITWATCH_INSIDE_TOKEN" in open_to_all(("0.0.0.0", 8091))
+    monkeypatch.setenv("PERMITWATCH_INSIDE_TOKEN", "x")
+    assert open_to_all(("0.0.0.0", 8091)) == ""
 
 
 READ = {

@@ -7,12 +7,14 @@ import json
 import tomllib
 import urllib.error
 import urllib.request
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import pytest
 from kafka import KafkaProducer
 
 from infra.dead_letters import dead_letters
+from infra.plant.reference import SOURCES
 from infra.plant.story import read_story
 from infra.plant.tell import judge
 from infra.play import tell_through
@@ -27,7 +29,9 @@ STORIES = sorted((Path(__file__).parent / "scenarios").glob("*.toml"))
 SENTENCES = one_of_each_sentence(STORIES)
 
 
-def _post(system, kind: str, body: object, source: str = "ptw", token: str | None = None) -> tuple[int, dict]:
+def _post(system, kind: str, body: object, source: str = "", token: str | None = None) -> tuple[int, dict]:
+    """By the system of the plant whose token may send it."""
+    source = source or next((s for s, kinds in SOURCES.items() if any(fnmatchcase(kind, named) for named in kinds)), "ptw")
     token = system.environment()[f"PERMITWATCH_TOKEN_{source.upper()}"] if token is None else token
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
     request = urllib.request.Request(f"http://127.0.0.1:{system.ports.ingest}/events/{kind}", raw, {"authorization": f"Bearer {token}"})

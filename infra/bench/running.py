@@ -137,7 +137,7 @@ async def _beside_a_long_post(table: Table, plant: Plant, system: System) -> Non
             judged = both.create_task(_judged(system, posted))
             while not judged.done() and (tag := next(tags, "")):
                 waits[tag] = time.monotonic()
-                await client.post("/events/frame", json={"at": _now(), "names": [tag], "values": [30.0]}, headers=_token(system, "ptw"))
+                await client.post("/events/frame", json={"at": _now(), "names": [tag], "values": [30.0]}, headers=_token(system, "gateway"))
                 await asyncio.sleep(1.5)
         answer, took = posted.result(), judged.result() - began
         await asyncio.sleep(3)

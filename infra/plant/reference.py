@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,12 @@ PER_PANEL = 40
 CLOCKS = {"dcs": 240_000, "panel-1": 400, "CAM-003": -100_000}
 """By how many ms the clocks of the box are off: a DCS that nobody set for long, a good panel, a camera."""
 CLOCK_REGISTER = 900
-SOURCES = ("ptw", "badges", "tags", "cameras", "weather", "hr", "operator")
+SOURCES = {
+    "ptw": ["permit.*", "isolation", "guard", "hazard", "activity", "clip", "decided"], "badges": ["scan", "guard", "decided"], "tags": ["positions", "tag"],
+    "cameras": ["detection", "camera.beat", "clip", "probe"], "weather": ["weather", "warning"], "hr": ["worker", "certificate", "hr", "authorisation", "record", "registry", "contractor"],
+    "operator": ["action", "hazard", "device", "equipment", "special", "production", "activity", "pack", "chain", "command.done"], "gateway": ["frame", "clock"],
+}  # fmt: skip
+"""Source → the kinds of events that its token may send."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,5 +110,5 @@ def _toml(areas: list[dict[str, object]], points: list[dict[str, object]], panel
     out += [f'[[doors]]\nid = "GATE-{a["id"]}"\nareas = ["{a["id"]}"]\n' for a in areas]
     out += [f'[[modbus]]\nname = "panel-{i + 1}"\naddress = "127.0.0.1:{modbus_port + i}"\nclock = {{ device = "GDS-{i + 1}", register = {CLOCK_REGISTER} }}\n' for i in range(panels)]
     out += [f'[[opcua]]\nname = "dcs"\nendpoint = "opc.tcp://127.0.0.1:{opcua_port}/plant/"\n']
-    out += [f'[[http]]\nname = "{s}"\ntoken_env = "PERMITWATCH_TOKEN_{s.upper()}"\n' for s in SOURCES]
+    out += [f'[[http]]\nname = "{s}"\ntoken_env = "PERMITWATCH_TOKEN_{s.upper()}"\nkinds = {json.dumps(kinds)}\n' for s, kinds in SOURCES.items()]
     return "\n".join(out) + "\n"

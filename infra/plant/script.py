@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import random
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -108,7 +108,7 @@ class StoryScript:
         return next((s.recording for s, *_ in self._streams("beats", at) if s.camera == camera), None)
 
 
-def write_story_plant(folder: Path, story: Story, plant: Plant, sources: tuple[str, ...], modbus_port: int, opcua_port: int) -> Path:
+def write_story_plant(folder: Path, story: Story, plant: Plant, sources: Iterable[str], modbus_port: int, opcua_port: int) -> Path:
     """The stage of a story as the files of a plant with real wires: gas on a Modbus panel, the rest on OPC UA; returns plant.toml."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / BEGAN).unlink(missing_ok=True)
@@ -118,7 +118,7 @@ def write_story_plant(folder: Path, story: Story, plant: Plant, sources: tuple[s
     tree.pop("channels", None)
     tree["modbus"] = [msgspec.to_builtins(Modbus(PANEL, f"127.0.0.1:{modbus_port}"))]
     tree["opcua"] = [msgspec.to_builtins(OpcUa(DCS, f"opc.tcp://127.0.0.1:{opcua_port}/plant/"))]
-    tree["http"] = [msgspec.to_builtins(Http(s, f"PERMITWATCH_TOKEN_{s.upper()}")) for s in sources]
+    tree["http"] = [msgspec.to_builtins(Http(s, f"PERMITWATCH_TOKEN_{s.upper()}", ["*"])) for s in sources]
     (folder / "plant.toml").write_text(f"# The stage of story {story.told.story}.\n" + tomli_w.dumps(tree), encoding="utf-8")
     write_csv(folder / "points.csv", channels or [{"tag": ""}])
     write_csv(folder / "places.csv", points)
