@@ -19,6 +19,7 @@ from dashboards.board import Board, alert_row, job_row
 from dashboards.hub import Hub
 from sql.store import Store, StoreError
 from streams import wall
+from streams.broker import security
 from streams.events import PlantSaid, decode_envelope, decode_event
 from streams.outputs import Alert, Minute, Verdict
 from streams.plant import Plant
@@ -65,7 +66,7 @@ class Live:
             await asyncio.sleep(2)
 
     async def _session(self) -> None:
-        consumer = AIOKafkaConsumer(bootstrap_servers=self.kafka, enable_auto_commit=False, auto_offset_reset="earliest", fetch_max_wait_ms=200, metadata_max_age_ms=30_000)
+        consumer = AIOKafkaConsumer(bootstrap_servers=self.kafka, **security().client(), enable_auto_commit=False, auto_offset_reset="earliest", fetch_max_wait_ms=200, metadata_max_age_ms=30_000)
         await consumer.start()
         try:
             names = [named(t.name, self.prefix) for t in (ALERTS, VERDICTS, MINUTES, SITE)]

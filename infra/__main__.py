@@ -11,6 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from streams.broker import Wrong, security
+
 if TYPE_CHECKING:
     from streams.routes import Routing
 
@@ -40,11 +42,15 @@ def main(argv: list[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     gc.set_threshold(*COLLECT)
     try:
+        security()
         return int(arguments.run(arguments) or 0)
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
         return 0
+    except Wrong as wrong:
+        print(f"permitwatch: {wrong}", file=sys.stderr)
+        return 2
 
 
 def parser() -> argparse.ArgumentParser:

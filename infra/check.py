@@ -18,6 +18,7 @@ from infra.kafka.node import answers
 from infra.up import LEAST_FREE, STEPS, Ports, sql_url
 from infra.watch import Log, steps_seen
 from sql.store import Store, StoreError, migrations
+from streams.broker import security
 from streams.plant import PlantError, read_plant
 
 Finding = tuple[str, bool, str]
@@ -64,7 +65,7 @@ def _kafka(ports: Ports) -> Iterator[Finding]:
 
     from streams.topics import ALL
 
-    admin = KafkaAdminClient(bootstrap_servers=f"127.0.0.1:{ports.kafka}")
+    admin = KafkaAdminClient(bootstrap_servers=f"127.0.0.1:{ports.kafka}", **security().client())
     there = set(admin.list_topics())
     missing = [t.name for t in ALL if t.name not in there]
     admin.close()

@@ -19,6 +19,7 @@ from aiokafka.errors import KafkaError
 from infra.plant.story import Story, StoryError, read_story
 from infra.plant.tell import END, Telling, judge, tell
 from infra.plant.transcript import transcript
+from streams.broker import security
 from streams.events import Envelope, Requested, Tick, encode
 from streams.intake import Refusal
 from streams.outputs import Alert, Command, DeadLetter, Output, Verdict
@@ -64,7 +65,7 @@ def play(paths: list[Path], through_kafka: bool, kafka: str, prefix: str, verbos
 async def tell_through(story: Story, kafka: str, prefix: str = "", patience: float = PATIENCE) -> Telling:
     """Plays a story into the raw topics under its own clock and collects what the running system says."""
     site = msgspec.json.decode(story.messages[0].raw, type=Envelope).site
-    consumer = AIOKafkaConsumer(bootstrap_servers=kafka, enable_auto_commit=False)
+    consumer = AIOKafkaConsumer(bootstrap_servers=kafka, **security().client(), enable_auto_commit=False)
     await consumer.start()
     try:
         names = [named(t.name, prefix) for t in (ALERTS, VERDICTS, COMMANDS, DEAD)]
@@ -93,7 +94,7 @@ async def _partitions(consumer: AIOKafkaConsumer, names: list[str]) -> list[Topi
 
 
 async def _send(story: Story, site: str, kafka: str, prefix: str) -> None:
-    producer = AIOKafkaProducer(bootstrap_servers=kafka, enable_idempotence=True, linger_ms=20, max_batch_size=1 << 18, compression_type="lz4", max_request_size=16 << 20)
+    producer = AIOKafkaProducer(bootstrap_servers=kafka, **security().client(), enable_idempotence=True, linger_ms=20, max_batch_size=1 << 18, compression_type="lz4", max_request_size=16 << 20)
     await producer.start()
     try:
         sent = [await producer.send(named(topic, prefix), raw, key=site.encode()) for topic, raw in messages(story, site)]

@@ -28,6 +28,7 @@ from infra.plant.reference import SOURCES, write_plant
 from infra.plant.script import write_story_plant
 from infra.plant.story import Story, StoryError, read_story, scene
 from infra.watch import Watch
+from streams.broker import PROTOCOLS, SETTING, security
 from streams.deaths import forgive
 from streams.packs import PackError, find_pack
 from streams.plant import PlantError, read_plant
@@ -130,6 +131,8 @@ class System:
 
     def prepare(self) -> None:
         """Everything that can be known to fail before anything is started. Raises UpError."""
+        if (known := security()).protocol != PROTOCOLS[0]:
+            raise UpError(f"{SETTING}SECURITY is {known.protocol}, and `up` runs a Kafka of its own, open to this machine only. Unset it; for a Kafka that asks for a name, start the parts one by one (docs/operators.md, More than one machine)")
         self.data = self.data.absolute()
         try:
             (self.data / "logs").mkdir(parents=True, exist_ok=True)

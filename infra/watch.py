@@ -16,6 +16,7 @@ from kafka import KafkaConsumer, TopicPartition
 from kafka.admin import KafkaAdminClient
 from kafka.errors import KafkaError
 
+from streams.broker import security
 from streams.progress import Reached, read_progress
 
 EVERY: Final = 2.0
@@ -109,14 +110,14 @@ class Log:
 
     def standing(self, topics: list[str]) -> dict[TopicPartition, tuple[int, int]]:
         """Partition → (first offset, the next to be written). Raises KafkaError or OSError."""
-        self.consumer = self.consumer or KafkaConsumer(bootstrap_servers=self.kafka, enable_auto_commit=False, request_timeout_ms=4000, session_timeout_ms=3000, bootstrap_timeout_ms=3000)
+        self.consumer = self.consumer or KafkaConsumer(bootstrap_servers=self.kafka, **security().client(), enable_auto_commit=False, request_timeout_ms=4000, session_timeout_ms=3000, bootstrap_timeout_ms=3000)
         parts = [TopicPartition(t, p) for t in topics for p in sorted(self.consumer.partitions_for_topic(t) or ())]
         first, end = self.consumer.beginning_offsets(parts), self.consumer.end_offsets(parts)
         return {tp: (first[tp], end[tp]) for tp in parts}
 
     def committed(self, group: str) -> dict[TopicPartition, int]:
         """Partition → what a group has finished with. Raises KafkaError or OSError."""
-        self.admin = self.admin or KafkaAdminClient(bootstrap_servers=self.kafka, request_timeout_ms=4000)
+        self.admin = self.admin or KafkaAdminClient(bootstrap_servers=self.kafka, **security().client(), request_timeout_ms=4000)
         return {tp: at.offset for tp, at in self.admin.list_group_offsets({group: None})[group].items()}
 
     def close(self) -> None:

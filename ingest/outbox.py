@@ -24,6 +24,7 @@ from msgspec import DecodeError, Raw
 
 from ingest.pace import EVERY, FEW, Pace
 from streams import wall
+from streams.broker import security
 from streams.events import Any_, Envelope, Lane, decode_envelope, encode
 from streams.intake import LARGEST
 from streams.outputs import DeadLetter
@@ -272,7 +273,7 @@ class Outbox:
     def _connect(self) -> Any:
         try:
             producer = KafkaProducer(
-                bootstrap_servers=self.kafka, acks="all", linger_ms=0, compression_type="lz4", bootstrap_timeout_ms=3000,
+                bootstrap_servers=self.kafka, **security().client(), acks="all", linger_ms=0, compression_type="lz4", bootstrap_timeout_ms=3000,
                 delivery_timeout_ms=15_000, request_timeout_ms=5_000, max_block_ms=5_000, max_request_size=16 << 20, reconnect_backoff_max_ms=1000,
             )  # fmt: skip
         except (KafkaError, OSError, ValueError):

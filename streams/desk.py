@@ -21,6 +21,7 @@ from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 from faust.types import TP
 
 from streams import wall
+from streams.broker import security
 from streams.outputs import DeadLetter
 from streams.progress import Progress
 from streams.topics import DEAD, Topic, named
@@ -227,7 +228,7 @@ async def read_partition(settings: Settings, topic: Topic, partition: int) -> li
 
 async def runs_of(settings: Settings, topic: Topic, partition: int, most: int = 0) -> AsyncGenerator[list[Any]]:
     """The records of a partition as it is now, some at a time; `most`: only the last so many."""
-    consumer = AIOKafkaConsumer(bootstrap_servers=settings.kafka, enable_auto_commit=False, auto_offset_reset="earliest", max_partition_fetch_bytes=16 << 20)
+    consumer = AIOKafkaConsumer(bootstrap_servers=settings.kafka, **security().client(), enable_auto_commit=False, auto_offset_reset="earliest", max_partition_fetch_bytes=16 << 20)
     await consumer.start()
     try:
         tp = TopicPartition(named(topic.name, settings.prefix), partition)

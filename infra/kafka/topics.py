@@ -7,6 +7,7 @@ import time
 from kafka.admin import KafkaAdminClient, NewTopic
 from kafka.errors import KafkaError, TopicAlreadyExistsError
 
+from streams.broker import security
 from streams.topics import ALL, Topic, named
 
 PARTITIONS = 4
@@ -31,7 +32,7 @@ def _admin(bootstrap: str, patience: float) -> KafkaAdminClient:
     deadline = time.monotonic() + patience
     while True:
         try:
-            return KafkaAdminClient(bootstrap_servers=bootstrap)
+            return KafkaAdminClient(bootstrap_servers=bootstrap, **security().client())
         except (KafkaError, OSError, ValueError):
             if time.monotonic() > deadline:
                 raise RuntimeError(f"no Kafka answers at {bootstrap}. Start it, or give another address with PERMITWATCH_KAFKA") from None
