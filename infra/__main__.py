@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import gc
+import logging
 import os
 import signal
 import sys
@@ -11,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from streams.broker import Wrong, security
+from streams.broker import Wrong, security, takes_us, why_not
 
 if TYPE_CHECKING:
     from streams.routes import Routing
@@ -101,7 +103,7 @@ def _system(commands) -> None:  # type: ignore[no-untyped-def]
              _o("--story", type=_file, help="the box acts out this story on its wires instead of a random day"), _o("--since", default="", metavar="HH:MM:SS", help="the moment of the story that is now; what came before is pushed at once"),
              _o("--shadow", default="", metavar="PACK", help="judge by this pack too, silently"))  # fmt: skip
     _command(commands, "check", "tries every part and says what is wrong and how to mend it", _check, DATA, OFFSET, KAFKA, SQL, _o("--plant", type=Path, help="check this plant.toml too"))
-    _command(commands, "topics", "creates the topics on any Kafka", _topics, KAFKA, _o("--partitions", type=int, default=4), _o("--replication", type=int, default=1))
+    _command(commands, "topics", "creates the topics on any Kafka", _topics, KAFKA, _o("--partitions", type=int, default=4), _o("--replication", type=int, default=1), _o("--prefix", default=os.environ.get("PERMITWATCH_PREFIX", ""), help="of topic names (PERMITWATCH_PREFIX)"))
     _command(commands, "migrate", "brings ClickHouse's schema up to date", _migrate, SQL)
     _command(commands, "schema", "prints the JSON Schema of everything on the wire", _schema)
 
@@ -242,9 +244,12 @@ def _check(a: argparse.Namespace) -> int:
 
 
 def _topics(a: argparse.Namespace) -> int:
-    from infra.kafka.topics import create_topics
+    from infra.kafka.topics import NoKafka, create_topics
 
-    print("created:", ", ".join(create_topics(a.kafka, "", a.partitions, a.replication)) or "nothing, all are there")
+    try:
+        print("created:", ", ".join(create_topics(a.kafka, a.prefix, a.partitions, a.replication, patience=5)) or "nothing, all are there")
+    except NoKafka as wrong:
+        sys.exit(f"permitwatch topics: {wrong}")
     return 0
 
 
@@ -363,9 +368,18 @@ def _plant(a: argparse.Namespace) -> int:
     return 0
 
 
+def _let_in(kafka: str) -> None:
+    """Ends a command with one sentence where Kafka does not let it in. Raises Wrong."""
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # it is said below, in one sentence
+    if not asyncio.run(takes_us(kafka)):
+        raise Wrong(why_not(kafka, security()))
+
+
 def _play(a: argparse.Namespace) -> int:
     from infra.play import play
 
+    if a.through_kafka:
+        _let_in(a.kafka)
     return play(a.stories, a.through_kafka, a.kafka, a.prefix, a.verbose, a.write)
 
 
@@ -375,6 +389,8 @@ def _replay(a: argparse.Namespace) -> int:
     if a.permits_only and not a.pack:
         print("permitwatch replay: --permits-only goes with --pack: without the streams nothing can be the same byte for byte", file=sys.stderr)
         return 2
+    if a.source == "kafka":
+        _let_in(a.kafka)
     return replay(a.source, a.kafka, _sql_of(a), a.since, a.until, a.prefix, a.out, a.pack, a.permits_only)
 
 
@@ -387,6 +403,7 @@ def _verify(a: argparse.Namespace) -> int:
 def _dead(a: argparse.Namespace) -> int:
     from infra.dead_letters import dead_letters
 
+    _let_in(a.kafka)
     return dead_letters(a.kafka, a.prefix, a.show, a.resend)
 
 

@@ -75,7 +75,9 @@ async def tell_through(story: Story, kafka: str, prefix: str = "", patience: flo
         for tp in parts:
             await consumer.position(tp)
         await _send(story, site, kafka, prefix)
-        return await _collect(consumer, site, len(prefix), patience)
+        telling = await _collect(consumer, site, len(prefix), patience)
+        telling.outputs = [said for said in telling.outputs if said.known <= story.end]  # the seconds that end a story through Kafka are none of its own
+        return telling
     finally:
         with contextlib.suppress(asyncio.CancelledError, KafkaError):  # aiokafka cancels itself where the broker is away
             await consumer.stop()

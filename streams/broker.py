@@ -1,15 +1,18 @@
 """How every part reaches Kafka: TLS, and a name with its password, where the broker asks for them.
 
-    Wrong           what the environment says of it cannot be: says which variable, and what to write
+    Wrong           what the environment says of it cannot be, or it does not let us in: says which variable, and what to write
 """
 
 from __future__ import annotations
 
 import os
+import socket
 import ssl
 from collections.abc import Mapping
 from typing import Any, Final
 
+from aiokafka.client import AIOKafkaClient
+from aiokafka.errors import KafkaError
 from msgspec import Struct
 
 PROTOCOLS: Final = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
@@ -18,7 +21,7 @@ SETTING: Final = "PERMITWATCH_KAFKA_"
 
 
 class Wrong(Exception):
-    """The settings of the broker cannot be used."""
+    """The broker cannot be used as the environment says."""
 
 
 class Security(Struct, frozen=True):
@@ -70,3 +73,33 @@ def security(env: Mapping[str, str] = os.environ) -> Security:
     except OSError as wrong:  # ssl.SSLError is one
         raise Wrong(f"{SETTING}CA, {SETTING}CERTIFICATE and {SETTING}KEY name files in PEM: {wrong.strerror or wrong}") from None
     return found
+
+
+def why_not(address: str, known: Security) -> str:
+    """Why a client cannot use the Kafka at `address` (host:port, the first of several), and what to set."""
+    host, _, port = address.split(",")[0].rpartition(":")
+    try:
+        with socket.create_connection((host, int(port)), 2) as open_:
+            if context := known.context:
+                context.wrap_socket(open_, server_hostname=host).close()
+    except ssl.SSLError as wrong:
+        return f"the Kafka at {address} does not prove who it is ({wrong.reason or wrong}). Name the authority that signed its certificate: {SETTING}CA"
+    except (OSError, ValueError):
+        return f"no Kafka answers at {address}. Start it, or give another address with PERMITWATCH_KAFKA"
+    if known.named:
+        return f"the Kafka at {address} turns {known.user} away. Look at {SETTING}USER, {SETTING}PASSWORD and {SETTING}MECHANISM ({known.mechanism})"
+    if known.protocol == PROTOCOLS[0]:
+        return f"what answers at {address} is no Kafka that is open to everybody. If it asks for TLS or a name, set {SETTING}SECURITY to one of {', '.join(PROTOCOLS[1:])}"
+    return f"the Kafka at {address} does not let this client in. If it asks for a certificate, set {SETTING}CERTIFICATE and {SETTING}KEY"
+
+
+async def takes_us(address: str) -> bool:
+    """Does a Kafka answer, and let us in?"""
+    client = AIOKafkaClient(bootstrap_servers=address, request_timeout_ms=4000, **security().client())
+    try:
+        await client.bootstrap()
+    except (KafkaError, OSError):
+        return False
+    finally:
+        await client.close()
+    return True

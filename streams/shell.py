@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import logging
 import os
-import socket
 import threading
 import time
 from collections.abc import AsyncIterator
@@ -17,7 +16,7 @@ from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
-from streams.broker import Security, security
+from streams.broker import Security, security, takes_us, why_not
 from streams.deaths import ENOUGH, Deaths
 from streams.desk import Away, Batch, Desk, FaustDesk, Settings, Step, letter_of
 from streams.logs import quiet_logging
@@ -242,18 +241,13 @@ def _free(coordinator: Any) -> None:
 
 
 def wait_for_kafka(settings: Settings) -> None:
-    """Returns when the broker takes connections; says once that it waits."""
-    host, _, port = settings.kafka.split(",")[0].rpartition(":")
+    """Returns when the broker lets us in; says once that it waits, and why."""
     said = False
-    while True:
-        try:
-            socket.create_connection((host, int(port)), 2).close()
-            return
-        except OSError as wrong:
-            if not said:
-                log.warning("waits for Kafka at %s: %s", settings.kafka, wrong)
-            said = True
-            time.sleep(0.3)
+    while not asyncio.run(takes_us(settings.kafka)):
+        if not said:
+            log.warning("waits for Kafka: %s", why_not(settings.kafka, security()))
+        said = True
+        time.sleep(0.3)
 
 
 def run(step: Step) -> None:

@@ -56,8 +56,7 @@ class Plan:
         self.lows = [low for low in floors if low > -INF] or [-INF]
         self.low = itemgetter(*([i for i, low in enumerate(floors) if low > -INF] or [0]), 0)
         """The values that have a floor, and one more, since of one alone it would make no tuple."""
-        self.sick: set[int] = {i for i, s in enumerate(self.series) if s is not None and s.bad.over}
-        """Columns whose last reading was bad, as far as is known."""
+        self.column = {name: i for i, name in enumerate(names)}
         self.gases = [(i, self.series[i], c.tag) for i, c in enumerate(self.channels) if c and c.kind in GASES]
         self.tracked = [(i, self.series[i], c, *_band(c, terms["dcs_deviation"])) for i, c in enumerate(self.channels) if c and _is_tracked(c)]
         self.oxygen = [(i, self.series[i], c.tag) for i, c in enumerate(self.channels) if c and c.kind == "oxygen"]
@@ -166,6 +165,8 @@ class Telemetry:
     def __init__(self, known: Known) -> None:
         self.known = known
         self.plans: dict[tuple[str, int, str], Plan] = {}
+        self.sick = {tag for tag, series in known.site.series.items() if series.bad.over}
+        """Channels whose last reading was bad, as far as is known."""
 
     # ---- frames -------------------------------------------------------------------------------------------------
 
@@ -198,8 +199,8 @@ class Telemetry:
             self._bind(plan)
         for i, series in plan.bound:
             self._half(series, at, event.values[i], entry.ref)
-        if plan.sick:
-            self._recovered(at, event, plan, dirty)
+        if self.sick and (mine := self.sick & plan.column.keys()):
+            self._recovered(at, event, plan, mine, dirty)
         if event.units or not plan.quiet(event.values):
             self._readings(entry.ref, at, event, plan, dirty)
 
@@ -322,15 +323,15 @@ class Telemetry:
             value = said if said is None or abs(said) < HUGE else None
             over = scale is not None and (event.bad.get(name) == "over" or (value is not None and value > scale.full))
             if event.units and self._other_unit(event, name):
-                changed = series.units.add(at, value or 0.0, ref) | self._bad(series, at, ref, plan, i) | late
+                changed = series.units.add(at, value or 0.0, ref) | self._bad(series, at, ref, name) | late
             elif over and scale and not (value is not None and value > 2 * scale.full and self._flipped(plan, i, at, value, event)):
                 top = max(value or 0.0, scale.full if scale.full < INF else 0.0, limit.high if limit and limit.high is not None else 0.0)
                 changed = limit is not None and self._reading(series, at, top, ref, limit, plan.widths[i], late, sure=True)
                 self._alarm(name, series, at, top, ref, plan.alarm[i], late, dirty)
             elif value is None:
-                changed = self._bad(series, at, ref, plan, i) | late
+                changed = self._bad(series, at, ref, name) | late
             elif over or (scale is not None and value < scale.least):
-                changed = series.wild.add(at, value, ref) | self._bad(series, at, ref, plan, i) | late
+                changed = series.wild.add(at, value, ref) | self._bad(series, at, ref, name) | late
             else:
                 if scale is not None and value < 0:
                     series.below.add(at, value, ref)
@@ -377,20 +378,20 @@ class Telemetry:
                 return True
         return False
 
-    @staticmethod
-    def _bad(series: Series, at: int, ref: str, plan: Plan, i: int) -> bool:
-        plan.sick.add(i)
+    def _bad(self, series: Series, at: int, ref: str, tag: str) -> bool:
+        self.sick.add(tag)
         return series.bad.add(at, True, 0.0, ref)
 
-    def _recovered(self, at: int, event: Frame, plan: Plan, dirty: Dirty) -> None:
-        """The first good reading after a bad one ends what was bad."""
-        for i in sorted(plan.sick):
+    def _recovered(self, at: int, event: Frame, plan: Plan, sick: set[str], dirty: Dirty) -> None:
+        """The first good reading after a bad one ends what was bad, whichever source sends it."""
+        for tag in sorted(sick):
+            i = plan.column[tag]
             value, series, scale = event.values[i], plan.series[i], plan.scales[i]
             good = value is not None and (scale is None or scale.least <= value <= scale.full) and not event.units and plan.names[i] not in event.bad
-            if series is None or good:
-                plan.sick.discard(i)
-                if series is not None and series.bad.add(at, False, 0.0, ""):
-                    self._gas_changed(plan.names[i], dirty)
+            if series is None or (good and (not series.bad.over or at > series.bad.over.last[-1])):
+                self.sick.discard(tag)
+            if series is not None and good and series.bad.add(at, False, 0.0, ""):
+                self._gas_changed(tag, dirty)
 
     def _other_unit(self, event: Frame, name: str) -> bool:
         channel = self.known.atlas.channels[name]

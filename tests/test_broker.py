@@ -65,7 +65,8 @@ class Guarded(Node):
     def properties(self) -> str:
         listens = f"SASL_SSL://127.0.0.1:{self.port},SSL://127.0.0.1:{self.port + 2}"
         open_ = super().properties().replace(f"PLAINTEXT://127.0.0.1:{self.port}", listens).replace("inter.broker.listener.name=PLAINTEXT", "inter.broker.listener.name=SSL")
-        return open_ + f"""sasl.enabled.mechanisms={",".join(MECHANISMS)}
+        return open_ + f"""listener.security.protocol.map=CONTROLLER:PLAINTEXT,SASL_SSL:SASL_SSL,SSL:SSL
+sasl.enabled.mechanisms={",".join(MECHANISMS)}
 ssl.keystore.type=PEM
 ssl.keystore.location={self.keys}
 ssl.truststore.type=PEM

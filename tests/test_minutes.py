@@ -20,7 +20,7 @@ from streams.rules.watched import watched
 from streams.times import HOUR, MINUTE
 
 SCENARIOS = Path(__file__).parent / "scenarios"
-LATE = ("S64_24h_backfill", "T_backlog_is_late_not_slow", "R_LATE_push", "S57_paper_late", "S07_video_index_only", "B05_eight_hours_ahead", "L_second_day", "S73_failover", "R_LAG_dark", "S63_out_of_order")
+LATE = ("S64_24h_backfill", "T_backlog_is_late_not_slow", "R_LATE_push", "S57_paper_late", "S07_video_index_only", "B05_eight_hours_ahead", "L_second_day", "S73_failover", "R_LAG_dark", "S63_out_of_order", "S65_unit_said")
 ROWS = ("work", "gas", "filmed", "guard", "permitted", "all", "nobody")
 
 

@@ -7,14 +7,18 @@ import time
 from kafka.admin import KafkaAdminClient, NewTopic
 from kafka.errors import KafkaError, TopicAlreadyExistsError
 
-from streams.broker import security
+from streams.broker import security, why_not
 from streams.topics import ALL, Topic, named
 
 PARTITIONS = 4
 
 
+class NoKafka(Exception):
+    """It cannot be used: says why, and what to set."""
+
+
 def create_topics(bootstrap: str, prefix: str = "", partitions: int = PARTITIONS, replication: int = 1, patience: float = 30) -> list[str]:
-    """Creates what is missing; returns the names that were new."""
+    """Creates what is missing; returns the names that were new. Raises NoKafka."""
     admin = _admin(bootstrap, patience)
     try:
         there = set(admin.list_topics())
@@ -32,10 +36,10 @@ def _admin(bootstrap: str, patience: float) -> KafkaAdminClient:
     deadline = time.monotonic() + patience
     while True:
         try:
-            return KafkaAdminClient(bootstrap_servers=bootstrap, **security().client())
+            return KafkaAdminClient(bootstrap_servers=bootstrap, bootstrap_timeout_ms=3000, **security().client())
         except (KafkaError, OSError, ValueError):
             if time.monotonic() > deadline:
-                raise RuntimeError(f"no Kafka answers at {bootstrap}. Start it, or give another address with PERMITWATCH_KAFKA") from None
+                raise NoKafka(why_not(bootstrap, security())) from None
             time.sleep(0.3)
 
 

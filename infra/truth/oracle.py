@@ -24,7 +24,7 @@ Where each figure comes from (sections are those of the domain document):
     one analysis: 10 min                     4.5, the last analysis decides
     future: u + max(2 s, 5 s)                4.5, the past holds no future; T9's limit is 5 s
     at most 24 h back                        the same sentence
-    lives, approvals, interruptions          4.5, a permit's lives
+    lives, approvals, interruptions          4.5, a permit's lives; a request said again is agreed by the next approval
 
 Where the text leaves a choice: an instant knows of an analysis what was sampled by then; a test that says nothing, or
 only fine things with an instrument out of calibration, is no result; a start on an approval that no longer stands
@@ -136,6 +136,13 @@ class Life(NamedTuple):
     """Work was started on an approval that no longer stood."""
     pauses: tuple[Pause, ...] = ()
     analyses: tuple[Analysis, ...] = ()
+    agreed: Mapping[str, Any] | None = None
+    """The request as it stood at the last approval: what is asked for after it extends nothing."""
+
+    @property
+    def until(self) -> int:
+        """The end of the validity (ms)."""
+        return int((self.agreed or self.request).get("valid_to", 0))
 
 
 class Ruling(NamedTuple):
@@ -304,10 +311,9 @@ def _t5(life: Life, now: int) -> Outcome:
     """The work ends within the validity."""
     if life.start is None:
         return _not_yet(life)
-    until = life.request["valid_to"]
     if life.end is None:
-        return "violation" if now > until else "pending"
-    return _outcome([life.end, _fixed(until)], lambda world: world[0] <= world[1])
+        return "violation" if now > life.until else "pending"
+    return _outcome([life.end, _fixed(life.until)], lambda world: world[0] <= world[1])
 
 
 def _t6(life: Life) -> Outcome:
@@ -407,7 +413,7 @@ def _lived(life: Life, fact: Fact, stamp: Stamp) -> Life:
     if fact.kind == "requested":
         return life._replace(request=fact.said)
     if fact.kind == "issued":
-        return life._replace(approvals=[*life.approvals, stamp])
+        return life._replace(approvals=[*life.approvals, stamp], agreed=life.request)
     if fact.kind == "started":
         return _started(life, stamp)
     if fact.kind in ("suspended", "resumed"):
@@ -419,7 +425,7 @@ def _started(life: Life, stamp: Stamp) -> Life:
     """Work begins; or goes on, if it was finished, not yet accepted and is still valid."""
     if not life.over:
         return life._replace(start=life.start or stamp)
-    if life.over != "finished" or stamp.nominal > life.request.get("valid_to", 0) or not life.end:
+    if life.over != "finished" or stamp.nominal > life.until or not life.end:
         return life._replace(start=life.start or stamp, end=None, unapproved=True)
     return life._replace(over="", end=None, pauses=(*life.pauses, Pause(life.end, stamp)))
 

@@ -80,13 +80,13 @@ def _tested(known: Known, course: Course, start: int, end: int) -> Time:
 
 
 def _read(known: Known, tag: str, start: int, end: int) -> Iterator[tuple[int, int]]:
-    """When a channel was live: from a good reading for as long as a word holds, or to a bad one or to its service."""
+    """When a channel was live: from a good reading for as long as a word holds, or to a bad one or to its service; from a bad one not before the next good one."""
     series = known.site.series.get(tag)
     if series is None or limit_of(known.atlas.channels[tag], known.terms_at(start)) is None:
         return
     fresh = live_for(known)
     heard = merge([(a, min(b + fresh, end)) for group in series.groups for a, b in known.site.frames[group] if b + fresh > start and a < end])
-    bad = [(a, b if b is not None else end) for a, b, *_ in series.bad.intervals(known.now)] + [(a, b) for a, b, _ in modes(known.site, tag, end)]
+    bad = [(a, b if b is not None else end) for a, b, *_ in series.bad.standing(known.now)] + [(a, b) for a, b, _ in modes(known.site, tag, end)]
     for a, b in heard:
         if a < b:
             yield from without(bad, a, b)
