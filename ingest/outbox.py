@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import queue
 import sqlite3
@@ -25,6 +26,7 @@ from msgspec import DecodeError, Raw
 from ingest.pace import EVERY, FEW, Pace
 from streams import wall
 from streams.broker import security
+from streams.deaths import ENOUGH
 from streams.events import Any_, Envelope, Lane, decode_envelope, encode
 from streams.intake import LARGEST
 from streams.outputs import DeadLetter
@@ -101,8 +103,12 @@ class Outbox:
         """Was there a flood when it was last asked what is sent next?"""
         self.doubtful = set[int]()
         """Places in the line of messages that were in a batch which Kafka refused."""
+        self.hand = list[Row]()
+        """What is being sent."""
+        self.failed = dict[int, tuple[int, int]]()
+        """Place in the line → how often sending it failed by itself in a way that nobody expected, and how many had been sent when that began."""
         self.faults = set[str]()
-        """What the disk does not let it do: read, write."""
+        """What it cannot do now: read, write, send."""
         db = self._open("full")
         if "source" not in {row[1] for row in db.execute("pragma table_info(outbox)")} and db.execute("select 1 from sqlite_master where name = 'outbox'").fetchone():
             db.executescript(OLDER)
@@ -158,7 +164,14 @@ class Outbox:
                     self.incoming.put(None)
                     break
                 items.append(more)
-            self._commit(db, items)
+            items = [item for item in items if item.done.set_running_or_notify_cancel()]  # who has gone away was told nothing, and sends it again
+            try:
+                self._commit(db, items)
+            except Exception as wrong:  # whatever it is, who comes next is taken
+                self._fails("write", wrong)
+                for item in items:
+                    if not item.done.done():
+                        item.done.set_exception(Full(f"the outbox cannot write: {wrong}"))
 
     def _commit(self, db: sqlite3.Connection, items: list[Accepted]) -> None:
         """One transaction for all; a full disk is said to each caller, what is too large to its own, and nothing is numbered in vain."""
@@ -202,13 +215,34 @@ class Outbox:
     # ---- out ----------------------------------------------------------------------------------------------------
 
     def _forward(self) -> None:
-        """Sends for ever; a disk that cannot be read or written is said once and tried again."""
+        """Sends for ever; a disk that cannot be read or written is said once and tried again, and what is in hand whenever something fails that nobody expected steps out of the line."""
         while not self.stopping.is_set():
+            self.hand = []
             try:
                 self._forward_all()
             except sqlite3.Error as wrong:
                 self._fails("read", wrong)
                 self.stopping.wait(1)
+            except Exception as wrong:
+                if "send" not in self.faults:
+                    self.faults.add("send")
+                    log.exception("what the outbox %s has in hand could not be sent; it is tried again, each message by itself", self.path)
+                with contextlib.suppress(sqlite3.Error):
+                    self._blame(wrong)
+                self.stopping.wait(0.5)
+
+    def _blame(self, wrong: Exception) -> None:
+        """Each of what was in hand is sent by itself from now on; what fails by itself three times, while others go, is set aside. Where nothing goes, it is not the message."""
+        self.doubtful.update(row[0] for row in self.hand)
+        if len(self.hand) != 1:
+            return
+        row = self.hand[0]
+        times, since = self.failed.get(row[0], (0, self.sent))
+        self.failed[row[0]] = times + 1, since
+        if times + 1 >= ENOUGH and self.sent > since:
+            with contextlib.closing(self._open("normal")) as db:
+                self._set_aside(db, row, f"{type(wrong).__name__}: {wrong}")
+            del self.failed[row[0]]
 
     def _forward_all(self) -> None:
         db, producer = self._open("normal"), None
@@ -223,7 +257,7 @@ class Outbox:
                     self.wake.wait(EVERY if self.held else 0.5)
                     self.wake.clear()
                     continue
-                since = time.monotonic()
+                since, self.hand = time.monotonic(), rows
                 if not self._send(db, producer, rows):
                     producer.close(timeout=1)
                     producer = None
@@ -290,6 +324,8 @@ class Outbox:
             self.sent += len(acked)
             self.doubtful.difference_update(acked)
             self._is_back()
+            if not self.doubtful:
+                self._works("send")
         if len(rows) > 1:  # a batch is refused whole: each of its messages is offered again, alone
             self.doubtful.update(row[0] for row in refused)
         else:
@@ -317,7 +353,7 @@ class Outbox:
             return acked, refused, True
         return acked, refused, False
 
-    def _set_aside(self, db: sqlite3.Connection, row: Row, why: KafkaError) -> None:
+    def _set_aside(self, db: sqlite3.Connection, row: Row, why: KafkaError | str) -> None:
         """A message that can never be sent steps out of the line: its bytes stay in the outbox, a dead letter says so, and what is behind it goes on."""
         (ident, topic, key, value), now = row, wall.now()
         source = _source(value)

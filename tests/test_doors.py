@@ -16,6 +16,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from types import SimpleNamespace
+from typing import ClassVar
 
 import aiohttp
 import msgspec
@@ -32,7 +34,7 @@ from ingest.pace import AGAIN, AHEAD, EVERY, FEW, HOLDS, LATE, STILL, WINDOW, Bu
 from streams.asked import inside, open_to_all, serve
 from streams.deaths import ENOUGH, Deaths
 from streams.desk import Batch
-from streams.events import Step, decode_envelope
+from streams.events import SourceSaid, Step, decode_envelope
 from streams.plant import Http, PlantError, read_plant
 from streams.rules import gates
 from streams.topics import OF_KIND
@@ -448,6 +450,76 @@ def test_whoever_answers_for_the_judge_ends_no_outbox(said):
         threading.Thread(target=server.handle_request, daemon=True).start()
         found = ask("S", ["http://127.0.0.1:1", f"http://127.0.0.1:{server.server_port}"])
     assert found == (Taken({"a": 7}, 5) if b'"S": 5' in said else None)
+
+
+class _Odd:
+    """A client of Kafka that fails in a way that nobody expects, at one message or for a while."""
+
+    sent: ClassVar[list[int]] = []
+    poison: ClassVar[int] = 0
+    broken: ClassVar[int] = 0
+
+    def __init__(self, **_: object) -> None:
+        pass
+
+    def send(self, topic: str, key: bytes, value: bytes) -> SimpleNamespace:
+        if _Odd.broken:
+            _Odd.broken -= 1
+            raise AssertionError("a fault of the client")
+        seq = decode_envelope(value).seq if topic == "permit.events" else 0
+        if seq and seq == _Odd.poison:
+            raise TypeError("this one, always")
+        _Odd.sent += [seq] if seq else []
+        return SimpleNamespace(get=lambda timeout: SimpleNamespace(offset=seq))
+
+    def close(self, timeout: float = 0) -> None:
+        pass
+
+
+@pytest.mark.parametrize(("poison", "broken"), [(3, 0), (0, 1), (0, 25), (1, 2), (6, 0)])
+def test_a_fault_that_nobody_expects_ends_no_outbox(tmp_path, monkeypatch, caplog, poison, broken):
+    """What fails by itself three times while others go is set aside with its bytes; everything else goes, however long nothing goes, and it is said once."""
+    monkeypatch.setattr("ingest.outbox.KafkaProducer", _Odd)
+    _Odd.sent, _Odd.poison, _Odd.broken = [], poison, broken
+    box = Outbox(tmp_path / "outbox.db", "")
+    at = int(time.time() * 1000)
+    for done in [box.accept("S", "ptw", Step(at=at, u=0, permit=f"P{n}", step="jsa")) for n in range(6)]:
+        done.result(30)
+    deadline = time.monotonic() + 40
+    while (box.pending > 0 or (poison and not box.aside("ptw"))) and time.monotonic() < deadline:
+        box.put("S", "ingest", SourceSaid(at=at, name="ingest", state="up"))  # as it says once a second that it is there
+        time.sleep(0.2)
+    assert sorted(set(_Odd.sent)) == [n for n in range(1, 7) if n != poison]
+    assert [r["detail"].partition(": ")[2] for r in box.aside("ptw")] == (["TypeError: this one, always"] if poison else [])
+    assert sum("could not be sent" in r.message for r in caplog.records) == 1
+    box.put("S", "ptw", Step(at=at, u=0, permit="P", step="jsa"))
+    while box.pending > 0 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert 7 in _Odd.sent
+    box.close()
+
+
+def test_whoever_goes_away_before_it_is_on_disk_ends_no_outbox(tmp_path, monkeypatch):
+    """A caller that was cancelled, or a fault of the writer: the next one is taken, and no number is left out."""
+    box = Outbox(tmp_path / "outbox.db", "127.0.0.1:1")
+    step = Step(at=int(time.time() * 1000), u=0, permit="P", step="jsa")
+    for n in range(200):
+        done = box.accept("S", "ptw", step)
+        if n % 2:
+            done.cancel()
+    box.put("S", "ptw", step)
+    commit = box._commit
+    monkeypatch.setattr(box, "_commit", lambda *_: 1 / 0)
+    with pytest.raises(OSError, match="cannot write"):
+        box.put("S", "ptw", step)
+    monkeypatch.setattr(box, "_commit", commit)
+    box.put("S", "ptw", step)
+    db = box._open("normal")
+    seqs = sorted(decode_envelope(value).seq for (value,) in db.execute("select value from outbox where topic = ?", ("permit.events",)))
+    db.close()
+    box.close()
+    assert seqs == list(range(1, len(seqs) + 1))
+    assert 102 <= len(seqs) < 202
 
 
 def test_an_outbox_of_0_2_0_goes_on_in_this_version(tmp_path):
