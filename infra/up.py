@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
@@ -27,6 +28,7 @@ from infra.kafka.topics import create_topics
 from infra.plant.reference import SOURCES, write_plant
 from infra.plant.script import write_story_plant
 from infra.plant.story import Story, StoryError, read_story, scene
+from infra.supplies import Supplies, rotate
 from infra.watch import Watch
 from streams.broker import PROTOCOLS, SETTING, security
 from streams.deaths import forgive
@@ -35,6 +37,8 @@ from streams.plant import PlantError, read_plant
 
 STEPS = ("normalise", "correlate", "archive", "notify")
 LEAST_FREE = 2 << 30
+HOUSE = 10.0
+"""Seconds between two looks at the disk, open files and logs."""
 SOON = 20.0
 """Seconds: what ends sooner after its start than that is started again more slowly."""
 
@@ -126,6 +130,9 @@ class System:
     parts: dict[str, Part] = field(default_factory=dict)
     lock: IO[str] | None = None
     moves: Watch | None = None
+    supplies: Supplies | None = None
+    looked: float = 0.0
+    """When the disk, open files and logs were last looked at."""
 
     # ---- before -------------------------------------------------------------------------------------------------
 
@@ -294,12 +301,24 @@ class System:
             self._spawn_again(part)
         while self.moves and self.moves.says:
             self.say(f"  {self.moves.says.pop(0)}")
+        self._keep_house()
         for hang in self.moves.hung() if self.moves else ():
             part_ = self.parts.get(hang.name)
             if part_ and part_.process and part_.process.pid == hang.process and part_.process.poll() is None:
                 self.say(f"  {hang.name} hangs: {hang.why}; it is ended and started again. Log: {self.data / 'logs' / hang.name}.log")
                 part_.process.kill()
                 part_.innocent = not hang.thinking
+
+    def _keep_house(self) -> None:
+        """Every ten seconds: what runs short is said, and no log grows for ever."""
+        if (now := time.monotonic()) < self.looked + HOUSE:
+            return
+        self.looked = now
+        self.supplies = self.supplies or Supplies(self.data)
+        for said in self.supplies.look(self.pids()):
+            self.say(f"  {said}")
+        with contextlib.suppress(OSError):
+            rotate(self.data / "logs")
 
     def _watched(self) -> Watch:
         """Steps by how far they read, doors by whether they answer."""

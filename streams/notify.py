@@ -29,6 +29,8 @@ from streams.topics import ALERTS, COMMANDS, DELIVERIES, SITE
 
 log = logging.getLogger("permitwatch")
 STALE_MS = 600_000
+LARGEST_LOG = 50 << 20
+"""Bytes of notify.jsonl, after which it is kept as .1 and begins anew."""
 """An alert older than this is recorded but not announced: whoever was to act has been told by another way, or it is history."""
 PAUSES = (0.0, 0.5, 2.0, 8.0)
 GONE = ("cleared", "retracted", "closed", "verified")
@@ -364,6 +366,8 @@ def append(file: Path | None, said: list[Alert | Command]) -> tuple[Outcome, str
     if file is None:
         return "refused", "no log file"
     file.parent.mkdir(parents=True, exist_ok=True)
+    if file.exists() and file.stat().st_size > LARGEST_LOG:
+        file.replace(file.with_name(f"{file.name}.1"))
     with file.open("a", encoding="utf-8") as f:
         for one in said:
             f.write(json.dumps({"at": iso(wall.now())} | msgspec.to_builtins(one), ensure_ascii=False) + "\n")

@@ -13,10 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from kafka import TopicPartition
 
+from infra.supplies import SCARCE, Supplies, _open_files, rotate
 from infra.up import Part, Ports, System
 from infra.watch import PATIENCE, RECOVERS, STARTING, THINKING, Hang, Look, Moving, Watch, looked, steps_seen
 from streams.deaths import Deaths
 from streams.desk import Batch, FaustDesk, Settings
+from streams.notify import append
+from streams.outputs import Command
 from streams.progress import Progress, Reached, read_progress
 
 
@@ -265,3 +268,55 @@ def test_a_watch_that_cannot_look_says_so_once_and_goes_on(monkeypatch):
     time.sleep(0.1)
     watch.stop()
     assert len(watch.says) == 1 and "ZeroDivisionError" in watch.says[0]
+
+
+def test_what_runs_short_is_said_once_and_once_when_it_is_over(tmp_path, monkeypatch):
+    free, used = [9 << 30], [0.1]
+    monkeypatch.setattr("infra.supplies.shutil.disk_usage", lambda folder: SimpleNamespace(free=free[0]))
+    monkeypatch.setattr("infra.supplies._open_files", lambda pid: used[0])
+    supplies = Supplies(tmp_path)
+
+    def said(bytes_: int, share: float) -> list[str]:
+        free[0], used[0] = bytes_, share
+        return [line.partition(" ")[0] for line in supplies.look({"sql": 7})]
+
+    assert [said(*now) for now in ((9 << 30, 0.1), (SCARCE - 1, 0.1), (SCARCE - 9, 0.9), (SCARCE + 1, 0.9), (9 << 30, 0.1), (9 << 30, 0.1))] == [[], ["only"], ["sql"], [], ["9", "sql"], []]
+    assert list(supplies.look({})) == []
+
+
+def test_a_folder_that_is_gone_is_said_once(tmp_path):
+    supplies = Supplies(tmp_path / "gone")
+    assert [len(list(supplies.look({}))) for _ in range(3)] == [1, 0, 0]
+    (tmp_path / "gone").mkdir()
+    assert [line for line in supplies.look({}) if "again" in line]
+
+
+def test_how_many_files_a_process_has_open_is_seen(monkeypatch):
+    before = _open_files(os.getpid())
+    assert before is not None and 0 < before < 1
+    held = [os.open(os.devnull, os.O_RDONLY) for _ in range(50)]
+    after = _open_files(os.getpid())
+    for one in held:
+        os.close(one)
+    assert after is not None and after > before
+    assert _open_files(1 << 22) is None
+
+
+def test_a_log_that_has_become_too_large_is_kept_once_more_and_whoever_writes_goes_on(tmp_path):
+    with (tmp_path / "sql.log").open("ab") as log:
+        log.write(b"old\n" * 100)
+        log.flush()
+        (tmp_path / "ingest.log").write_bytes(b"small\n")
+        rotate(tmp_path, largest=99)
+        log.write(b"new\n")
+        log.flush()
+    assert ((tmp_path / "sql.log").read_bytes(), (tmp_path / "sql.log.1").read_bytes()) == (b"new\n", b"old\n" * 100)
+    assert sorted(f.name for f in tmp_path.iterdir()) == ["ingest.log", "sql.log", "sql.log.1"]
+
+
+def test_the_log_of_what_was_told_begins_anew(tmp_path, monkeypatch):
+    file = tmp_path / "notify.jsonl"
+    monkeypatch.setattr("streams.notify.LARGEST_LOG", 10)
+    for _ in range(3):
+        assert append(file, [Command("c", "S", "siren.on", "P", "a", 1, 0, 1)])[0] == "delivered"
+    assert [len(f.read_text().splitlines()) for f in (file, tmp_path / "notify.jsonl.1")] == [1, 1]
