@@ -329,6 +329,8 @@ class Fold:
         for worker in sorted({p.worker for p in course.posts} | signer):
             if _list(site.watched, worker, work.permit):
                 self._look_back(work.permit, worker)
+        for worker in signer:
+            self.telemetry.last_seen(work.permit, worker, Dirty())
 
     def _look_back(self, permit: str, worker: str) -> None:
         dirty = Dirty()

@@ -26,6 +26,7 @@ def forget(site: Site, horizon: int, scans: int, long: bool = True) -> None:
 def unhear(site: Site, at: int) -> None:
     """Our own clock was ahead and was set right: of what it stamped after a moment (ms) nothing was heard, and we were not blind then."""
     site.blind.cut(at)
+    site.seen = {worker: seen for worker, seen in site.seen.items() if seen[0] <= at}
     cameras = [spans for camera in site.cameras.values() for spans in (camera.on, camera.off, camera.heard)]
     tracks = [spans for work in site.works.values() for track in work.tracks.values() for spans in (track.inside, track.outside, track.heard, track.away)]
     for spans in (*site.frames.values(), *site.live.values(), *cameras, *tracks):
@@ -71,7 +72,6 @@ def _person(person: Person, horizon: int, scans: int) -> None:
     for facts, since in ((person.scans, scans), (person.tag, horizon)):
         if facts and facts[0].event.at < since:
             facts[:] = [f for f in facts if f.event.at >= since]
-    person.places = [p for p in person.places if p[0] >= horizon]
     if person.records:
         person.records = [f for f in person.records if f.event.at >= horizon - 4 * LONG or (isinstance(f.event, Record) and f.event.what == "practice")][-200:]
     for said, most in ((person.certificates, 20), (person.listed, 8), (person.hr, 4), (person.authorisations, 4)):
@@ -92,6 +92,7 @@ def _facts(site: Site, horizon: int) -> None:
     site.specials = [f for f in site.specials if ended(f) >= horizon]
     site.registries = site.registries[-8:]
     site.decisions = [f for f in site.decisions if f.event.at >= horizon]
+    site.seen = {worker: seen for worker, seen in site.seen.items() if seen[0] >= horizon}
     site.productions = {k: v for k, v in site.productions.items() if ended(v[-1]) >= horizon}
     site.activities = {k: v for k, v in site.activities.items() if not (isinstance(v[-1].event, Activity) and v[-1].event.phase == "end" and v[-1].event.at < horizon)}
     site.actions = {k: kept for k, v in site.actions.items() if (kept := [f for f in v if f.event.at >= horizon])}

@@ -65,7 +65,7 @@ SILENCE: Final = frozenset({VERDICT, MINUTES, *(i for i, r in enumerate(RULES) i
 BROKEN: Final = Rule("SYS-RULE", "site", 2, frozenset(), lambda known, subject: Judged(), "our rule", OURS, "C")
 
 
-VERSION: Final = f"{BOOK}/9"
+VERSION: Final = f"{BOOK}/10"
 """A snapshot of another version is set aside, and its timeline folded anew."""
 
 

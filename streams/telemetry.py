@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import zlib
-from bisect import insort
 from dataclasses import dataclass
 from operator import gt, itemgetter, lt
 from statistics import median
@@ -26,12 +25,10 @@ Dirty = set[tuple[Subject, str, Cause]]
 INF = math.inf
 SAMPLED = 20 * SECOND
 """A frame is sampled if its own time lies in the first twenty seconds of a minute: a property of the frame, whatever came before it."""
-PLACED = 2 * SECOND
 TRACE = 60
 SHORT = 15
 HUGE = 1e30
 """Beyond this a number is no reading of anything."""
-KEEP_PLACES = 16 * MINUTE
 GASES = frozenset({"combustible", "oxygen", "toxic"})
 
 
@@ -422,14 +419,14 @@ class Telemetry:
             site.recent.sort(key=lambda pair: pair[1].at)
         while site.recent and site.recent[0][1].at < site.now - RECENT:
             del site.recent[0]
-        watched = site.watched
+        watched, seen = site.watched, site.seen
         for i, worker in enumerate(event.workers):
+            if (last := seen.get(worker)) is None or last[0] < event.at:
+                seen[worker] = event.at, event.x[i], event.y[i], event.z[i], event.acc[i]
             for permit in watched.get(worker, ()):
                 self.fix(permit, worker, event, i, ref, dirty)
         if self.known.atlas.zones:
             self._zones(ref, event, dirty)
-        if event.at % (30 * SECOND) < PLACED:
-            self._places(event, dirty)
 
     def _zones(self, ref: str, event: Positions, dirty: Dirty) -> None:
         atlas, inside = self.known.atlas, self.known.site.zones
@@ -444,16 +441,6 @@ class Telemetry:
                         spans = inside[zone.id][event.workers[i]] = Spans(JOIN_ZONE)
                     if spans.add(event.at, x, ref) or late:
                         dirty.add(("zone", zone.id, "position"))
-
-    def _places(self, event: Positions, dirty: Dirty) -> None:
-        """Sampled places of those whom a permit names, for a quarter of an hour."""
-        site = self.known.site
-        for i, worker in enumerate(event.workers):
-            if worker in site.named:
-                places = site.person(worker).places
-                insort(places, (event.at, event.x[i], event.y[i], event.acc[i]))
-                while places and places[0][0] < places[-1][0] - KEEP_PLACES:
-                    del places[0]
 
     def fix(self, permit: str, worker: str, event: Positions, i: int, ref: str, dirty: Dirty) -> None:
         """One fix of somebody whose position matters for a permit."""
@@ -475,13 +462,19 @@ class Telemetry:
             if zone is not None and _outside(zone, event.x[i], event.y[i]) > 2 * event.acc[i] and track.away.add(at, 0.0, ref):
                 dirty.add(("permit", permit, "guard"))
         if approval is not None and approval.by == worker and course.issued is not None:
-            self._sign(course.issued, permit, event, i, away, dirty)
+            self._sign(course.issued, permit, event.at, event.acc[i], away, dirty)
 
-    def _sign(self, issued: Stamp, permit: str, event: Positions, i: int, away: float, dirty: Dirty) -> None:
-        """Where the signer was when he signed: the fix that is nearest to it in time."""
+    def last_seen(self, permit: str, worker: str, dirty: Dirty) -> None:
+        """Where a signer was last seen, if that was before what is kept of everybody's fixes."""
+        course, seen = self.known.course(permit), self.known.site.seen.get(worker)
+        if seen and course.issued is not None and course.point is not None:
+            self._sign(course.issued, permit, seen[0], seen[4], math.dist(seen[1:4], (course.point.x, course.point.y, course.point.z)), dirty)
+
+    def _sign(self, issued: Stamp, permit: str, at: int, acc: float, away: float, dirty: Dirty) -> None:
+        """Where the signer was when he signed: the fix that is nearest to it in time; how old it may be is the rule's to say."""
         work = self.known.work(permit)
-        fresh = Signing(away, event.acc[i], abs(event.at - issued.at))
+        fresh = Signing(away, acc, abs(at - issued.at))
         old = work.signing
-        if fresh.apart <= 10 * MINUTE and (old is None or (fresh.apart, fresh.away) < (old.apart, old.away)):
+        if fresh.apart <= HOUR and (old is None or (fresh.apart, fresh.away) < (old.apart, old.away)):
             work.signing = fresh
             dirty.add(("permit", permit, "guard"))

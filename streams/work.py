@@ -280,8 +280,6 @@ class Person(Struct):
     """What the roster says of the person; empty: he is not on it."""
     active: list[int] = []
     """Days (local ordinals) on which the account was used; the last few."""
-    places: list[tuple[int, float, float, float]] = []
-    """(ms, x, y, 1-sigma error) of sampled fixes of the last quarter of an hour, while a permit names him."""
 
 
 class Hole(Struct):
@@ -417,6 +415,8 @@ class Site(Struct):
     """code|subject → what people did about its alerts."""
     done: dict[str, list[Fact]] = {}
     recent: list[tuple[str, Positions]] = []
+    seen: dict[str, tuple[int, float, float, float, float]] = {}
+    """Worker → where his tag was last: (when, x, y, z, 1-sigma error)."""
 
     @property
     def policy(self) -> Policy:

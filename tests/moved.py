@@ -89,15 +89,15 @@ def noticed(asked: tuple[str, list[str]]) -> tuple[str, float, float, str]:
     return name, was, now, by
 
 
-def orders(read: list[tuple[str, float, list[str]]]) -> Iterator[tuple[str, list[str]]]:
-    """Figure → the checks that read it: stories about the rules that take it first, then every other, then the tests of rules and pure rooms; quick ones first."""
+def orders(read: list[tuple[str, float, list[str]]], before: dict[str, str]) -> Iterator[tuple[str, list[str]]]:
+    """Figure → the checks that read it: the one that noticed it `before` first, then stories about the rules that take it, then every other, then the tests of rules and pure rooms; quick ones first."""
     codes, readers, seconds = story_codes(), defaultdict[str, list[str]](list), {check: took for check, took, _ in read}
     for check, _, names in read:
         for name in names:
             readers[name].append(check)
     for name in LIMITS:
         taking = {r.code for r in RULES if name in r.takes}
-        yield name, sorted(readers[name], key=lambda n: (0 if codes.get(n, set()) & taking else 1 if n.startswith("story") else 2, seconds[n]))
+        yield name, sorted(readers[name], key=lambda n: (n != before.get(name), 0 if codes.get(n, set()) & taking else 1 if n.startswith("story") else 2, seconds[n]))
 
 
 def page_of(found: list[tuple[str, float, float, str]], minutes: float, workers: int) -> str:
@@ -109,6 +109,12 @@ def page_of(found: list[tuple[str, float, float, str]], minutes: float, workers:
     return "\n".join(out + [f"| {name} | {was:g} | {now:g} | {by or '**nothing**'} |" for name, was, now, by in found]) + "\n"
 
 
+def noticed_before(page: Path | None) -> dict[str, str]:
+    """Figure → what noticed it when the page was written: only where to look first."""
+    rows = [line.strip("| ").split(" | ") for line in page.read_text(encoding="utf-8").splitlines() if line.startswith("| ")] if page and page.exists() else []
+    return {row[0]: row[3] for row in rows if len(row) == 4}
+
+
 def step_packs(write: Path | None, workers: int) -> int:
     """Moves each figure; 0 if at least 95 % are found."""
     began = time.monotonic()
@@ -117,7 +123,7 @@ def step_packs(write: Path | None, workers: int) -> int:
         print("which figures each test reads is looked up ...", flush=True)
         read = pool.map(read_by, list(EVERY), chunksize=1)
     with multiprocessing.get_context("fork").Pool(workers) as pool:
-        found = pool.map(noticed, list(orders(read)), chunksize=1)
+        found = pool.map(noticed, list(orders(read, noticed_before(write))), chunksize=1)
     page = page_of(found, (time.monotonic() - began) / 60, workers)
     print(page)
     if write:

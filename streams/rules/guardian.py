@@ -215,7 +215,7 @@ def judge_two_posts(known: Known, permit: str) -> Judged:
             if both and not any(b >= known.now for _, b in together):
                 wake = known.now + SECOND
             for a, b in together:
-                numbers = {"permit": permit, "other": other, "worker": post.worker, "apart": f"{apart:.0f} m", "since": known.clock(a)}
+                numbers = {"permit": permit, "other": other, "worker": post.worker, "apart": f"{apart:.0f} m" if apart >= 1 else f"{apart:.1f} m", "since": known.clock(a)}
                 open_ = b >= known.now and both
                 found.append(Finding(a, (course.request_ref, theirs.request_ref), None if open_ else b, numbers=numbers, permit=permit))
     return Judged(tuple(found), wake)

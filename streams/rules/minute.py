@@ -124,15 +124,15 @@ def _inside(known: Known) -> Columns:
     """Everybody whom a reader let in and none let out, at the place that he entered last; a fix that is later and fresh says in which area he is."""
     out = Columns()
     for worker, person in sorted(known.site.people.items()):
-        if (place := _place(known, person)) is not None:
+        if (place := _place(known, worker, person)) is not None:
             out.add(worker=worker, area=place[0], point=place[1], source=place[2], age=max(0, known.now - place[3]))
     return out
 
 
-def _place(known: Known, person: Person) -> tuple[str, str, str, int] | None:
+def _place(known: Known, worker: str, person: Person) -> tuple[str, str, str, int] | None:
     """(area, work point, what says so, when)"""
     entered = _entered(known, person)
-    fix = person.places[-1] if person.places else None
+    fix = known.site.seen.get(worker)
     if fix and known.now - fix[0] <= FIX and fix[0] > (entered[3] if entered else max((known.site.stamp(f).at for f in person.scans), default=0)):
         area = next((a.id for a in known.atlas.plant.areas if a.x <= fix[1] < a.x + a.w and a.y <= fix[2] < a.y + a.h), "")
         if area:

@@ -131,7 +131,7 @@ def judge_gathering(known: Known, name: str) -> Judged:
     if zone is None or zone.gather:
         return NOTHING
     terms, people = known.terms_now(), [w for w, first, last, end, _ in _stays(known, name) if end is None and last - first >= known.terms_now().ms["gather_time"]]
-    places = {w: known.site.people[w].places[-1] for w in people if w in known.site.people and known.site.people[w].places}
+    places = {w: known.site.seen[w] for w in people if w in known.site.seen}
     best = max(([w for w, q in places.items() if math.dist(p[1:3], q[1:3]) <= terms["gather_radius"]] for p in places.values()), key=len, default=[])
     if len(best) < terms["gather_count"]:
         return Judged(wake=known.now + 10 * SECOND if any(end is None for _, _, _, end, _ in _stays(known, name)) else None)

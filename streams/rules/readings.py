@@ -364,10 +364,12 @@ def judge_rise(known: Known, permit: str) -> Judged:
 
 def _dwells(known: Known, course: Course) -> Iterator[int]:
     """When oxygen that is low or high now will have been so for long enough."""
+    began = course.started.at if course.started else 0
     for tag in gas_tags(known, course):
         series = known.site.series.get(tag)
         for held, name in ((series.poor, "oxygen_poor_dwell"), (series.rich, "oxygen_rich_dwell")) if series else ():
-            yield from (due for a, b, *_ in held.intervals(known.now) if b is None and (due := a + known.terms_at(a).ms[name]) > known.now)
+            since = [(a, max(a, began)) for a, b, *_ in held.intervals(known.now) if b is None]
+            yield from (due for a, start in since if (due := start + known.terms_at(a).ms[name]) > known.now)
 
 
 def _oxygen(known: Known, course: Course, tag: str) -> list[Finding]:
