@@ -19,7 +19,7 @@ from dashboards.board import Board, alert_row, job_row
 from dashboards.hub import Hub
 from sql.store import Store, StoreError
 from streams import wall
-from streams.broker import security
+from streams.broker import security, why_not
 from streams.events import PlantSaid, decode_envelope, decode_event
 from streams.outputs import Alert, Minute, Verdict
 from streams.plant import Plant
@@ -62,7 +62,7 @@ class Live:
             try:
                 await self._session()
             except (KafkaError, OSError) as wrong:
-                log.warning("no Kafka at %s: %s; tried again", self.kafka, wrong)
+                log.warning("%s (%s); tried again", await asyncio.to_thread(why_not, self.kafka, security()), wrong)
             await asyncio.sleep(2)
 
     async def _session(self) -> None:

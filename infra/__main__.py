@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from streams.broker import Wrong, security, takes_us, why_not
+from streams.broker import Wrong, security, why_not
 
 if TYPE_CHECKING:
     from streams.routes import Routing
@@ -291,11 +291,7 @@ def _ingest(a: argparse.Namespace) -> int:
 
 def _answers_at(name: str, default: str) -> tuple[str, int]:
     """The address at which a step answers the other parts."""
-    from streams.asked import open_to_all
-
     host, _, port = os.environ.get(name, default).split(",")[0].rpartition(":")
-    if wrong := open_to_all((host.strip("[]"), int(port))):
-        sys.exit(f"permitwatch streams: {wrong}")
     return host.strip("[]"), int(port)
 
 
@@ -370,6 +366,8 @@ def _plant(a: argparse.Namespace) -> int:
 
 def _let_in(kafka: str) -> None:
     """Ends a command with one sentence where Kafka does not let it in. Raises Wrong."""
+    from streams.desk import takes_us
+
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # it is said below, in one sentence
     if not asyncio.run(takes_us(kafka)):
         raise Wrong(why_not(kafka, security()))

@@ -10,12 +10,14 @@ import time
 import urllib.error
 import urllib.request
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import msgspec
 from aiokafka.errors import KafkaError
 
 from infra.kafka.topics import PARTITIONS
+from infra.up import secrets_of
 from streams.desk import Settings, read_partition
 from streams.events import decode_envelope
 from streams.outputs import DeadLetter
@@ -67,7 +69,7 @@ def _show(letter: DeadLetter) -> int:
 
 
 def _resend(letter: DeadLetter) -> int:
-    """Through ingest's door, as source `operator`: it gets a new number there."""
+    """Through ingest's door, with the token of the source that had sent it, or else of `operator`: it gets a new number there."""
     try:
         event = msgspec.json.decode(decode_envelope(letter.raw).event)
         kind = event.pop("kind")
@@ -75,7 +77,10 @@ def _resend(letter: DeadLetter) -> int:
         print("its envelope cannot be read, so there is nothing to send again; its source must send it anew", file=sys.stderr)
         return 1
     door = os.environ.get("PERMITWATCH_DOOR", "http://127.0.0.1:8090")
-    request = urllib.request.Request(f"{door}/events/{kind}", json.dumps(event).encode(), {"authorization": f"Bearer {os.environ.get('PERMITWATCH_TOKEN_OPERATOR', '')}", "content-type": "application/json"})
+    data = Path(os.environ.get("PERMITWATCH_DATA", "var"))
+    secrets = (secrets_of(data) if (data / "tokens").exists() else {}) | os.environ
+    token = secrets.get(f"PERMITWATCH_TOKEN_{letter.source.upper()}") or secrets.get("PERMITWATCH_TOKEN_OPERATOR", "")
+    request = urllib.request.Request(f"{door}/events/{kind}", json.dumps(event).encode(), {"authorization": f"Bearer {token}", "content-type": "application/json"})
     try:
         with urllib.request.urlopen(request, timeout=10) as answer:
             print(f"sent again: {answer.status}")
@@ -83,5 +88,5 @@ def _resend(letter: DeadLetter) -> int:
     except urllib.error.HTTPError as wrong:
         print(f"refused again: {wrong.read().decode()[:500]}", file=sys.stderr)
     except OSError as wrong:
-        print(f"no door at {door}: {wrong}. Set PERMITWATCH_DOOR and PERMITWATCH_TOKEN_OPERATOR", file=sys.stderr)
+        print(f"no door at {door}: {wrong}. Set PERMITWATCH_DOOR, and PERMITWATCH_TOKEN_{letter.source.upper() or 'OPERATOR'}", file=sys.stderr)
     return 1

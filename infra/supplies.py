@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 from collections.abc import Iterator, Mapping
@@ -60,8 +61,13 @@ def _open_files(pid: int) -> float | None:
 
 
 def rotate(folder: Path, largest: int = LARGEST_LOG) -> None:
-    """Keeps what a log that has become too large holds once more beside it (.1), and begins it anew; whoever writes to it goes on. Raises OSError."""
+    """Keeps what a log that has become too large holds once more beside it (.1), where the disk has room for that, and begins it anew; whoever writes to it goes on."""
     for file in folder.glob("*.log"):
-        if file.stat().st_size > largest:
-            shutil.copyfile(file, file.with_name(f"{file.name}.1"))
-            os.truncate(file, 0)
+        with contextlib.suppress(OSError):
+            if file.stat().st_size > largest:
+                before = file.with_name(f"{file.name}.1")
+                try:
+                    shutil.copyfile(file, before)
+                except OSError:
+                    before.unlink(missing_ok=True)
+                os.truncate(file, 0)

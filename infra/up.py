@@ -268,8 +268,9 @@ class System:
     def _spawn(self, part: Part) -> None:
         with (self.data / "logs" / f"{part.name}.log").open("ab") as log:
             part.process = subprocess.Popen(part.command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True, env=told(part.name, self.environment()), cwd=Path(__file__).parent.parent)
-        with contextlib.suppress(psutil.Error):
-            psutil.Process(part.process.pid).nice(STEPS_BACK.get(part.name, 0))
+        if back := STEPS_BACK.get(part.name):
+            with contextlib.suppress(OSError):
+                Path(f"/proc/{part.process.pid}/autogroup").write_text(str(back))
         part.started = time.monotonic()
         self.parts[part.name] = part
         self._record()
@@ -321,8 +322,7 @@ class System:
         self.supplies = self.supplies or Supplies(self.data)
         for said in self.supplies.look(self.pids()):
             self.say(f"  {said}")
-        with contextlib.suppress(OSError):
-            rotate(self.data / "logs")
+        rotate(self.data / "logs")
 
     def _watched(self) -> Watch:
         """Steps by how far they read, doors by whether they answer."""

@@ -18,6 +18,7 @@ from aiohttp import web
 from ingest import body
 from ingest.outbox import Outbox, TooLarge
 from streams import wall
+from streams.asked import TOKEN as INSIDE
 from streams.asked import inside
 from streams.events import Any_, Decided, Lane, encode
 from streams.intake import LARGEST as LARGEST_EVENT
@@ -30,6 +31,8 @@ from streams.topics import OF_KIND
 log = logging.getLogger("permitwatch")
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 INSTANTS = frozenset({"at", "valid_from", "valid_to", "planned_start", "until", "due", "recorded", "since", "effective"})
+OURS = frozenset({"tick", "decided"})
+"""Kinds that we write ourselves."""
 DAY = re.compile(r"\d{4}-\d\d-\d\d")
 SAID: set[str] = set()
 """The faults of ours that the log has."""
@@ -171,9 +174,10 @@ async def take(request: web.Request) -> web.Response:
     """
     lane = Lane.BACKLOG if request.query.get("lane") == "backlog" else None
     kind, door = request.match_info["kind"], request.app[DOOR]
-    if kind not in OF_KIND or kind == "tick":
+    if kind not in OF_KIND or kind in OURS:
         source_of(request)
-        raise _error(web.HTTPNotFound, f"no kind {kind}. Known: {', '.join(k for k in OF_KIND if k != 'tick')}")
+        why = "what a gate was answered is written down by whoever answered: ask at GET /decide" if kind == "decided" else f"no kind {kind}"
+        raise _error(web.HTTPNotFound, f"{why}. Known: {', '.join(k for k in OF_KIND if k not in OURS)}")
     source = may(request, kind)
     posted = await _said(request)
     rows = posted if isinstance(posted, list) else [posted]
@@ -263,10 +267,18 @@ async def _ask(door: Door, query: dict[str, str], body: bytes) -> tuple[int, dic
             async with door.session.request("POST" if body else "GET", f"{address}/decide", params=query | {"site": door.site}, data=body or None, headers=inside()) as response:
                 if response.status in (200, 400):
                     return response.status, dict(await response.json())
+                _turned_away(address, response.status)
         except (aiohttp.ClientError, TimeoutError, OSError):
             continue
     leaving = query.get("for") == "leave" or query.get("direction") == "out"
     return 200, {"answer": "allow" if leaving else "pending", "reasons": [] if leaving else ["SYS-DECIDER-AWAY"], "mode": "away"}
+
+
+def _turned_away(address: str, status: int) -> None:
+    """A step that does not know our token is said, once."""
+    if status == 401 and address not in SAID:
+        SAID.add(address)
+        log.error("the step at %s turns ingest away: give both the same %s", address, INSIDE)
 
 
 async def refused(request: web.Request) -> web.Response:
@@ -277,8 +289,10 @@ async def refused(request: web.Request) -> web.Response:
     for address in door.refusers:
         try:
             async with door.session.get(f"{address}/refused", params={"site": door.site, "source": source}, headers=inside()) as response:
-                found += (await response.json())["refused"] if response.status == 200 else []
-                asked += 1
+                if response.status == 200:
+                    found += (await response.json())["refused"]
+                    asked += 1
+                _turned_away(address, response.status)
         except (aiohttp.ClientError, TimeoutError, OSError, KeyError):
             continue
     if door.refusers and not asked:

@@ -25,8 +25,7 @@ from msgspec import DecodeError, Raw
 
 from ingest.pace import EVERY, FEW, Pace
 from streams import wall
-from streams.broker import security
-from streams.deaths import ENOUGH
+from streams.broker import security, why_not
 from streams.events import Any_, Envelope, Lane, decode_envelope, encode
 from streams.intake import LARGEST
 from streams.outputs import DeadLetter
@@ -36,6 +35,10 @@ log = logging.getLogger("permitwatch")
 TELEMETRY = frozenset({"frame", "positions"})
 AWAY_BACKLOG = 30.0
 OLD_MS = 60_000
+TIMES = 3
+"""So often a message fails by itself, in a way that nobody expected, before it is set aside."""
+FIRST = 5.0
+"""Seconds for which Kafka may be away before it is said why: at the start of everything it is, for a moment."""
 NEVER = (MessageSizeTooLargeError, RecordListTooLargeError, InvalidTopicError)
 """What the broker answers to a message that it will never take."""
 SLICE = 100
@@ -96,6 +99,8 @@ class Outbox:
         self.wake = threading.Event()
         self.stopping = threading.Event()
         self.away_since: float | None = time.monotonic()
+        self.told = False
+        """Was it said why Kafka is away?"""
         self.written = 0
         self.sent = 0
         self.turn = 0
@@ -187,7 +192,7 @@ class Outbox:
             changed = [(*k, n) for k, n in self.numbers.items() if before.get(k) != n]
             db.executemany("insert or replace into series (source, topic, lane, seq) values (?, ?, ?, ?)", changed)
             db.execute("commit")
-        except sqlite3.Error as wrong:
+        except Exception as wrong:
             if db.in_transaction:
                 db.execute("rollback")
             self.numbers = before
@@ -227,7 +232,7 @@ class Outbox:
                 if "send" not in self.faults:
                     self.faults.add("send")
                     log.exception("what the outbox %s has in hand could not be sent; it is tried again, each message by itself", self.path)
-                with contextlib.suppress(sqlite3.Error):
+                with contextlib.suppress(Exception):
                     self._blame(wrong)
                 self.stopping.wait(0.5)
 
@@ -239,10 +244,9 @@ class Outbox:
         row = self.hand[0]
         times, since = self.failed.get(row[0], (0, self.sent))
         self.failed[row[0]] = times + 1, since
-        if times + 1 >= ENOUGH and self.sent > since:
+        if times + 1 >= TIMES and self.sent > since:
             with contextlib.closing(self._open("normal")) as db:
                 self._set_aside(db, row, f"{type(wrong).__name__}: {wrong}")
-            del self.failed[row[0]]
 
     def _forward_all(self) -> None:
         db, producer = self._open("normal"), None
@@ -261,6 +265,7 @@ class Outbox:
                 if not self._send(db, producer, rows):
                     producer.close(timeout=1)
                     producer = None
+                self.hand = []
                 self._trim(db)
                 self._pace(rows, since)
         finally:
@@ -312,6 +317,9 @@ class Outbox:
             )  # fmt: skip
         except (KafkaError, OSError, ValueError):
             self._is_away()
+            if not self.told and time.monotonic() - (self.away_since or 0) > FIRST:
+                self.told = True
+                log.warning("%s; what comes waits in %s", why_not(self.kafka, security()), self.path)
             self.stopping.wait(0.5)
             return None
         return producer
@@ -323,6 +331,8 @@ class Outbox:
             db.executemany("delete from outbox where id = ?", [(i,) for i in acked])
             self.sent += len(acked)
             self.doubtful.difference_update(acked)
+            for ident in acked:
+                self.failed.pop(ident, None)
             self._is_back()
             if not self.doubtful:
                 self._works("send")
@@ -368,6 +378,7 @@ class Outbox:
         db.execute("commit")
         self.sent += 1
         self.doubtful.discard(ident)
+        self.failed.pop(ident, None)
 
     def _is_away(self, wrong: BaseException | None = None) -> None:
         if self.away_since is None:
@@ -375,6 +386,7 @@ class Outbox:
             log.warning("Kafka does not take messages (%s); they wait in %s", wrong or "no connection", self.path)
 
     def _is_back(self) -> None:
+        self.told = False
         if self.away_since is not None:
             if self.sent > 1 and time.monotonic() - self.away_since > 3:
                 log.warning("Kafka takes messages again after %.0f s", time.monotonic() - self.away_since)
@@ -395,6 +407,8 @@ class Outbox:
         """Beyond the bound the oldest telemetry goes first; permits, badges and actions never."""
         if self.pending > self.most_rows:
             gone = db.execute("delete from outbox where id in (select id from outbox where topic = ? order by id limit 10000)", (READINGS.name,)).rowcount
+            self.doubtful.clear()
+            self.failed.clear()
             self._fails("hold", OSError(f"more than {self.most_rows:,} events wait, the oldest readings are dropped and missing numbers will say so"))
             self.sent += gone
         elif self.pending < self.most_rows // 2:

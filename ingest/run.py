@@ -77,9 +77,9 @@ async def _open_door(settings: Settings, described: Described, outbox: Outbox, s
     for http in described.wires.http:
         if not tokens[http.name]:
             log.warning("source %s has no token: set %s, or nothing can come from it", http.name, http.token_env)
-        elif twin := next((h.name for h in described.wires.http if h is not http and tokens[h.name] == tokens[http.name]), ""):
-            log.warning("sources %s and %s have the same token: what comes with it counts as of the first; give each its own", http.name, twin)
-        if not http.kinds:
+        elif (first := next(h.name for h in described.wires.http if tokens[h.name] == tokens[http.name])) != http.name:
+            log.warning("sources %s and %s have the same token: what comes with it counts as of %s; give each its own", first, http.name, first)
+        if http.kinds is None:
             log.warning("the token of %s may send events of every kind, answers to alerts and packs too: name its kinds under [[http]] in plant.toml", http.name)
     sends = {h.name: h.sends() for h in described.wires.http}
     door = doors.Door(described.plant.site, outbox, tokens, settings.deciders, session, settings.refusers, sends)

@@ -11,8 +11,6 @@ import ssl
 from collections.abc import Mapping
 from typing import Any, Final
 
-from aiokafka.client import AIOKafkaClient
-from aiokafka.errors import KafkaError
 from msgspec import Struct
 
 PROTOCOLS: Final = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
@@ -79,11 +77,13 @@ def why_not(address: str, known: Security) -> str:
     """Why a client cannot use the Kafka at `address` (host:port, the first of several), and what to set."""
     host, _, port = address.split(",")[0].rpartition(":")
     try:
-        with socket.create_connection((host, int(port)), 2) as open_:
+        with socket.create_connection((host.strip("[]"), int(port)), 2) as open_:
             if context := known.context:
-                context.wrap_socket(open_, server_hostname=host).close()
+                context.wrap_socket(open_, server_hostname=host.strip("[]")).close()
+    except ssl.SSLCertVerificationError as wrong:
+        return f"the Kafka at {address} does not prove who it is ({wrong.verify_message}). Name the authority that signed its certificate ({SETTING}CA), and the broker as its certificate does"
     except ssl.SSLError as wrong:
-        return f"the Kafka at {address} does not prove who it is ({wrong.reason or wrong}). Name the authority that signed its certificate: {SETTING}CA"
+        return f"what answers at {address} does not speak TLS as this client does ({wrong.reason or wrong}). Look at the port, and at {SETTING}SECURITY"
     except (OSError, ValueError):
         return f"no Kafka answers at {address}. Start it, or give another address with PERMITWATCH_KAFKA"
     if known.named:
@@ -91,15 +91,3 @@ def why_not(address: str, known: Security) -> str:
     if known.protocol == PROTOCOLS[0]:
         return f"what answers at {address} is no Kafka that is open to everybody. If it asks for TLS or a name, set {SETTING}SECURITY to one of {', '.join(PROTOCOLS[1:])}"
     return f"the Kafka at {address} does not let this client in. If it asks for a certificate, set {SETTING}CERTIFICATE and {SETTING}KEY"
-
-
-async def takes_us(address: str) -> bool:
-    """Does a Kafka answer, and let us in?"""
-    client = AIOKafkaClient(bootstrap_servers=address, request_timeout_ms=4000, **security().client())
-    try:
-        await client.bootstrap()
-    except (KafkaError, OSError):
-        return False
-    finally:
-        await client.close()
-    return True

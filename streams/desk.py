@@ -17,6 +17,7 @@ from typing import Any, Protocol
 
 import msgspec
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 from faust.types import TP
 
@@ -242,3 +243,17 @@ async def runs_of(settings: Settings, topic: Topic, partition: int, most: int = 
                 yield run
     finally:
         await consumer.stop()
+
+async def takes_us(address: str) -> bool:
+    """Does a Kafka answer, and let us in?"""
+    try:
+        client = AIOKafkaClient(bootstrap_servers=address, request_timeout_ms=4000, **security().client())
+    except ValueError:  # no address
+        return False
+    try:
+        await client.bootstrap()
+    except (KafkaError, OSError, ValueError):
+        return False
+    finally:
+        await client.close()
+    return True

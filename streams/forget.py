@@ -26,6 +26,7 @@ def forget(site: Site, horizon: int, scans: int, long: bool = True) -> None:
 def unhear(site: Site, at: int) -> None:
     """Our own clock was ahead and was set right: of what it stamped after a moment (ms) nothing was heard, and we were not blind then."""
     site.blind.cut(at)
+    site.away.cut(at)
     site.seen = {worker: seen for worker, seen in site.seen.items() if seen[0] <= at}
     cameras = [spans for camera in site.cameras.values() for spans in (camera.on, camera.off, camera.heard)]
     tracks = [spans for work in site.works.values() for track in work.tracks.values() for spans in (track.inside, track.outside, track.heard, track.away)]

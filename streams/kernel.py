@@ -229,8 +229,10 @@ class Kernel:
         last = site.camera("\0ingest").heard
         previous = last.last[-1] if last else None
         last.add(event.at)
-        if previous is not None and event.at - previous > 3 * BLIND and site.blind.add(previous, event.at):
-            self._darkened(dirty)
+        if previous is not None and event.at - previous > 3 * BLIND:
+            site.away.add(previous, event.at)
+            if site.blind.add(previous, event.at):
+                self._darkened(dirty)
 
     def _darkened(self, dirty: Dirty) -> None:
         """We were blind for a while: what looked like silence of a device may have been ours."""
@@ -253,6 +255,7 @@ class Kernel:
             self._darkened(dirty)
         beat = site.cameras.get("\0ingest")
         if beat and tick.at - beat.heard.last[-1] > 3 * BLIND:
+            site.away.add(beat.heard.last[-1], tick.at)
             site.blind.add(beat.heard.last[-1], tick.at)
             self._darkened(dirty)
         before, site.now, site.virtual = site.now, tick.at, tick.virtual

@@ -29,9 +29,9 @@ from streams.topics import ALERTS, COMMANDS, DELIVERIES, SITE
 
 log = logging.getLogger("permitwatch")
 STALE_MS = 600_000
+"""An alert older than this is recorded but not announced: whoever was to act has been told by another way, or it is history."""
 LARGEST_LOG = 50 << 20
 """Bytes of notify.jsonl, after which it is kept as .1 and begins anew."""
-"""An alert older than this is recorded but not announced: whoever was to act has been told by another way, or it is history."""
 PAUSES = (0.0, 0.5, 2.0, 8.0)
 GONE = ("cleared", "retracted", "closed", "verified")
 Outcome = Literal["delivered", "retry", "refused", "dry-run", "gathered", "expired"]

@@ -230,12 +230,12 @@ class Http(Struct, frozen=True, forbid_unknown_fields=True):
 
     name: str
     token_env: str
-    kinds: list[str] = []
-    """Kinds of events, or a family (`permit.*`); `decided` lets it ask at gates. Empty: all of them, which ingest says when it starts; `["*"]`: all of them, and it is meant."""
+    kinds: list[str] | None = None
+    """Kinds of events, or a family (`permit.*`); `decided` lets it ask at gates. None: all of them, which ingest says when it starts; `["*"]`: all of them, and it is meant."""
 
     def sends(self) -> frozenset[str]:
         """The kinds of events that its token may send."""
-        return frozenset(kind for kind in OF_KIND if kind != "tick" and (not self.kinds or any(fnmatchcase(kind, named) for named in self.kinds)))
+        return frozenset(kind for kind in OF_KIND if kind != "tick" and (self.kinds is None or any(fnmatchcase(kind, named) for named in self.kinds)))
 
 
 class Wires(Struct, frozen=True):
@@ -381,7 +381,7 @@ def _check_references(path: Path, places: Path, points: Path, text: str, describ
         if panel.clock and panel.clock.device in sources:
             raise PlantError(path, _line_of(text, f"modbus[{i}]", "clock"), "clock.device", f"{panel.clock.device} is a source, whose readings are stamped here", "Write the name by which gas tests call the panel")
     for i, http in enumerate(wires.http):
-        if nothing := [named for named in http.kinds if not msgspec.structs.replace(http, kinds=[named]).sends()]:
+        if nothing := [named for named in http.kinds or () if not msgspec.structs.replace(http, kinds=[named]).sends()]:
             raise PlantError(path, _line_of(text, f"http[{i}]", "kinds"), "kinds", f"{nothing[0]} is no kind of event", _nearest(nothing[0], [k for k in OF_KIND if k != "tick"]))
     for name, ms in plant.push_delay.items():
         if name not in sources or not 0 <= ms <= LONGEST:

@@ -16,9 +16,9 @@ from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
-from streams.broker import Security, security, takes_us, why_not
+from streams.broker import Security, security, why_not
 from streams.deaths import ENOUGH, Deaths
-from streams.desk import Away, Batch, Desk, FaustDesk, Settings, Step, letter_of
+from streams.desk import Away, Batch, Desk, FaustDesk, Settings, Step, letter_of, takes_us
 from streams.logs import quiet_logging
 from streams.progress import Progress
 from streams.topics import named

@@ -44,7 +44,7 @@ class Plan:
         self.channels = [known.atlas.channels.get(name) for name in names]
         self.limits = [limit_of(c, terms) if c else None for c in self.channels]
         self.scales = [Scale.of(c, terms) if c and c.kind in GASES else None for c in self.channels]
-        self.series: list[Series | None] = [_series(known, c, self.group) if c else None for c in self.channels]
+        self.series: list[Series | None] = [_series(known, c, self.group, terms) if c else None for c in self.channels]
         self.alarm = [terms["fixed_alarm"] if c and c.kind == "combustible" and c.unit == "%LEL" else INF for c in self.channels]
         self.widths = [_width(c, m, terms) if c and m else 0.0 for c, m in zip(self.channels, self.limits, strict=True)]
         tops = [min((x for x in (m and m.warn, m and m.high is not None and m.high - w, s and s.top) if x), default=INF) for m, w, s in zip(self.limits, self.widths, self.scales, strict=True)]
@@ -91,10 +91,12 @@ def _band(channel: Channel, deviation: float) -> tuple[float, float]:
     return (-INF, 0.5) if channel.kind == "isolation" else ((channel.setpoint or 0.0) - deviation, (channel.setpoint or 0.0) + deviation)
 
 
-def _series(known: Known, channel: Channel, group: str) -> Series:
+def _series(known: Known, channel: Channel, group: str, terms: Terms) -> Series:
     series = known.site.series.get(channel.tag)
     if series is None:
         series = known.site.series[channel.tag] = new_series()
+    if channel.kind == "process":
+        series.held.over.join = terms.ms["dcs_gap"]
     if group not in series.groups:
         series.groups.append(group)
         series.groups.sort()
@@ -162,7 +164,7 @@ class Telemetry:
     def __init__(self, known: Known) -> None:
         self.known = known
         self.plans: dict[tuple[str, int, str], Plan] = {}
-        self.sick = {tag for tag, series in known.site.series.items() if series.bad.over}
+        self.sick = {tag for tag, series in known.site.series.items() if series.bad.over and series.bad.relieved(series.bad.over.last[-1]) is None}
         """Channels whose last reading was bad, as far as is known."""
 
     # ---- frames -------------------------------------------------------------------------------------------------
@@ -384,7 +386,7 @@ class Telemetry:
         for tag in sorted(sick):
             i = plan.column[tag]
             value, series, scale = event.values[i], plan.series[i], plan.scales[i]
-            good = value is not None and (scale is None or scale.least <= value <= scale.full) and not event.units and plan.names[i] not in event.bad
+            good = value is not None and (scale is None or scale.least <= value <= scale.full) and not self._other_unit(event, tag) and tag not in event.bad
             if series is None or (good and (not series.bad.over or at > series.bad.over.last[-1])):
                 self.sick.discard(tag)
             if series is not None and good and series.bad.add(at, False, 0.0, ""):

@@ -411,6 +411,8 @@ class Site(Struct):
     numbers: dict[str, Numbers] = {}
     holes: list[Hole] = []
     blind: Intervals = field(default_factory=Intervals)
+    away: Intervals = field(default_factory=Intervals)
+    """When our door was closed: what came then may be lost; what only had to wait for us is not."""
     actions: dict[str, list[Fact]] = {}
     """code|subject → what people did about its alerts."""
     done: dict[str, list[Fact]] = {}

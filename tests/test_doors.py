@@ -13,6 +13,7 @@ import time
 import zlib
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import Future
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -25,11 +26,12 @@ import pytest
 from aiohttp import web
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from kafka.errors import KafkaError
 
 from infra.plant.reference import SOURCES
 from ingest import body
-from ingest.doors import GATES, Door, application
-from ingest.outbox import SLICE, Outbox, TooLarge
+from ingest.doors import GATES, OURS, Door, application
+from ingest.outbox import SLICE, Accepted, Outbox, TooLarge
 from ingest.pace import AGAIN, AHEAD, EVERY, FEW, HOLDS, LATE, STILL, WINDOW, Busy, Pace, Taken, ask
 from streams.asked import inside, open_to_all, serve
 from streams.deaths import ENOUGH, Deaths
@@ -55,12 +57,12 @@ def box(tmp_path_factory) -> Iterator[Outbox]:
     made.close()
 
 
-def _ask(box: Outbox, said: bytes, path: str = "/events/permit.step", method: str = "POST", token: bytes = b"secret", sends: dict[str, frozenset[str]] | None = None, **headers: str) -> tuple[int, dict]:
+def _ask(box: Outbox, said: bytes, path: str = "/events/permit.step", method: str = "POST", token: bytes = b"secret", sends: dict[str, frozenset[str]] | None = None, refusers: list[str] | None = None, **headers: str) -> tuple[int, dict]:
     """What the door answers to a request as it is, byte for byte."""
 
     async def asked() -> tuple[int, bytes]:
         async with aiohttp.ClientSession() as session:
-            runner = web.AppRunner(application(Door("S", box, {"ptw": "secret"}, ["http://127.0.0.1:1"], session, sends=sends or {})), access_log=None, auto_decompress=False)
+            runner = web.AppRunner(application(Door("S", box, {"ptw": "secret"}, ["http://127.0.0.1:1"], session, refusers or [], sends or {})), access_log=None, auto_decompress=False)
             await runner.setup()
             await web.TCPSite(runner, "127.0.0.1", 0).start()
             reader, writer = await asyncio.open_connection(*runner.addresses[0][:2])
@@ -78,16 +80,24 @@ def _ask(box: Outbox, said: bytes, path: str = "/events/permit.step", method: st
 
 
 KINDS = [kind for kind in OF_KIND if kind != "tick"]
+POSTED = [kind for kind in KINDS if kind not in OURS]
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", POSTED)
 def test_a_token_sends_the_kinds_that_are_named_and_no_other(box, kind):
     """Whichever kind it is: the others only, and it is refused before it is read; it alone, and it is read."""
     before = box.written
     status, answer = _ask(box, _raw({"at": 1}), f"/events/{kind}", sends={"ptw": frozenset(KINDS) - {kind}})
-    assert (status, f"may not {'ask at gates' if kind == 'decided' else f'send {kind}'}" in answer["error"], f"Add {kind} to its kinds" in answer["error"]) == (403, True, True)
+    assert (status, f"may not send {kind}" in answer["error"], f"Add {kind} to its kinds" in answer["error"]) == (403, True, True)
     assert _ask(box, _raw({"at": "x"}), f"/events/{kind}", sends={"ptw": frozenset({kind})})[0] == 422
     assert box.written == before
+
+
+@pytest.mark.parametrize("kind", sorted(OURS))
+def test_nobody_writes_what_a_gate_was_answered_or_what_time_it_is(box, kind):
+    before = box.written
+    status, answer = _ask(box, _raw({"at": int(time.time() * 1000), "worker": "W", "answer": "allow"}), f"/events/{kind}", sends={"ptw": frozenset(KINDS)})
+    assert (status, "GET /decide" in answer["error"], box.written) == (404, kind == "decided", before)
 
 
 def test_who_may_not_ask_at_gates_is_told_so_and_who_may_is_answered(box):
@@ -99,7 +109,7 @@ def test_who_may_not_ask_at_gates_is_told_so_and_who_may_is_answered(box):
 
 
 @pytest.mark.parametrize(("kinds", "may", "not_"), [
-    ('["permit.*", "scan"]', {"permit.step", "permit.gas_test", "scan"}, {"guard", "action"}), ('["*"]', set(KINDS), {"tick"}), ("", set(KINDS), {"tick"}),
+    ('["permit.*", "scan"]', {"permit.step", "permit.gas_test", "scan"}, {"guard", "action"}), ("[]", set(), set(KINDS)), ('["*"]', set(KINDS), {"tick"}), ("", set(KINDS), {"tick"}),
 ])  # fmt: skip
 def test_a_plant_names_the_kinds_of_a_token(tmp_path, kinds, may, not_):
     (http,) = read_plant(_plant_file(tmp_path, kinds)).wires.http
@@ -459,8 +469,9 @@ class _Odd:
     poison: ClassVar[int] = 0
     broken: ClassVar[int] = 0
 
-    def __init__(self, **_: object) -> None:
-        pass
+    def __init__(self, bootstrap_servers: str, **_: object) -> None:
+        if bootstrap_servers != "odd":  # another outbox of these tests
+            raise KafkaError
 
     def send(self, topic: str, key: bytes, value: bytes) -> SimpleNamespace:
         if _Odd.broken:
@@ -481,7 +492,7 @@ def test_a_fault_that_nobody_expects_ends_no_outbox(tmp_path, monkeypatch, caplo
     """What fails by itself three times while others go is set aside with its bytes; everything else goes, however long nothing goes, and it is said once."""
     monkeypatch.setattr("ingest.outbox.KafkaProducer", _Odd)
     _Odd.sent, _Odd.poison, _Odd.broken = [], poison, broken
-    box = Outbox(tmp_path / "outbox.db", "")
+    box = Outbox(tmp_path / "outbox.db", "odd")
     at = int(time.time() * 1000)
     for done in [box.accept("S", "ptw", Step(at=at, u=0, permit=f"P{n}", step="jsa")) for n in range(6)]:
         done.result(30)
@@ -497,6 +508,60 @@ def test_a_fault_that_nobody_expects_ends_no_outbox(tmp_path, monkeypatch, caplo
         time.sleep(0.05)
     assert 7 in _Odd.sent
     box.close()
+
+
+def test_three_faults_of_three_messages_set_none_aside(tmp_path, monkeypatch):
+    """Places in the line are used again once it is empty: what failed there before was another message."""
+    monkeypatch.setattr("ingest.outbox.KafkaProducer", _Odd)
+    _Odd.sent, _Odd.poison, _Odd.broken = [], 0, 0
+    box = Outbox(tmp_path / "outbox.db", "odd")
+    deadline = time.monotonic() + 40
+    for n in range(4):
+        _Odd.broken = 1
+        box.put("S", "ptw", Step(at=int(time.time() * 1000), u=0, permit=f"P{n}", step="jsa"))
+        while (box.pending > 0 or _Odd.broken) and time.monotonic() < deadline:
+            time.sleep(0.05)
+    assert (sorted(set(_Odd.sent)), box.aside("ptw"), box.failed, box.doubtful) == ([1, 2, 3, 4], [], {}, set())
+    box.close()
+
+
+def test_a_fault_while_it_is_written_leaves_no_number_out(tmp_path):
+    class Broken:
+        in_transaction, said = True, list[str]()
+
+        def execute(self, sql: str) -> None:
+            self.said.append(sql)
+
+        def executemany(self, *_: object) -> None:
+            raise MemoryError
+
+    box = Outbox(tmp_path / "outbox.db", "127.0.0.1:1")
+    done: Future[None] = Future()
+    box._commit(Broken(), [Accepted("S", "ptw", Step(at=int(time.time() * 1000), u=0, permit="P", step="jsa"), 1, None, done)])  # type: ignore[arg-type]
+    assert (Broken.said, box.numbers) == (["begin immediate", "rollback"], {})
+    with pytest.raises(OSError, match="cannot write"):
+        done.result(1)
+    box.close()
+
+
+@pytest.mark.parametrize("status", [200, 401, 500])
+def test_a_step_that_turns_ingest_away_is_no_step_that_refused_nothing(box, monkeypatch, caplog, status):
+    class Answers(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status)
+            self.send_header("content-type", "application/json")
+            self.end_headers()
+            self.wfile.write(b'{"refused": []}')
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Answers) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        found = [_ask(box, b"", "/refused", "GET", refusers=[f"http://127.0.0.1:{server.server_port}"])[0] for _ in range(2)]
+        server.shutdown()
+    assert found == [200 if status == 200 else 503] * 2
+    assert sum("turns ingest away" in r.message for r in caplog.records) == (status == 401)
 
 
 def test_whoever_goes_away_before_it_is_on_disk_ends_no_outbox(tmp_path, monkeypatch):

@@ -13,7 +13,7 @@ from streams.topics import ALL, Topic, named
 PARTITIONS = 4
 
 
-class NoKafka(Exception):
+class NoKafka(RuntimeError):
     """It cannot be used: says why, and what to set."""
 
 

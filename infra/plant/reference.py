@@ -21,7 +21,7 @@ CLOCKS = {"dcs": 240_000, "panel-1": 400, "CAM-003": -100_000}
 """By how many ms the clocks of the box are off: a DCS that nobody set for long, a good panel, a camera."""
 CLOCK_REGISTER = 900
 SOURCES = {
-    "ptw": ["permit.*", "isolation", "guard", "hazard", "activity", "clip", "decided"], "badges": ["scan", "guard", "decided"], "tags": ["positions", "tag"],
+    "ptw": ["permit.*", "isolation", "guard", "hazard", "activity", "clip", "command.done", "decided"], "badges": ["scan", "guard", "decided"], "tags": ["positions", "tag"],
     "cameras": ["detection", "camera.beat", "clip", "probe"], "weather": ["weather", "warning"], "hr": ["worker", "certificate", "hr", "authorisation", "record", "registry", "contractor"],
     "operator": ["action", "hazard", "device", "equipment", "special", "production", "activity", "pack", "chain", "command.done"], "gateway": ["frame", "clock"],
 }  # fmt: skip

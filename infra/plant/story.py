@@ -18,7 +18,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 from msgspec import Struct
 
-from streams.events import Any_, CameraBeat, Envelope, Frame, Lane, PlantSaid, Positions, encode
+from streams.events import Any_, CameraBeat, Envelope, Frame, Lane, PlantSaid, Positions, SourceSaid, encode
 from streams.limits import LIMITS
 from streams.packs import Pack, Setting, built_in
 from streams.plant import Area, Channel, Door, Plant, Point, Policy, Shop, Zone
@@ -41,7 +41,7 @@ class StoryError(Exception):
 
 
 class Stream(Struct, forbid_unknown_fields=True):
-    """A series that a device sends: fixes of a person, readings of a channel, or beats of a camera. Times are HH:MM:SS."""
+    """A series that a device sends: fixes of a person, readings of a channel, beats of a camera, or signs of life of our own door (`ingest`). Times are HH:MM:SS."""
 
     what: str
     since: str
@@ -242,7 +242,7 @@ def _prepare(path: Path, text: str, told: Told, site: str) -> Story:
         try:
             numbered.stream(stream)
         except ValueError as wrong:
-            raise StoryError(path, _line(text, "stream", i), f"stream {i + 1}", str(wrong), "Write fixes, gas or beats with since, until and every") from None
+            raise StoryError(path, _line(text, "stream", i), f"stream {i + 1}", str(wrong), "Write fixes, gas, beats or ingest with since, until and every") from None
     for table in ("expect", "verdict", "decision"):
         for i, row in enumerate(getattr(told, table)):
             try:
@@ -396,7 +396,7 @@ def _envelope(site: str, source: str, seq: int, at: int, event: Any_, lane: Lane
 def samples(told: Told, s: Stream) -> Iterator[tuple[int, str, Any_]]:
     """(when, source, event) of each message of a stream."""
     since, until = moment(told, s.since), moment(told, s.until)
-    step = int(1000 * (s.every or {"fixes": 5, "gas": 1, "beats": 10}.get(s.what, 1)))
+    step = int(1000 * (s.every or {"fixes": 5, "gas": 1, "beats": 10, "ingest": 10}.get(s.what, 1)))
     rng = random.Random(s.seed)
     for at in range(since, until + 1, step):
         yield at, *_sample(s, at, since, until, rng)
@@ -410,6 +410,8 @@ def _sample(s: Stream, at: int, since: int, until: int, rng: random.Random) -> t
             return s.source or "tags", Positions(at=stamp, u=0, workers=[s.worker], x=[x], y=[y], z=[0.0], acc=[s.acc])
         case "gas":
             return s.source or "gas", Frame(at=stamp, u=0, names=[s.tag], values=[round(s.level(since, until, at), 6)])
+        case "ingest":
+            return "ingest", SourceSaid(at=stamp, u=0, name="ingest", state="up")
         case "beats":
             return s.source or f"cam-{s.camera}", CameraBeat(at=stamp, u=0, camera=s.camera, recording=s.recording)
     raise ValueError(f"what = {s.what!r} is not a kind of stream")

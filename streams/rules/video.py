@@ -68,7 +68,7 @@ def recorded(known: Known, course: Course, fresh: int) -> list[tuple[int, int]]:
 
 
 def film(known: Known, course: Course, start: int, end: int) -> Film:
-    """What the cameras of the work point say of [start, end]. An index that is 10 min old has said all it will say, but for what it may have said while we were blind."""
+    """What the cameras of the work point say of [start, end]. An index that is 10 min old has said all it will say, but for what it may have said while our door was closed."""
     heard, delay = cameras(known, course), known.site.policy.index_delay * SECOND
     open_ = without([s for n, c in heard for s in _filmed(known, n, c)], start, end)
     told = max(start, min(end, known.now - delay))
@@ -77,7 +77,7 @@ def film(known: Known, course: Course, start: int, end: int) -> Film:
     silent: list[tuple[int, int]] = [(start, end)] if all(c.off for _, c in heard) and heard else []
     for name, camera in heard if silent else ():
         silent = both_of(silent, _off(known, name, camera))
-    heard_of = without([(lo - delay, hi) for lo, hi in known.site.blind], start, told)
+    heard_of = without([(lo - delay, hi) for lo, hi in known.site.away], start, told)
     missing = merge(both_of(open_, merge([*silent, *heard_of])))
     return Film(missing, [(a, b) for lo, hi in open_ for a, b in without(missing, lo, hi)], told)
 
@@ -139,7 +139,7 @@ def judge_video(known: Known, permit: str) -> Judged:
     evidence, most = _evidence(known, course), known.terms_of(course).ms["video_gap"]
     found: list[Finding] = []
     for a, b in seen.gaps(most):
-        open_ = seen.lasts(b, end) and (course.at_work() or b < end)
+        open_ = seen.lasts(b, end) and (course.at_work() or (b < end and seen.told < end))
         numbers = {"permit": permit, "since": known.clock(a), "limit": minutes(most)} | ({} if open_ else {"length": minutes(b - a)})
         found.append(Finding(a, evidence, None if open_ else b, 2 if course.type == SPECIAL else 3, numbers, permit, course.point_id))
     return Judged(tuple(found), wake_at(_next_told(known, course, seen, most), _next_off(known, course, seen, most)))

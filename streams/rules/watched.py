@@ -14,6 +14,7 @@ from streams.rules.rule import Known, both_of, merge, without
 from streams.rules.verdict import live_for
 from streams.rules.video import recorded
 from streams.times import MINUTE
+from streams.work import Series
 
 Time = list[tuple[int, int]]
 Row = tuple[int, int | None, int, int, int, int, int]
@@ -80,13 +81,24 @@ def _tested(known: Known, course: Course, start: int, end: int) -> Time:
 
 
 def _read(known: Known, tag: str, start: int, end: int) -> Iterator[tuple[int, int]]:
-    """When a channel was live: from a good reading for as long as a word holds, or to a bad one or to its service; from a bad one not before the next good one."""
+    """When a channel was live: from a good reading for as long as a word holds, or to a bad one or to its service; a bad word is no live one for as long as it holds."""
     series = known.site.series.get(tag)
     if series is None or limit_of(known.atlas.channels[tag], known.terms_at(start)) is None:
         return
     fresh = live_for(known)
     heard = merge([(a, min(b + fresh, end)) for group in series.groups for a, b in known.site.frames[group] if b + fresh > start and a < end])
-    bad = [(a, b if b is not None else end) for a, b, *_ in series.bad.standing(known.now)] + [(a, b) for a, b, _ in modes(known.site, tag, end)]
+    bad = [*_unread(known, series, end, fresh), *((a, b) for a, b, _ in modes(known.site, tag, end))]
     for a, b in heard:
         if a < b:
             yield from without(bad, a, b)
+
+
+def _unread(known: Known, series: Series, end: int, fresh: int) -> Iterator[tuple[int, int]]:
+    """When a channel was bad; where nothing came after a bad word, as long as that word holds."""
+    covers = [known.site.frames[group] for group in series.groups]
+    for a, b, last, *_ in series.bad.intervals(known.now):
+        if b is None:
+            yield a, end
+        else:
+            silent = b == last and not any(x <= last < y for spans in covers for x, y in spans)
+            yield a, last + fresh if silent else b
