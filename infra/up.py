@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import json
 import os
@@ -39,8 +38,6 @@ STEPS = ("normalise", "correlate", "archive", "notify")
 LEAST_FREE = 2 << 30
 HOUSE = 10.0
 """Seconds between two looks at the disk, open files and logs."""
-STEPS_BACK = {"archive": 10, "sql": 5}
-"""Part → how far it steps back where all want the processor: an alarm waits for none of these."""
 SOON = 20.0
 """Seconds: what ends sooner after its start than that is started again more slowly."""
 
@@ -268,9 +265,6 @@ class System:
     def _spawn(self, part: Part) -> None:
         with (self.data / "logs" / f"{part.name}.log").open("ab") as log:
             part.process = subprocess.Popen(part.command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True, env=told(part.name, self.environment()), cwd=Path(__file__).parent.parent)
-        if back := STEPS_BACK.get(part.name):
-            with contextlib.suppress(OSError):
-                Path(f"/proc/{part.process.pid}/autogroup").write_text(str(back))
         part.started = time.monotonic()
         self.parts[part.name] = part
         self._record()
