@@ -13,6 +13,7 @@ import pytest
 from dashboards.answer import Answer, wrong_with
 from infra.plant.story import read_story
 from infra.plant.tell import tell
+from streams.plant import read_plant
 
 playwright = pytest.importorskip("playwright.sync_api")
 pytestmark = [pytest.mark.browser, pytest.mark.broker, pytest.mark.timeout(240)]
@@ -61,6 +62,26 @@ def test_the_wall_shows_the_alarm_and_says_how_old_it_is(page, system, wait, sto
     assert page.faults == []
     assert page.foreign == []
     assert page.locator(".modebar-btn").count() == 0
+
+
+@pytest.mark.seed("000-25", part="no job of the plan is out of sight")
+def test_every_area_and_job_of_the_plan_is_in_sight(page, system, wait, store):
+    """However many alerts stand: the wall grew with them, its plan was cut, and two red jobs and the names of a whole row were out of sight."""
+    wait("an alarm", lambda: store.rows("SELECT 1 FROM alerts WHERE site = 'P1286' LIMIT 1"), 90, system)
+    areas = read_plant(next(system.data.glob("plant-*/plant.toml"))).plant.areas
+    _live(page, "/wall?lang=en")
+    page.wait_for_selector("#map .scatterlayer .points path", timeout=90_000)
+    page.evaluate("() => { const many = document.createElement('li'); many.style.height = '3000px'; document.querySelector('#feed').append(many) }")
+    page.wait_for_timeout(2_000)
+    assert page.evaluate("document.documentElement.scrollHeight") <= 900
+    plan, panel = page.locator("#map .nsewdrag").first.bounding_box(), page.locator(".panel.map").bounding_box()
+    assert panel["y"] <= plan["y"] and plan["y"] + plan["height"] <= panel["y"] + panel["height"]
+    names = [t.text_content() or "" for t in page.locator("#map .scatterlayer .text text").all()]
+    assert {name.split()[0] for name in names} == {area.id for area in areas}
+    for mark in page.locator("#map .scatterlayer .points path, #map .scatterlayer .text text, #map .scatterlayer .fills path").all():
+        box = mark.bounding_box()
+        assert plan["x"] - 3 <= box["x"] and box["x"] + box["width"] <= plan["x"] + plan["width"] + 3, (plan, box)
+        assert plan["y"] - 3 <= box["y"] and box["y"] + box["height"] <= plan["y"] + plan["height"] + 3, (plan, box)
 
 
 @pytest.mark.parametrize("path", ["/wall", "/shop/W1", "/crew/C02", "/me?worker=W1004", "/risk/101"])
