@@ -304,10 +304,15 @@ class Kernel:
         return out + self._tick(Tick(at=to // SECOND * SECOND, idle=to, virtual=True))
 
     def _next_second(self) -> int:
-        """The next second in which something is due: a rule, a pack, or memory that is to be let go."""
+        """The next second in which something is due: a rule, a pack, memory that is to be let go, or that our door was not heard for too long."""
         forgets = (self.memory.site.now // FORGET + 1) * FORGET
         minute_ = None if MINUTES in self.left_out else (self.memory.site.now // MINUTE + 1) * MINUTE
-        return -(-min(at for at in (self._next_due(), self._next_pack(), forgets, minute_) if at is not None) // SECOND) * SECOND
+        return -(-min(at for at in (self._next_due(), self._next_pack(), self._next_silence(), forgets, minute_) if at is not None) // SECOND) * SECOND
+
+    def _next_silence(self) -> int | None:
+        beat = self.memory.site.cameras.get("\0ingest")
+        due = beat.heard.last[-1] + 3 * BLIND + 1 if beat else 0
+        return due if due > self.memory.site.now else None
 
     def _next_pack(self) -> int | None:
         packs = self.memory.site.packs

@@ -345,9 +345,11 @@ def test_no_process_is_told_a_secret_that_it_does_not_need(system):
     for name, part in system.parts.items():
         given = told_to(name, system.environment())
         known = {secret for secret in secrets if any(secret in value for value in given.values())}
-        assert bool(known) == (name in ("ingest", "plant", "dashboards", "sql", "archive")), name
+        assert bool(known) == (name in ("ingest", "plant", "dashboards", "sql", "archive", "normalise", "correlate")), name
         environ = psutil.Process(part.process.pid).environ()  # Faust writes its title over its own
         assert {secret for secret in secrets if any(secret in value for value in environ.values())} <= known, name
+    inside = system.environment()["PERMITWATCH_INSIDE_TOKEN"]
+    assert [{secret for secret in secrets if secret in told_to(name, system.environment()).values()} for name in ("normalise", "correlate")] == [{inside}] * 2
     assert "PERMITWATCH_SQL_PASSWORD" not in psutil.Process(system.parts["ingest"].process.pid).environ()
 
 
