@@ -17,7 +17,7 @@ from streams.rules.limits import CONFINED, RETEST
 from streams.rules.permit import allowed, approved_first, valid_until
 from streams.rules.readings import gas_tags, real, still, stream_gaps, unseen
 from streams.rules.rule import Known, dated, minutes
-from streams.rules.video import asks_full, cameras, covers
+from streams.rules.video import asks_full, cameras, covers, next_turn
 from streams.texts import both
 from streams.times import SECOND, Stamp, Truth, before, every, exactly
 
@@ -224,7 +224,11 @@ def next_look(known: Known, course: Course) -> int | None:
 def _dues(known: Known, course: Course) -> Iterator[int]:
     """When its validity nears its end or is over, and when indexes have told all about a phase or the whole."""
     if course.valid_to is not None and course.begun and not course.stopped:
-        yield from (course.valid_to - known.terms_now().ms["near_expiry"], course.valid_to + 1)
+        near = known.terms_now().ms["near_expiry"]
+        for until in (course.valid_to, valid_until(known, course) or course.valid_to):
+            yield from (until - near, until + 1)
+    if course.at_work() and covers(known, course) is not Truth.FALSE and (turn := next_turn(known, course)) is not None:
+        yield turn
     delay = known.site.policy.index_delay * SECOND
     if course.finished and asks_full(known, course):
         yield course.finished.at + delay + 1

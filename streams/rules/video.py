@@ -127,6 +127,18 @@ def covers(known: Known, course: Course) -> Truth:
     return Truth(min(judged, default=Truth.UNKNOWN))
 
 
+def next_turn(known: Known, course: Course) -> int | None:
+    """When T4 may turn next because time passes: an index has said all of a moment, a phase is over, a recorder is off for too long."""
+    if course.started is None:
+        return None
+    if not asks_full(known, course):
+        delay = known.site.policy.index_delay * SECOND
+        return wake_at(*(b + delay + 1 for _, b in phases(known, course) if b + delay >= known.now))
+    most = known.terms_of(course).ms["video_gap"]
+    seen = film(known, course, course.started.at, course.over_by(known.now))
+    return wake_at(_next_told(known, course, seen, most), _next_off(known, course, seen, most))
+
+
 def judge_video(known: Known, permit: str) -> Judged:
     """X-T4: the work is not covered by video as its type asks."""
     course = known.course(permit)
