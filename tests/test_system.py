@@ -242,8 +242,13 @@ class TestDoors:
     def test_decide_answers_and_the_answer_is_logged(self, system, store, wait):
         token = system.environment()["PERMITWATCH_TOKEN_BADGES"]
         url = f"http://127.0.0.1:{system.ports.ingest}/decide?worker=nobody&door=D-101-P01"
-        with urllib.request.urlopen(urllib.request.Request(url, headers={"authorization": f"Bearer {token}"}), timeout=5) as answer:
-            said = json.load(answer)
+
+        def asked() -> dict | None:
+            with urllib.request.urlopen(urllib.request.Request(url, headers={"authorization": f"Bearer {token}"}), timeout=5) as answer:
+                said = json.load(answer)
+            return said if said["mode"] == "full" else None
+
+        said = wait("the judge, who has only just been started", asked, 60, system)
         assert (said["answer"], said["reasons"]) == ("deny", ["X-BADGE-NOPERMIT"])
         wait("the logged answer", lambda: store.rows("SELECT 1 FROM facts WHERE kind = 'decided' AND worker = 'nobody'"))
 
