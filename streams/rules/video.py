@@ -134,8 +134,10 @@ def next_turn(known: Known, course: Course) -> int | None:
     if not asks_full(known, course):
         delay = known.site.policy.index_delay * SECOND
         return wake_at(*(b + delay + 1 for _, b in phases(known, course) if b + delay >= known.now))
-    most = known.terms_of(course).ms["video_gap"]
-    seen = film(known, course, course.started.at, course.over_by(known.now))
+    return _next_of_film(known, course, film(known, course, course.started.at, course.over_by(known.now)), known.terms_of(course).ms["video_gap"])
+
+
+def _next_of_film(known: Known, course: Course, seen: Film, most: int) -> int | None:
     return wake_at(_next_told(known, course, seen, most), _next_off(known, course, seen, most))
 
 
@@ -154,7 +156,7 @@ def judge_video(known: Known, permit: str) -> Judged:
         open_ = seen.lasts(b, end) and (course.at_work() or (b < end and seen.told < end))
         numbers = {"permit": permit, "since": known.clock(a), "limit": minutes(most)} | ({} if open_ else {"length": minutes(b - a)})
         found.append(Finding(a, evidence, None if open_ else b, 2 if course.type == SPECIAL else 3, numbers, permit, course.point_id))
-    return Judged(tuple(found), wake_at(_next_told(known, course, seen, most), _next_off(known, course, seen, most)))
+    return Judged(tuple(found), _next_of_film(known, course, seen, most))
 
 
 def _next_told(known: Known, course: Course, seen: Film, most: int) -> int | None:
@@ -195,8 +197,7 @@ def _judge_phases(known: Known, course: Course) -> Judged:
                 permit=course.permit, variant="phase")
         for a, b in lost
     )  # fmt: skip
-    delay = known.site.policy.index_delay * SECOND
-    return Judged(found, wake_at(*(b + delay + 1 for _, b in phases(known, course) if b + delay >= known.now)))
+    return Judged(found, next_turn(known, course))
 
 
 def _evidence(known: Known, course: Course) -> tuple[str, ...]:
