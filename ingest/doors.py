@@ -25,14 +25,15 @@ from streams.intake import LARGEST as LARGEST_EVENT
 from streams.intake import too_much
 from streams.outputs import schema
 from streams.plain import CLOSE, ON_LIVES, in_reason, plain, settled
+from streams.plant import SOURCED
 from streams.strict import faults, strange_fields
 from streams.topics import OF_KIND
 
 log = logging.getLogger("permitwatch")
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 INSTANTS = frozenset({"at", "valid_from", "valid_to", "planned_start", "until", "due", "recorded", "since", "effective"})
-OURS = frozenset({"tick", "decided"})
-"""Kinds that we write ourselves."""
+POSTED = SOURCED - {"decided"}
+"""Kinds that are posted: what a gate was answered we write ourselves."""
 DAY = re.compile(r"\d{4}-\d\d-\d\d")
 SAID: set[str] = set()
 """The faults of ours that the log has."""
@@ -174,10 +175,10 @@ async def take(request: web.Request) -> web.Response:
     """
     lane = Lane.BACKLOG if request.query.get("lane") == "backlog" else None
     kind, door = request.match_info["kind"], request.app[DOOR]
-    if kind not in OF_KIND or kind in OURS:
+    if kind not in POSTED:
         source_of(request)
         why = "what a gate was answered is written down by whoever answered: ask at GET /decide" if kind == "decided" else f"no kind {kind}"
-        raise _error(web.HTTPNotFound, f"{why}. Known: {', '.join(k for k in OF_KIND if k not in OURS)}")
+        raise _error(web.HTTPNotFound, f"{why}. Known: {', '.join(k for k in OF_KIND if k in POSTED)}")
     source = may(request, kind)
     posted = await _said(request)
     rows = posted if isinstance(posted, list) else [posted]

@@ -403,7 +403,7 @@ def _at_it(site: Site, place: str, number: str, at: int) -> int | None:
     """Until when another hot work permit there, going on at a moment as its own steps say, goes on: what is seen by then is its work. None: no other is."""
     ends = []
     for work, asked in _others(site, place, number, HOT):
-        done = _walk(_turns(site, work), asked.valid_to)
+        done = _walk(_turns(site, work), _valid_to(site, work, asked))
         if done.started is None:
             continue
         over = min((m.at for m in (done.finished, done.accepted, done.gone[0] if done.gone else None) if m), default=EVER)
@@ -418,7 +418,7 @@ def _comes_for(site: Site, place: str, worker: str, number: str, at: int) -> boo
     for work, asked in _others(site, place, number, frozenset({CONFINED})):
         approved = any(site.stamp(f).at <= at for f in work.all("issued"))
         over = any(site.stamp(f).at <= at for name in ("accepted", "rejected", "cancelled") for f in work.all(name))
-        if worker in asked.workers and approved and not over and asked.valid_from <= at <= asked.valid_to:
+        if worker in asked.workers and approved and not over and asked.valid_from <= at <= (_valid_to(site, work, asked) or 0):
             return True
     return False
 

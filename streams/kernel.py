@@ -26,6 +26,7 @@ from streams.rules.gates import Answer, Question, decide, paper_ends, person_cod
 from streams.rules.limits import CONFINED
 from streams.rules.minute import minute, worked
 from streams.rules.people import colour
+from streams.rules.permit import valid_until
 from streams.rules.quality import OURS
 from streams.rules.rule import SUBJECTS, Finding, Judged, Known, Rule, Subject, wake_at
 from streams.rules.verdict import barriers, checks, light, next_look, outcome, times
@@ -229,10 +230,8 @@ class Kernel:
         last = site.camera("\0ingest").heard
         previous = last.last[-1] if last else None
         last.add(event.at)
-        if previous is not None and event.at - previous > 3 * BLIND:
-            site.away.add(previous, event.at)
-            if site.blind.add(previous, event.at):
-                self._darkened(dirty)
+        if previous is not None and event.at - previous > 3 * BLIND and site.missed(previous, event.at):
+            self._darkened(dirty)
 
     def _darkened(self, dirty: Dirty) -> None:
         """We were blind for a while: what looked like silence of a device may have been ours."""
@@ -255,8 +254,7 @@ class Kernel:
             self._darkened(dirty)
         beat = site.cameras.get("\0ingest")
         if beat and tick.at - beat.heard.last[-1] > 3 * BLIND:
-            site.away.add(beat.heard.last[-1], tick.at)
-            site.blind.add(beat.heard.last[-1], tick.at)
+            site.missed(beat.heard.last[-1], tick.at)
             self._darkened(dirty)
         before, site.now, site.virtual = site.now, tick.at, tick.virtual
         if len(site.packs) > 1 and any(before < force.since <= tick.at for force in site.packs):
@@ -542,7 +540,7 @@ class Kernel:
             site=self.memory.site.site, permit=number_of(permit), life=life_of(permit), revision=1, known=moment, outcome=outcome(course, found), status=course.status,  # type: ignore[arg-type]
             light=colour, why=both(why, numbers), barriers=standing, checks=found, times=times(course), point=course.point_id, area=area,  # type: ignore[arg-type]
             shop=shop, type=course.type, crew=request.crew, workers=request.workers, guardians=request.guardians,
-            valid_from=request.valid_from, valid_to=course.valid_to or request.valid_to, evidence=sorted(refs),
+            valid_from=request.valid_from, valid_to=valid_until(self.known, course) or request.valid_to, evidence=sorted(refs),
         )  # fmt: skip
 
     def _acted(self, alert: str, moment: int) -> list[Output]:

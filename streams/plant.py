@@ -11,7 +11,7 @@ import re
 import tomllib
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -225,6 +225,10 @@ class OpcUa(Struct, frozen=True, forbid_unknown_fields=True):
     private_key: str = ""
 
 
+SOURCED: Final = frozenset(OF_KIND) - {"tick"}
+"""Kinds that a source may say: our own clock's seconds are nobody else's."""
+
+
 class Http(Struct, frozen=True, forbid_unknown_fields=True):
     """A system that pushes to our door: its source name, the environment variable that holds its token, and what that token may send."""
 
@@ -235,7 +239,7 @@ class Http(Struct, frozen=True, forbid_unknown_fields=True):
 
     def sends(self) -> frozenset[str]:
         """The kinds of events that its token may send."""
-        return frozenset(kind for kind in OF_KIND if kind != "tick" and (self.kinds is None or any(fnmatchcase(kind, named) for named in self.kinds)))
+        return frozenset(kind for kind in SOURCED if self.kinds is None or any(fnmatchcase(kind, named) for named in self.kinds))
 
 
 class Wires(Struct, frozen=True):
@@ -382,7 +386,7 @@ def _check_references(path: Path, places: Path, points: Path, text: str, describ
             raise PlantError(path, _line_of(text, f"modbus[{i}]", "clock"), "clock.device", f"{panel.clock.device} is a source, whose readings are stamped here", "Write the name by which gas tests call the panel")
     for i, http in enumerate(wires.http):
         if nothing := [named for named in http.kinds or () if not msgspec.structs.replace(http, kinds=[named]).sends()]:
-            raise PlantError(path, _line_of(text, f"http[{i}]", "kinds"), "kinds", f"{nothing[0]} is no kind of event", _nearest(nothing[0], [k for k in OF_KIND if k != "tick"]))
+            raise PlantError(path, _line_of(text, f"http[{i}]", "kinds"), "kinds", f"{nothing[0]} is no kind of event", _nearest(nothing[0], sorted(SOURCED)))
     for name, ms in plant.push_delay.items():
         if name not in sources or not 0 <= ms <= LONGEST:
             raise PlantError(path, _line_of(text, "push_delay", name), f"push_delay.{name}", f"{name} = {ms} is no delay of a source", _nearest(name, sorted(sources)) if name not in sources else "Write ms, 0 to a day")

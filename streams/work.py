@@ -499,6 +499,11 @@ class Site(Struct):
         arrivals = self.arrivals.get(fact.source)
         return arrivals.bounds.get(fact.seen // HOUR, 0) if arrivals and arrivals.bounds else 0
 
+    def missed(self, start: int, end: int) -> bool:
+        """Our door was closed: we were blind, and what came may be lost. Did we not know of it?"""
+        self.away.add(start, end)
+        return self.blind.add(start, end)
+
     def dark(self, start: int, end: int) -> int:
         """How many ms of [start, end] we ourselves could not see."""
         return sum(max(0, min(hi, end) - max(lo, start)) for lo, hi in self.blind)

@@ -184,7 +184,7 @@ def _distant(known: Known, limit_name: str, kind: str, distance: float, error: f
 
 def _timed_apart(a: Course, b: Course) -> bool:
     """Temporary power and the work that it is linked to, valid until different moments."""
-    return POWER in (a.type, b.type) and a.request is not None and b.request is not None and b.permit in a.request.linked and a.request.valid_to != b.request.valid_to
+    return POWER in (a.type, b.type) and a.request is not None and b.request is not None and b.permit in a.request.linked and a.validity != b.validity
 
 
 def _meetings(known: Known, a: Course, b: Course, start: int) -> Iterator[Meeting]:
@@ -301,7 +301,7 @@ def judge_duplicate(known: Known, permit: str) -> Judged:
         assert other.request is not None
         if _renews(known, course, other):
             continue
-        overlap = other.request.valid_from < course.request.valid_to and course.request.valid_from < other.request.valid_to
+        overlap = other.request.valid_from < (course.validity or 0) and course.request.valid_from < (other.validity or 0)
         if overlap or course.request.at - other.request.at <= window:
             twins.append(other)
     if not twins:

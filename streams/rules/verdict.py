@@ -198,8 +198,9 @@ def light(known: Known, course: Course, found: dict[str, str], priorities: list[
         return "yellow", "light.unknown", {"barrier": next(k for k, v in found.items() if v == "unknown")}
     if priorities and min(priorities) == 3:
         return "yellow", "light.alert", {"priority": "P3"}
-    if course.valid_to is not None and course.valid_to - known.now <= known.terms_now().ms["near_expiry"]:
-        return "yellow", "light.expiry", {"valid_to": known.clock(course.valid_to)}
+    until = valid_until(known, course)
+    if until is not None and until - known.now <= known.terms_now().ms["near_expiry"]:
+        return "yellow", "light.expiry", {"valid_to": known.clock(until)}
     return "green", "light.live", {}
 
 
@@ -227,7 +228,7 @@ def _dues(known: Known, course: Course) -> Iterator[int]:
         near = known.terms_now().ms["near_expiry"]
         for until in (course.valid_to, valid_until(known, course) or course.valid_to):
             yield from (until - near, until + 1)
-    if course.at_work() and covers(known, course) is not Truth.FALSE and (turn := next_turn(known, course)) is not None:
+    if course.at_work() and (turn := next_turn(known, course)) is not None:
         yield turn
     delay = known.site.policy.index_delay * SECOND
     if course.finished and asks_full(known, course):

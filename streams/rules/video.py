@@ -128,13 +128,14 @@ def covers(known: Known, course: Course) -> Truth:
 
 
 def next_turn(known: Known, course: Course) -> int | None:
-    """When T4 may turn next because time passes: an index has said all of a moment, a phase is over, a recorder is off for too long."""
+    """When T4 may turn next because time passes: an index has said all of a moment, a phase is over, a recorder is off for too long. What is surely not covered stays so."""
     if course.started is None:
         return None
     if not asks_full(known, course):
         delay = known.site.policy.index_delay * SECOND
         return wake_at(*(b + delay + 1 for _, b in phases(known, course) if b + delay >= known.now))
-    return _next_of_film(known, course, film(known, course, course.started.at, course.over_by(known.now)), known.terms_of(course).ms["video_gap"])
+    seen, most = film(known, course, course.started.at, course.over_by(known.now)), known.terms_of(course).ms["video_gap"]
+    return None if exceeded(seen.missing, most) else _next_of_film(known, course, seen, most)
 
 
 def _next_of_film(known: Known, course: Course, seen: Film, most: int) -> int | None:
