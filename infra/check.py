@@ -50,6 +50,8 @@ def _plant(plant: Path | None) -> Iterator[Finding]:
         described = read_plant(plant)
         p, w = described.plant, described.wires
         yield "plant", True, f"{p.site}: {len(p.points)} work points, {len(p.channels)} channels, {len(w.modbus)} Modbus, {len(w.opcua)} OPC UA, {len(w.http)} HTTP sources"
+        if untold := sorted(point.id for point in p.points if point.space and not point.toxics):
+            yield "toxics", True, f"{len(untold)} confined spaces say nothing of toxic gases ({', '.join(untold[:5])}{' …' if len(untold) > 5 else ''}): an analysis for entry is asked for oxygen and combustible gas alone there; write `toxics` in places.csv (`-`: none)"
         for wire in w.modbus:
             host, _, port = wire.address.partition(":")
             yield wire.name, answers(host, int(port or 502)), f"Modbus TCP at {wire.address}; if it does not answer: is it powered, is the address right, does a firewall stand between?"

@@ -14,24 +14,26 @@ from typing import Any
 import aiohttp
 import msgspec
 from aiohttp import web
+from msgspec.structs import replace
 
 from ingest import body
 from ingest.outbox import Outbox, TooLarge
 from streams import wall
 from streams.asked import TOKEN as INSIDE
 from streams.asked import inside
-from streams.events import Any_, Decided, Lane, encode
+from streams.events import Any_, Decided, Lane, Requested, encode
 from streams.intake import LARGEST as LARGEST_EVENT
 from streams.intake import too_much
 from streams.outputs import schema
 from streams.plain import CLOSE, ON_LIVES, in_reason, plain, settled
 from streams.plant import SOURCED
+from streams.sentences import REASONS
 from streams.strict import faults, strange_fields
 from streams.topics import OF_KIND
 
 log = logging.getLogger("permitwatch")
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-INSTANTS = frozenset({"at", "valid_from", "valid_to", "planned_start", "until", "due", "recorded", "since", "effective"})
+INSTANTS = frozenset({"at", "valid_from", "valid_to", "planned_start", "until", "due", "recorded", "since", "effective", "onset", "decided"})
 POSTED = SOURCED - {"decided"}
 """Kinds that are posted: what a gate was answered we write ourselves."""
 DAY = re.compile(r"\d{4}-\d\d-\d\d")
@@ -56,6 +58,8 @@ class Door:
     """Who knows what became of what was taken."""
     sends: dict[str, frozenset[str]] = field(default_factory=dict)
     """Source → the kinds of events that its token may send; one that is not named here may send all of them."""
+    shelters: frozenset[str] = frozenset()
+    """Doors that let everybody in, whoever answers."""
 
 
 DOOR = web.AppKey("door", Door)
@@ -144,17 +148,19 @@ def read_row(kind: str, row: Any, schema: int, now: int | None = None) -> Read:
         if mended is None:
             raise msgspec.ValidationError(f"{wrong}") from None
         event, odd = mended
-    if (much := too_much(event)) or (much := _out_of_time(event, wall.now() if now is None else now)):
+    meant = in_reason(event.at, wall.now() if now is None else now, CLOSE) if said == 1 else None
+    if (much := _out_of_time(event, wall.now() if now is None else now, said)) or (much := too_much(event if meant is None else replace(event, at=meant))):
         raise msgspec.ValidationError(much[1])
     return Read(event, raw, said, strange, sorted({*odd, *plain(event)[1]}))
 
 
-def _out_of_time(event: Any_, now: int) -> tuple[str, str] | None:
-    return ("impossible time", much) if (much := _out_of_time_at(event.at, now)) else None
+def _out_of_time(event: Any_, now: int, schema: int) -> tuple[str, str] | None:
+    return ("impossible time", much) if (much := _out_of_time_at(event.at, now, schema)) else None
 
 
-def _out_of_time_at(at: int, now: int) -> str:
-    return "" if in_reason(at, now, CLOSE) is not None else f"at = {at} is no time of the last or the next 400 days. Write ms since 1970, or ISO 8601 with an offset"
+def _out_of_time_at(at: int, now: int, schema: int = 1) -> str:
+    """Why an instant cannot be meant; older senders' seconds, µs and ns are understood, under schema 2 they are not."""
+    return "" if (abs(at - now) <= CLOSE if schema == 2 else in_reason(at, now, CLOSE) is not None) else f"at = {at} is no time of the last or the next 400 days. Write ms since 1970, or ISO 8601 with an offset"
 
 
 async def _said(request: web.Request) -> Any:
@@ -236,15 +242,26 @@ async def decide(request: web.Request) -> web.Response:
     if gate not in GATES:
         raise _error(web.HTTPBadRequest, f"for={gate}: no such gate. Known: {', '.join(GATES)}")
     when = _asked_at(query)
-    asked = await _said(request) if gate == "application" else None
-    if gate == "application" and not isinstance(asked, dict):
-        raise _error(web.HTTPBadRequest, "for=application: POST the request as it would be sent, one JSON object")
+    asked = await _applied(request) if gate == "application" else None
     status, said = await _ask(door, query, encode(asked) if asked is not None else b"")
     if status != 200:
         raise _error(web.HTTPBadRequest, str(said.get("error", "wrong question")))
     door.outbox.accept(door.site, source, Decided(at=when, worker=query.get("worker", ""), door=query.get("door", ""), direction=query.get("direction", "in"), answer=said["answer"],
-                                                  reasons=said["reasons"], gate=gate, permit=query.get("permit", ""), mode=said.get("mode", "full")))  # fmt: skip
+                                                  reasons=said["reasons"], gate=gate, permit=query.get("permit", ""), mode=said.get("mode", "full"), request=asked))  # fmt: skip
     return web.json_response(said)
+
+
+async def _applied(request: web.Request) -> Requested:
+    """The request that is asked about, in our words. Raises 400, 422."""
+    said = await _said(request)
+    if not isinstance(said, dict):
+        raise _error(web.HTTPBadRequest, "for=application: POST the request as it would be sent, one JSON object")
+    try:
+        event = plain(read_row("permit.requested", {"at": wall.now()} | said, 1).event)[0]
+    except (msgspec.ValidationError, RecursionError, OverflowError) as wrong:
+        raise _error(web.HTTPUnprocessableEntity, f"{wrong}. GET /schema has the JSON Schema") from None
+    assert isinstance(event, Requested)
+    return event
 
 
 def _asked_at(query: dict[str, str]) -> int:
@@ -271,8 +288,10 @@ async def _ask(door: Door, query: dict[str, str], body: bytes) -> tuple[int, dic
                 _turned_away(address, response.status)
         except (aiohttp.ClientError, TimeoutError, OSError):
             continue
-    leaving = query.get("for") == "leave" or query.get("direction") == "out"
-    return 200, {"answer": "allow" if leaving else "pending", "reasons": [] if leaving else ["SYS-DECIDER-AWAY"], "mode": "away"}
+    free = query.get("for") == "leave" or query.get("direction") == "out" or (query.get("for", "entry") == "entry" and query.get("door") in door.shelters)
+    reasons = [] if free else ["SYS-DECIDER-AWAY"]
+    why = [{"code": c, "clause": "rule of the site", "zh": REASONS[c][0], "en": REASONS[c][1]} for c in reasons]
+    return 200, {"answer": "allow" if free else "pending", "reasons": reasons, "why": why, "mode": "away", "names": [], "behind_ms": None}
 
 
 def _turned_away(address: str, status: int) -> None:

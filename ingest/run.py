@@ -82,7 +82,7 @@ async def _open_door(settings: Settings, described: Described, outbox: Outbox, s
         if http.kinds is None:
             log.warning("the token of %s may send events of every kind, answers to alerts and packs too: name its kinds under [[http]] in plant.toml", http.name)
     sends = {h.name: h.sends() for h in described.wires.http}
-    door = doors.Door(described.plant.site, outbox, tokens, settings.deciders, session, settings.refusers, sends)
+    door = doors.Door(described.plant.site, outbox, tokens, settings.deciders, session, settings.refusers, sends, frozenset(d.id for d in described.plant.doors if d.shelter))
     runner = web.AppRunner(doors.application(door), access_log=None, auto_decompress=False)
     await runner.setup()
     await web.TCPSite(runner, settings.host, settings.port, backlog=1024).start()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from streams.events import GasResult, GasTest
 from streams.gases import is_combustible, test_passes, toxic_name
@@ -12,7 +13,7 @@ from streams.packs import Terms
 from streams.plant import Point
 from streams.rules.limits import CONFINED, HOT, POWER
 from streams.times import Stamp, Truth, agreed, before, cases, every, some
-from streams.words import gas_of, unit_of
+from streams.words import INERT, gas_of, unit_of
 from streams.work import Fact
 
 
@@ -30,6 +31,8 @@ class Record(Struct, frozen=True):
     """Its components within their limits."""
     span: int
     """How long after it (ms) a result still belongs to the analysis that it begins."""
+    open: frozenset[str] = frozenset()
+    """Its components that were there and can be held against no limit: a gas that nobody knows, a unit that its limit is not told in."""
 
     @property
     def failed(self) -> bool:
@@ -37,12 +40,12 @@ class Record(Struct, frozen=True):
 
     @property
     def counts(self) -> bool:
-        """Does it say anything: that it failed, or a value by an instrument in calibration?"""
-        return self.failed or (self.calibrated and bool(self.good))
+        """Does it say anything: that it failed, what nobody can judge, or a value by an instrument in calibration?"""
+        return self.failed or bool(self.open) or (self.calibrated and bool(self.good))
 
 
 class Analysis(Struct, frozen=True):
-    """Records of one sampling. `at`: its oldest result; `done`: the one that made it whole, or its last; `results`: what was good in it; `holds`: when each required component was; `failures`: those of its results that failed. passed: True, False, or None where it is incomplete."""
+    """Records of one sampling. `at`: its oldest result; `done`: the one that made it whole, or its last; `results`: what was good in it; `holds`: when each required component was; `failures`: those of its results that failed; `open`: those with a component that nobody can judge and that nothing in it makes good. passed: True, False, or None where it is incomplete."""
 
     at: Stamp
     done: Stamp
@@ -51,6 +54,7 @@ class Analysis(Struct, frozen=True):
     failures: tuple[Stamp, ...] = ()
     results: tuple[Stamp, ...] = ()
     holds: tuple[tuple[Stamp, ...], ...] = ()
+    open: tuple[Stamp, ...] = ()
 
     @property
     def failed_at(self) -> Stamp | None:
@@ -60,7 +64,7 @@ class Analysis(Struct, frozen=True):
 def required(type: str, point: Point | None) -> frozenset[str]:
     """The components that an analysis must hold (GB 30871-2022 5.3, 6.4, 10.1): `combustible`, `o2`, and the toxics that are written down for a confined place."""
     if type == CONFINED:
-        return frozenset({"combustible", "o2", *((gas_of(t) or t) for t in (point.toxics if point else ()))})
+        return frozenset({"combustible", "o2", *((gas_of(t) or t) for t in (point.named_toxics if point else ()))})
     if type in HOT:
         closed = point is not None and (point.closed if point.closed is not None else bool(point.space))
         return frozenset({"combustible", "o2"} if closed else {"combustible"})
@@ -77,14 +81,24 @@ def record_of(fact: Fact, at: Stamp, calibrated: bool, terms: Terms, enriched: b
     if fact.ahead and (over is not None or event.passed is False):
         at = Stamp(at.hi)  # a danger is believed at once
     good = {name for (r, _), (gas, passes) in zip(judged, named, strict=True) if passes for name in _shows(gas, r.unit, terms)}
-    return Record(at, fact.ref, event, calibrated, over, frozenset(good), terms.ms["analysis_span"])
+    open_ = {gas for (r, _), (gas, passes) in zip(judged, named, strict=True) if passes is None and r.value and r.value > 0 and gas not in INERT}
+    return Record(at, fact.ref, event, calibrated, over, frozenset(good) if calibrated else frozenset(), terms.ms["analysis_span"], frozenset(open_))
+
+
+def unjudged(event: GasTest, terms: Terms) -> list[str]:
+    """The fields of an analysis that leave a value without a limit: a gas of no vocabulary, a unit that its limit is not told in."""
+    values = [r for r in event.results if r.value and r.value > 0 and gas_of(r.gas, terms.gases) not in INERT and unit_of(r.unit, gas_of(r.gas, terms.gases) or "")]
+    lost = [r for r in values if test_passes(r.gas, r.value, r.unit, terms) is None]
+    return sorted({"results.gas" if gas_of(r.gas, terms.gases) is None else "results.unit" for r in lost})
 
 
 def _shows(gas: str, unit: str, terms: Terms) -> set[str]:
     """Of which components a good value speaks: as a toxic by its own name, also one that burns; else as a combustible one."""
     if toxic_name(gas, terms) in terms.pack.toxic and unit_of(unit, gas) in ("ppm", "ppb", "mg/m3"):
         return {gas, toxic_name(gas, terms)}
-    return {"combustible"} if is_combustible(gas, terms) else {gas}
+    if is_combustible(gas, terms):
+        return {"combustible"}
+    return {"combustible", gas} if unit_of(unit, gas) == "%LEL" else {gas}
 
 
 def analyses(records: Iterable[Record], needed: frozenset[str]) -> list[Analysis]:
@@ -103,17 +117,19 @@ def analyses(records: Iterable[Record], needed: frozenset[str]) -> list[Analysis
 
 def _analysis(group: Sequence[Record], needed: frozenset[str]) -> Iterator[Analysis]:
     """What one sampling came to: passed once every component was there, unless a result beyond its limit surely came first; failed from such a result on."""
-    failures = tuple(r.at for r in group if r.failed)
+    failures, good = tuple(r.at for r in group if r.failed), frozenset(name for r in group for name in r.good)
+    open_ = tuple(r.at for r in group if r.open - good)
     passed = _whole(group, [r for r in group if not r.failed], needed)
+    passed = replace(passed, open=open_) if passed else None
     if passed and not any(before(at, passed.done) is Truth.TRUE for at in failures):
         yield passed
     else:
         passed = None
     if failures:
         first = next(r for r in group if r.failed)
-        yield Analysis(group[0].at, first.at, False, first.ref if passed else group[0].ref, failures)
+        yield Analysis(group[0].at, first.at, False, first.ref if passed else group[0].ref, failures, open=open_)
     elif not passed:
-        yield Analysis(group[0].at, group[-1].at, None, group[0].ref)
+        yield Analysis(group[0].at, group[-1].at, None, group[0].ref, open=open_)
 
 
 def _whole(group: Sequence[Record], good: Sequence[Record], needed: frozenset[str]) -> Analysis | None:
@@ -136,9 +152,16 @@ def _voided(found: Sequence[Analysis], passed: Analysis, reference: Stamp) -> Tr
     return some(own) | some(before(passed.done, at) & before(at, reference) for a in found if a.passed is False for at in a.failures)
 
 
+def _doubted(found: Sequence[Analysis], passed: Analysis, reference: Stamp) -> Truth:
+    """Did the same sampling or a later one, not after the reference, hold what nobody can judge? Never surely: it may have been harmless."""
+    own = some(before(at, reference) for at in passed.open)
+    later = some(before(passed.done, at) & before(at, reference) for a in found if a is not passed for at in a.open)
+    return (own | later) & Truth.UNKNOWN
+
+
 def _stands(found: Sequence[Analysis], passed: Analysis, reference: Stamp) -> Truth:
     """Was it whole by the reference, and the last word?"""
-    return every(some(before(at, reference) for at in held) for held in passed.holds) & ~_voided(found, passed, reference)
+    return every(some(before(at, reference) for at in held) for held in passed.holds) & ~_voided(found, passed, reference) & ~_doubted(found, passed, reference)
 
 
 def tested(found: Sequence[Analysis], reference: Stamp) -> Truth:
@@ -148,7 +171,7 @@ def tested(found: Sequence[Analysis], reference: Stamp) -> Truth:
 
 def _marks(found: Sequence[Analysis], *later: int) -> Iterator[int]:
     """The moments at which the answer may change, `later` ms after a result too."""
-    for at in (s for a in found for s in (*a.results, *a.failures)):
+    for at in (s for a in found for s in (*a.results, *a.failures, *a.open)):
         yield from (m + by for m in (at.lo, at.hi) for by in (0, *later))
 
 

@@ -24,6 +24,8 @@ DRIFTS: Final = 1 / 1000
 FIVE: Final = 5
 NEAR: Final = 2 * MINUTE
 LONG: Final = 10 * MINUTE
+ALIKE: Final = 10 * SECOND
+"""What was kept somewhere catches up; a clock that went back stays as late, to so much."""
 MOST: Final = 20
 """Spans that are remembered of one source."""
 SHIFTED: Final = ("valid_from", "valid_to", "planned_start", "until")
@@ -140,6 +142,46 @@ class Lead(Struct):
             return False
         self.shift, self.u = zone, max(SECOND, *(abs(x - zone) for x in self.leads))
         self.shifted_at = seen
+        return True
+
+
+class Steps(Struct):
+    """What a clock that speaks all the time said last, and the spans (by arrival) in which it had gone back by more than two minutes."""
+
+    at: int = 0
+    since: list[int] = []
+    until: list[int | None] = []
+    back: list[int] = []
+    ref: list[str] = []
+    delay: int = 0
+    """How long after its stamp the first message came that went back."""
+    first: tuple[int, int, str] | None = None
+    """(arrival, by how much, evidence) of a step that is not sure yet: what was kept somewhere is older too, but catches up."""
+    count: int = 0
+
+    def heard(self, seen: int, at: int, ref: str, live: bool) -> bool:
+        """Notes a stamp; True if it begins or ends a span. What did not come live counts once it has been as late for a minute."""
+        back, delay, self.at = self.at - at, seen - at, at
+        if self.until and self.until[-1] is None:
+            if delay > self.delay - self.back[-1] // 2:
+                return False
+            self.until[-1] = seen
+            for column in (self.since, self.until, self.back, self.ref):
+                del column[:-MOST]  # type: ignore[attr-defined]
+            return True
+        if back > NEAR and delay > MINUTE:
+            self.first, self.delay, self.count = (seen, back, ref), delay, 0
+        if self.first is None:
+            return False
+        if abs(delay - self.delay) > ALIKE:
+            self.first = None
+            return False
+        self.count += 1
+        if not live and (self.count < FIVE or seen - self.first[0] < MINUTE):
+            return False
+        for column, value in ((self.since, self.first[0]), (self.until, None), (self.back, self.first[1]), (self.ref, self.first[2])):
+            column.append(value)  # type: ignore[arg-type]
+        self.first = None
         return True
 
 

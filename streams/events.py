@@ -88,6 +88,8 @@ class Decided(Event, frozen=True, kw_only=True, tag="decided"):
     permit: str = ""
     mode: str = "full"
     """`full`, or what could not be looked at when it was answered; such an answer is judged again."""
+    request: Requested | None = None
+    """What was asked at the gate of applications."""
 
 
 # ---- permit.events --------------------------------------------------------------------------------------------------
@@ -197,7 +199,12 @@ class Detection(Event, frozen=True, kw_only=True, tag="detection"):
     confidence: float
     point: str = ""
     phase: Literal["start", "update", "end"] = "update"
+    """A `start` goes on until its `end`, a minute at most, though nothing else comes; an `update` alone is one look."""
     track: str = ""
+    onset: int | None = None
+    """Since when the detector has seen it: what it waited before it said so is not waited for again."""
+    decided: int | None = None
+    """When the detector was sure."""
 
 
 class CameraBeat(Event, frozen=True, kw_only=True, tag="camera.beat"):

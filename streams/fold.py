@@ -352,7 +352,10 @@ class Fold:
     def _detection(self, entry: Entry, event: e.Detection, dirty: Dirty) -> None:
         site = self.known.site
         site.camera(event.camera).heard.add(event.at, 0.0, entry.ref)
-        if event.phase == "end" or event.confidence < self.known.terms_at(self.known.site.true(event.camera, event.at))["detection_sure"]:
+        if event.phase == "end":
+            self._ended(entry, event, dirty)
+            return
+        if event.confidence < self.known.terms_at(self.known.site.true(event.camera, event.at))["detection_sure"]:
             return
         points = [event.point] if event.point else self.known.atlas.points_of_camera.get(event.camera, [])
         for name in points:
@@ -368,9 +371,24 @@ class Fold:
                 else:
                     self._goes_on(point, dirty)
             elif event.behaviour in ALARMING:
-                sights = site.sights.setdefault(point, {}).setdefault(event.behaviour, Spans(JOIN_SIGHT))
-                if sights.add(site.true(event.camera, event.at), event.confidence, entry.ref):
+                sights, at = site.sights.setdefault(point, {}).setdefault(event.behaviour, Spans(JOIN_SIGHT)), site.true(event.camera, event.at)
+                since = site.true(event.camera, event.onset) if event.onset is not None and at - JOIN_SIGHT <= event.onset < event.at else at
+                lasting = site.lasting.setdefault(point, {})
+                if event.phase == "start" or lasting.get(event.behaviour, at) < at:
+                    lasting[event.behaviour] = max(at, lasting.get(event.behaviour, at))
+                if sights.add(since, event.confidence, entry.ref) | sights.add(at, event.confidence, entry.ref) or event.phase == "start":
                     dirty.add(("point", point, "evidence"))
+
+    def _ended(self, entry: Entry, event: e.Detection, dirty: Dirty) -> None:
+        """What was seen went on until its end was told."""
+        site, at = self.known.site, self.known.site.true(event.camera, event.at)
+        for name in [event.point] if event.point else self.known.atlas.points_of_camera.get(event.camera, []):
+            point = known.id if (known := self.known.atlas.point(name)) else name
+            sights = site.sights.get(point, {}).get(event.behaviour)
+            site.lasting.get(point, {}).pop(event.behaviour, None)
+            if sights and sights.last[-1] <= at <= sights.last[-1] + sights.join:
+                sights.add(at, event.confidence, entry.ref)
+                dirty.add(("point", point, "evidence"))
 
     def _goes_on(self, point: str, dirty: Dirty) -> None:
         """Work that is still seen is news where a permit's work was paused or is over."""
@@ -437,7 +455,7 @@ class Fold:
         if event.mode == "full" and "X-RESCUE" not in event.reasons:
             return
         if remember(site.decisions, fact):
-            del site.decisions[:-500]
+            del site.decisions[:-ANSWERS]
             dirty.add(("site", site.site, "asked"))
             if event.worker:
                 dirty.add(("worker", event.worker, "asked"))
@@ -661,7 +679,7 @@ class Fold:
         plant = site.plant
         for subject, names in (("zone", plant.zones if plant else ()), ("area", plant.areas if plant else ()), ("point", plant.points if plant else ())):
             dirty.update((subject, one.id, "pack") for one in names)  # type: ignore[attr-defined, misc]
-        for subject, known in (("worker", {*site.people, *site.analysts, *site.signed}), ("source", {*site.comers, *site.leads, *site.words}), ("contractor", site.contractors), ("site", {site.site})):
+        for subject, known in (("worker", {*site.people, *site.analysts, *site.signed}), ("source", {*site.comers, *site.leads, *site.steps, *site.words}), ("contractor", site.contractors), ("site", {site.site})):
             dirty.update((subject, name, "pack") for name in known)  # type: ignore[attr-defined, misc]
 
     # ---- lateness and repeats -----------------------------------------------------------------------------------
@@ -685,6 +703,8 @@ class Fold:
             dirty.add(("source", fact.source, "late"))
 
 
+ANSWERS = 2_000
+"""Answers of gates that are kept to be looked at again."""
 EVERY: frozenset[str] = frozenset({"hot", "confined", "height", "lifting", "power", "blinding", "excavation", "road", ""})
 INTERPLAY: dict[str, frozenset[str]] = {
     "hot": frozenset({"hot", "blinding", "height", "lifting", "power", "confined"}), "blinding": frozenset({"hot", "blinding", "height", "lifting", "power"}),

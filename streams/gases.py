@@ -57,7 +57,7 @@ def to_mg(value: float, unit: str, gas: str, terms: Terms) -> float | None:
     """A toxic concentration in mg/m³ at 25 °C and 101.325 kPa; None for a unit or a gas that is not known."""
     if unit == "mg/m3":
         return value
-    scale = {"ppm": 1.0, "ppb": 1e-3}.get(unit)
+    scale = {"ppm": 1.0, "ppb": 1e-3, "%vol": 1e4}.get(unit)
     return value * scale * terms.pack.molar[gas] / 24.45 if scale and gas in terms.pack.molar else None
 
 
@@ -102,29 +102,41 @@ def factors(channel: Channel, terms: Terms) -> list[float]:
 def limit_of_test(said: str, value: float | None, written: str, terms: Terms, enriched: bool = False) -> tuple[float, str] | None:
     """(the limit that a component of an analysis is held against, in the unit that was written; its clause), None where it cannot be told."""
     gas, unit = _component(said, written, terms)
-    if value is None or gas is None or unit is None:
+    if value is None or unit is None:
         return None
     if gas == "o2":
         name = "oxygen_low" if value < terms["oxygen_low"] else "oxygen_high" if enriched else "oxygen_pass"
         return terms[name], terms.clause(name)
     if toxic := _as_toxic(gas, unit, terms):
-        per_unit, allowed, figure = to_mg(1.0, unit, toxic, terms), terms.pack.toxic[toxic], "toxic"
-    else:
-        per_unit, allowed = to_lel(1.0, unit, gas, terms), allowed_lel(gas, terms)
-        figure = _lel_figure(gas, allowed, terms)
-    return (allowed / per_unit, terms.clause(figure)) if per_unit else None
+        per_unit = to_mg(1.0, unit, toxic, terms)
+        return (terms.pack.toxic[toxic] / per_unit, terms.clause("toxic")) if per_unit else None
+    return _as_burning(gas, unit, terms)
 
 
-def _component(said: str, written: str, terms: Terms) -> tuple[str | None, str | None]:
-    """A component of an analysis and its unit in our words, None where they are not known."""
-    gas = gas_of(said, terms.gases)
-    return gas, unit_of(written, gas) if gas else None
+def _component(said: str, written: str, terms: Terms) -> tuple[str, str | None]:
+    """A component of an analysis in our words (as it was written, where nobody knows it), and its unit, None where that is not known."""
+    gas = gas_of(said, terms.gases) or said
+    return gas, unit_of(written, gas)
 
 
 def _as_toxic(gas: str, unit: str, terms: Terms) -> str:
-    """The row of the toxic table by which a component counts; empty where it counts as one that burns."""
+    """The row of the toxic table by which a component counts; empty where it counts as one that burns: whatever is told in %LEL does."""
     toxic = toxic_name(gas, terms)
-    return toxic if toxic in terms.pack.toxic and (gas not in terms.pack.lel or unit in ("ppm", "ppb", "mg/m3")) else ""
+    return toxic if toxic in terms.pack.toxic and unit != "%LEL" and (gas not in terms.pack.lel or unit in ("ppm", "ppb", "mg/m3")) else ""
+
+
+def _as_burning(gas: str, unit: str, terms: Terms) -> tuple[float, str] | None:
+    """(limit, clause) of what burns, in the unit that was written: of the gas, or where nobody said which it is the strictest of the table; None where it cannot be told."""
+    lel = terms.pack.lel
+    if unit == "%LEL" or gas in lel:
+        per_unit, allowed = to_lel(1.0, unit, gas, terms), allowed_lel(gas, terms)
+        return (allowed / per_unit, terms.clause(_lel_figure(gas, allowed, terms))) if per_unit else None
+    scale = {"%vol": 1.0, "ppm": 1e-4, "ppb": 1e-7}.get(unit)
+    if gas != "combustible" or scale is None or not lel:
+        return None
+    strictest = min(lel, key=lambda g: allowed_lel(g, terms) * lel[g])
+    allowed = allowed_lel(strictest, terms)
+    return allowed * lel[strictest] / 100 / scale, terms.clause(_lel_figure(strictest, allowed, terms))
 
 
 BELOW_LEL: Final = -5.0
@@ -133,14 +145,17 @@ BELOW_TOXIC: Final = -0.1
 
 
 def test_passes(said: str, value: float | None, written: str, terms: Terms, enriched: bool = False) -> bool | None:
-    """Does one component of a gas analysis pass? None where it cannot be told. `enriched`: the place is declared so."""
+    """Does one component of a gas analysis pass? None where it cannot be told: a toxic told in %LEL may be too much, but never little enough. `enriched`: the place is declared so."""
     gas, unit = _component(said, written, terms)
-    if value is None or gas is None or unit is None:
+    if value is None or unit is None:
         return None
     if gas == "o2":
         return terms["oxygen_low"] <= value <= terms["oxygen_high" if enriched else "oxygen_pass"] if unit == "%vol" else None
     if toxic := _as_toxic(gas, unit, terms):
         mg = to_mg(value, unit, toxic, terms)
         return None if mg is None or mg < BELOW_TOXIC * terms.pack.toxic[toxic] else mg <= terms.pack.toxic[toxic]
-    lel = to_lel(value, unit, gas, terms)
-    return None if lel is None or lel < BELOW_LEL else lel <= allowed_lel(gas, terms)
+    held = _as_burning(gas, unit, terms)
+    if held is None or value < BELOW_LEL / allowed_lel(gas, terms) * held[0]:
+        return None
+    burns = is_combustible(gas, terms) or gas_of(said, terms.gases) is None or value > held[0]
+    return value <= held[0] if burns else None

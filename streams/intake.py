@@ -65,7 +65,7 @@ class Intake:
         if isinstance(read, Refusal):
             return read
         event, odd = read
-        if not isinstance(event, Tick) and abs(event.at - envelope.seen) > CLOSE and (at := in_reason(event.at, envelope.seen, CLOSE)):
+        if envelope.schema < 2 and not isinstance(event, Tick) and abs(event.at - envelope.seen) > CLOSE and (at := in_reason(event.at, envelope.seen, CLOSE)):
             event, odd = replace(event, at=at), [*odd, "at"]
         refusal = self._wrong(envelope, event, topic)
         if refusal:
@@ -145,6 +145,8 @@ def _out_of_time(at: int, seen: int) -> str:
     return ""
 
 
+READ_LATER: Final = frozenset({(e.Requested, "valid_from"), (e.Requested, "valid_to"), (e.Requested, "planned_start"), (e.OfficialWarning, "until")})
+"""Instants that the kernel reads in whichever unit they were written; what is out of reason is unknown there."""
 PLACED: Final = ("x", "y", "z", "acc")
 
 
@@ -154,7 +156,7 @@ def too_much(event: Any_) -> tuple[str, str] | None:
         value = getattr(event, name)
         if isinstance(value, str) and len(value) > LONGEST:
             return "too long", f"{name} has {len(value)} characters, at most {LONGEST}. Send a reference instead"
-        if isinstance(value, int | float) and not -EXACT <= value <= EXACT:
+        if isinstance(value, int | float) and not -EXACT <= value <= EXACT and (type(event), name) not in READ_LATER:
             return "impossible number", f"{name} = {value} cannot be meant. Write a number within ± 2^53"
         if isinstance(value, list) and len(value) > LONGEST:
             return "too long", f"{name} has {len(value)} entries, at most {LONGEST}. Send several messages"

@@ -11,8 +11,9 @@ import msgspec
 from msgspec import Struct
 
 from streams.alerts import Told, asking, ended, number, open_alerts, renewed, settle, stands, withdrawn
+from streams.analyses import unjudged
 from streams.course import named_by
-from streams.events import Action, ClockSaid, Entry, Requested, SourceSaid, Step, Tick
+from streams.events import Action, ClockSaid, Entry, GasTest, Requested, SourceSaid, Step, Tick
 from streams.fold import Fold
 from streams.forget import forget, unhear
 from streams.life import ACTIVE
@@ -66,7 +67,7 @@ SILENCE: Final = frozenset({VERDICT, MINUTES, *(i for i, r in enumerate(RULES) i
 BROKEN: Final = Rule("SYS-RULE", "site", 2, frozenset(), lambda known, subject: Judged(), "our rule", OURS, "C")
 
 
-VERSION: Final = f"{BOOK}/10"
+VERSION: Final = f"{BOOK}/11"
 """A snapshot of another version is set aside, and its timeline folded anew."""
 
 
@@ -142,7 +143,7 @@ class Kernel:
     def _read(self, entry: Entry, moment: int, dirty: Dirty) -> Entry:
         """An entry in our words and by true time, folded."""
         event, odd = plain(entry.event)
-        fields = [*entry.odd, *odd]
+        fields = [*entry.odd, *odd, *(unjudged(event, self.known.terms_at(event.at)) if isinstance(event, GasTest) else ())]
         if fields:
             self._word(entry, fields, moment, dirty)
         read, ahead = timed(self.known, entry if event is entry.event else msgspec.structs.replace(entry, event=event), dirty)

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from streams import events as e
 from streams.events import Any_
-from streams.words import BEHAVIOUR, COLOUR, FIELDS, HAZARD, NOBODY, PAPER, STATUS, TRADE, TYPE, day_of, folded, gas_of, unit_of, word
+from streams.words import BAD, BEHAVIOUR, COLOUR, FIELDS, HAZARD, NOBODY, PAPER, ROLE, STATUS, TRADE, TYPE, day_of, folded, gas_of, misspelt, unit_of, word
 
 DAY: Final = 86_400_000
 YEARS: Final = 3653 * DAY
@@ -113,6 +113,7 @@ def _day(text: str, odd: Odd, name: str, endless: bool) -> str:
 
 def _certified(event: e.Certificate, odd: Odd) -> e.Certificate:
     day = _day(event.valid_to, odd, "valid_to", True)
+    odd += ["trade"] if misspelt(TRADE, event.trade) else []
     return replace(event, trade=word(TRADE, event.trade) or event.trade, status=word(STATUS, event.status) or event.status, valid_to=day)
 
 
@@ -146,9 +147,24 @@ def _warned(event: e.OfficialWarning, odd: Odd) -> e.OfficialWarning:
     return replace(event, withdrawn=True) if event.until <= event.at else event
 
 
+def _listed(event: e.Worker, odd: Odd) -> e.Worker:
+    """Trades and roles in our words; one that is almost a word is named, and stays what it is."""
+    odd += [name for name, words in (("trades", TRADE), ("roles", ROLE)) if any(misspelt(words, said) for said in getattr(event, name))]
+    return replace(event, trades=[word(TRADE, t) or t for t in event.trades], roles=[word(ROLE, r) or r for r in event.roles])
+
+
+def _filed(event: e.Record, odd: Odd) -> e.Record:
+    odd += ["trade"] if misspelt(TRADE, event.trade) else []
+    return replace(event, trade=word(TRADE, event.trade) or event.trade)
+
+
+def _framed(event: e.Frame, odd: Odd) -> e.Frame:
+    return _set(event, odd, bad={tag: word(BAD, said) or said for tag, said in event.bad.items()}) if event.bad else event
+
+
 READERS: Final[dict[type, Callable[[Any, Odd], Any]]] = {
     e.Requested: _requested, e.GasTest: _tested, e.Detection: _detected, e.Certificate: _certified, e.Contractor: _papers, e.DeviceSaid: _device,
-    e.OfficialWarning: _warned, e.Guard: _posted,
+    e.OfficialWarning: _warned, e.Guard: _posted, e.Worker: _listed, e.Record: _filed, e.Frame: _framed,
 }  # fmt: skip
 
 

@@ -23,7 +23,7 @@ from streams.gases import limit_of, toxic_name
 from streams.packs import BUILT_IN, Pack, Terms, built_in, find_pack, terms_of
 from streams.reading import did_you_mean, syntax_line
 from streams.topics import OF_KIND
-from streams.words import GAS, UNIT, gas_of, unit_of
+from streams.words import GAS, NOBODY, UNIT, folded, gas_of, unit_of
 
 LONGEST = 86_400_000
 """ms: no source is later, or less sure of its time, than a day."""
@@ -87,7 +87,11 @@ class Point(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True)
     enriched: bool = False
     """Declared enriched with oxygen (GB 30871-2022 6.4)."""
     toxics: list[str] = []
-    """Toxic gases of the place, by the names of the gas table."""
+    """Toxic gases of the place, by the names of the gas table; `-` or 无: there are none, and it is written down."""
+
+    @property
+    def named_toxics(self) -> list[str]:
+        return [toxic for toxic in self.toxics if folded(toxic) not in NOBODY]
 
 
 class Channel(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -375,7 +379,7 @@ def _check_references(path: Path, places: Path, points: Path, text: str, describ
     _check_gases(points, plant)
     terms = plant_terms(plant)
     for row, point in enumerate(plant.points, 2):
-        for toxic in point.toxics:
+        for toxic in point.named_toxics:
             gas = gas_of(toxic, terms.gases)
             if gas is None:
                 raise PlantError(places, row, "toxics", f"{toxic} is no gas that is known", _nearest(toxic, sorted({*GAS, *terms.gases})))

@@ -12,7 +12,7 @@ import msgspec
 from streams import events as e
 from streams.events import Any_
 from streams.plain import CLOSE, YEARS
-from streams.words import BEHAVIOUR, ENDLESS, GAS, ISO, PAPER, TRADE, TYPE, UNIT, day_of, folded
+from streams.words import BAD, BEHAVIOUR, COLOUR, ENDLESS, GAS, HAZARD, ISO, PAPER, ROLE, TRADE, TYPE, UNIT, day_of, folded, misspelt, word
 
 KINDS: Final[dict[str, type[Any]]] = {str(kind.__struct_config__.tag): kind for kind in Any_.__args__}  # type: ignore[attr-defined]
 OPEN: Final = frozenset({"kind", "schema"})
@@ -102,8 +102,30 @@ def _detected(event: e.Detection, gases: frozenset[str]) -> Iterator[str]:
 
 def _certified(event: e.Certificate, gases: frozenset[str]) -> Iterator[str]:
     yield from _day("$.valid_to", event.valid_to or "—", True)
-    if event.trade not in TRADE and any(folded(event.trade) == folded(s) for spellings in TRADE.values() for s in spellings):
-        yield from _word("$.trade", event.trade, TRADE)
+    yield from _spelled("$.trade", event.trade, TRADE)
+
+
+def _spelled(path: str, said: str, words: Mapping[str, tuple[str, ...]]) -> Iterator[str]:
+    """Of words to which a plant may add its own: no other spelling of one, nor almost one."""
+    if said not in words and (word(words, said) is not None or misspelt(words, said)):
+        yield from _word(path, said, words)
+
+
+def _listed(event: e.Worker, gases: frozenset[str]) -> Iterator[str]:
+    for name, words in (("trades", TRADE), ("roles", ROLE)):
+        for i, said in enumerate(getattr(event, name)):
+            yield from _spelled(f"$.{name}[{i}]", said, words)
+
+
+def _filed(event: e.Record, gases: frozenset[str]) -> Iterator[str]:
+    yield from _spelled("$.trade", event.trade, TRADE)
+
+
+def _warned(event: e.OfficialWarning, gases: frozenset[str]) -> Iterator[str]:
+    yield from _word("$.hazard", event.hazard, HAZARD)
+    if event.colour or not event.withdrawn:
+        yield from _word("$.colour", event.colour, COLOUR)
+    yield from _instant("$.until", event.until, event.at, YEARS)
 
 
 def _papers(event: e.Contractor, gases: frozenset[str]) -> Iterator[str]:
@@ -118,8 +140,9 @@ def _device(event: e.DeviceSaid, gases: frozenset[str]) -> Iterator[str]:
 
 def _units(event: e.Frame, gases: frozenset[str]) -> Iterator[str]:
     for tag, unit in event.units.items():
-        if unit not in UNIT and any(folded(unit) == folded(s) for spellings in UNIT.values() for s in spellings):
-            yield from _word(f"$.units.{tag}", unit, UNIT)
+        yield from _spelled(f"$.units.{tag}", unit, UNIT)
+    for tag, reason in event.bad.items():
+        yield from _spelled(f"$.bad.{tag}", reason, BAD)
 
 
 def _until(event: e.Clip | e.Probe, gases: frozenset[str]) -> Iterator[str]:
@@ -134,5 +157,5 @@ def _stepped(event: e.Step, gases: frozenset[str]) -> Iterator[str]:
 
 CHECKS: Final[dict[type, Any]] = {
     e.Requested: _requested, e.GasTest: _tested, e.Detection: _detected, e.Certificate: _certified, e.Contractor: _papers, e.DeviceSaid: _device, e.Frame: _units,
-    e.Clip: _until, e.Probe: _until, e.Step: _stepped,
+    e.Clip: _until, e.Probe: _until, e.Step: _stepped, e.Worker: _listed, e.Record: _filed, e.OfficialWarning: _warned,
 }  # fmt: skip

@@ -30,6 +30,8 @@ SHORT = 15
 HUGE = 1e30
 """Beyond this a number is no reading of anything."""
 GASES = frozenset({"combustible", "oxygen", "toxic"})
+OVER = "over"
+"""The reason of a bad reading that is beyond its range: that is gas (`streams.words.BAD`)."""
 
 
 class Plan:
@@ -234,7 +236,7 @@ class Telemetry:
 
     def _dangers(self, entry: Entry, event: Frame, plan: Plan, dirty: Dirty) -> None:
         """A frame from the future counts for danger only, at its arrival; for everything else its channels are silent until the clock is corrected."""
-        flagged = {tag: said for tag, said in event.bad.items() if said == "over"}
+        flagged = {tag: said for tag, said in event.bad.items() if said == OVER}
         if flagged or not plan.quiet(event.values):
             values = [v if event.names[i] in flagged or (v is not None and (m := plan.limits[i]) and _over(m, v)) else None for i, v in enumerate(event.values)]
             kept = msgspec.structs.replace(event, values=values, units={}, bad=flagged)
@@ -303,6 +305,8 @@ class Telemetry:
             series.constant.add(at, value, ref)
             if (scale := plan.scales[i]) is not None and value > 2 * scale.full:
                 continue
+            if value < 0 and scale is not None and scale.least <= value:
+                value = 0.0
             trace = series.trace
             if minute not in trace or at < trace[minute][0]:
                 trace[minute] = (at, value)
@@ -320,7 +324,7 @@ class Telemetry:
             if series is None or (danger and said is None and name not in event.bad):
                 continue
             value = said if said is None or abs(said) < HUGE else None
-            over = scale is not None and (event.bad.get(name) == "over" or (value is not None and value > scale.full))
+            over = scale is not None and (event.bad.get(name) == OVER or (value is not None and value > scale.full))
             if event.units and self._other_unit(event, name):
                 changed = series.units.add(at, value or 0.0, ref) | self._bad(series, at, ref, name) | late
             elif over and scale and not (value is not None and value > 2 * scale.full and self._flipped(plan, i, at, value, event)):
@@ -353,7 +357,7 @@ class Telemetry:
         if channel is None or scale is None or limit is None or series is None or scale.full == INF:
             return False
         if series.flip and series.wild and at - series.wild.last[-1] <= series.wild.join:
-            return not _over(limit, value / series.flip)
+            return not _over(limit, value / series.flip) and not self._risen(channel, at, plan, event, scale)
         before = [v for t, v in series.trace.values() if at - 10 * MINUTE <= t < at]
         times = [t for t, _ in series.trace.values() if at - 10 * MINUTE <= t < at]
         if not times or max(times) - min(times) < 4 * MINUTE or (usual := median(before)) <= 0.01 * scale.full:

@@ -92,6 +92,7 @@ SCREENS: Final[dict[str, tuple[str, str]]] = {
     "video": ("视频", "video"),
     "verdict": ("三时间戳判定", "three-timestamp verdict"),
     "alerts": ("报警", "alerts"),
+    "toxics_untold": ("该作业点未登记有毒气体:进入前分析只要求氧和可燃气(places.csv 的 toxics 列)。", "No toxic gases are written down for this place: an analysis for entry is asked for oxygen and combustible gas alone (`toxics` in places.csv)."),
     "facts": ("事实与证据", "facts and evidence"),
     "raw": ("原始消息", "raw message"),
     "limit": ("限值", "limit"),

@@ -7,7 +7,7 @@ from typing import Any, Final
 from msgspec.structs import replace
 
 from streams import events as e
-from streams.clocks import ENOUGH, SLACK, Arrivals, Lead, moved
+from streams.clocks import ENOUGH, NEAR, SLACK, Arrivals, Lead, Steps, moved
 from streams.events import Any_, Entry
 from streams.rules.rule import Known
 from streams.telemetry import Dirty
@@ -46,6 +46,9 @@ def timed(known: Known, entry: Entry, dirty: Dirty) -> tuple[Entry, bool]:
     clock, camera = clock_of(entry)
     offset = site.offset(clock, event.at)[0] if clock in site.clocks else 0
     _compare(known, entry)
+    if type(event) in STREAMED:
+        entry = _stepped(known, entry, clock, dirty)
+        event = entry.event
     if offset and type(event) in (e.Positions, e.Weather):
         entry = replace(entry, event=replace(event, at=event.at - offset))
     ahead = event.at - offset - entry.seen
@@ -96,6 +99,18 @@ def _compare(known: Known, entry: Entry) -> None:
     offset, error = known.site.offset(clock, entry.seen)
     if lo > offset + error or hi < offset - error:
         known.measured.append(replace(entry, event=e.ClockSaid(at=(hour + 1) * HOUR, u=0, device=clock, offset=0 if lo <= 0 <= hi else most // 2 - least, residual=max(abs(lo), hi) if lo <= 0 <= hi else most - most // 2)))
+
+
+def _stepped(known: Known, entry: Entry, clock: str, dirty: Dirty) -> Entry:
+    """A stream's clock that goes back is told; what it says then is unsure by the step (`domain.md` 4.5, *Stamps decide order*)."""
+    steps = known.site.steps.get(clock)
+    if steps is None:
+        steps = known.site.steps[clock] = Steps(at=entry.event.at)
+        return entry
+    back = steps.at - entry.event.at
+    if steps.heard(entry.seen, entry.event.at, entry.ref, entry.lane == "live"):
+        dirty.add(("source", clock, "clock"))
+    return replace(entry, event=replace(entry.event, u=max(entry.event.u or 0, back))) if back > NEAR and entry.lane == "live" else entry
 
 
 def _fits(lead: Lead | None, entry: Entry, dirty: Dirty) -> None:

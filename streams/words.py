@@ -6,6 +6,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Mapping
 from datetime import date
+from difflib import get_close_matches
 from functools import lru_cache
 from typing import Final
 
@@ -32,7 +33,10 @@ GAS: Final[dict[str, tuple[str, ...]]] = {
     "cl2": ("氯", "氯气", "液氯", "chlorine"),
     "hcl": ("氯化氢", "盐酸", "hydrogenchloride"),
     "benzene_tox": ("苯毒性", "benzenetoxic"),
+    "nitrogen": ("n2", "氮", "氮气"), "argon": ("ar", "氩", "氩气"), "helium": ("he", "氦", "氦气"),
 }
+INERT: Final = frozenset({"nitrogen", "argon", "helium"})
+"""Harmless but for the oxygen that they take the place of, and oxygen is measured."""
 UNIT: Final[dict[str, tuple[str, ...]]] = {
     "%LEL": ("lel", "lel%", "%lfl", "lfl", "lfl%", "%爆炸下限"),
     "%vol": ("vol", "vol%", "%v/v", "v/v%", "%(v/v)", "%体积", "体积%", "%v"),
@@ -90,6 +94,14 @@ STEP: Final[dict[str, tuple[str, ...]]] = {
 STATUS: Final[dict[str, tuple[str, ...]]] = {
     "valid": ("有效", "正常", "active"), "revoked": ("注销", "吊销", "作废", "void"), "re-examination": ("补考中", "补考"), "review overdue": ("逾期未复审", "未复审", "overdue"),
 }  # fmt: skip
+ROLE: Final[dict[str, tuple[str, ...]]] = {
+    "rescue": ("救援", "应急救援", "救援人员", "救援队", "抢险", "rescuer", "rescueteam", "emergencyrescue"), "fire": ("消防", "消防员", "消防队", "消防人员", "firefighter", "firefighting", "firebrigade", "fireman"),
+}  # fmt: skip
+"""Roles that pass every door."""
+BAD: Final[dict[str, tuple[str, ...]]] = {
+    "over": ("overrange", "overload", "overflow", "overlimit", "overscale", "overfullscale", "aboverange", "outofrangehigh", "saturated", "超量程", "超上限", "超限", "超出量程", "超满量程", "高于量程", "溢出", "上溢"),
+}  # fmt: skip
+"""Why a reading is bad: what is beyond its range is gas; every other reason is told as it was written, and the reading is unknown."""
 PAPER: Final[dict[str, tuple[str, ...]]] = {"missing": ("缺", "缺失", "未提交", "none"), "void": ("失效", "作废", "无效", "invalid")}
 STATE: Final[dict[str, tuple[str, ...]]] = {"applied": ("已隔离", "加装", "锁定"), "verified": ("已确认", "验证"), "removed": ("拆除", "抽出"), "opened": ("打开", "开启")}
 DIRECTION: Final[dict[str, tuple[str, ...]]] = {"in": ("进", "进入", "入", "enter", "entry"), "out": ("出", "离开", "exit", "leave")}
@@ -147,6 +159,11 @@ def word(words: Mapping[str, tuple[str, ...]], text: str) -> str | None:
         return text
     _TABLES.setdefault(id(words), words)
     return _word(id(words), text)
+
+
+def misspelt(words: Mapping[str, tuple[str, ...]], text: str) -> bool:
+    """Is a text that is no word almost one? What a plant calls in its own way is nobody's mistake."""
+    return bool(text) and word(words, text) is None and bool(get_close_matches(folded(text), _table(id(words)), 1, 0.8))
 
 
 def gas_of(text: str, known: Iterable[str] = ()) -> str | None:

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 from msgspec import Struct, field
 
-from streams.clocks import Arrivals, Lead, measured
+from streams.clocks import Arrivals, Lead, Steps, measured
 from streams.events import Any_, Entry, GasTest, Positions, Requested
 from streams.lives import number_of, subject_of
 from streams.packs import Pack, Terms, terms_of
@@ -365,6 +365,8 @@ class Site(Struct):
     cameras: dict[str, Camera] = {}
     sightings: dict[str, dict[str, Sightings]] = {}
     sights: dict[str, dict[str, Spans]] = {}
+    lasting: dict[str, dict[str, int]] = {}
+    """point → behaviour that began and has not ended → when it was heard of last."""
     """point → behaviour → when a camera surely saw it."""
     people: dict[str, Person] = {}
     clocks: dict[str, list[Fact]] = {}
@@ -402,6 +404,8 @@ class Site(Struct):
     leads: dict[str, Lead] = {}
     """source → what it said of times that had not come yet."""
     arrivals: dict[str, Arrivals] = {}
+    steps: dict[str, Steps] = {}
+    """Clock of a stream → what it showed last, and when it had gone back."""
     pushed: dict[str, Arrivals] = {}
     """Clock of a source that declares its push delay (a camera's own, else the source's) → how its messages arrive."""
     words: dict[str, list[Said]] = {}

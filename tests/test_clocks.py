@@ -19,6 +19,7 @@ from infra.plant.reference import write_plant
 from ingest.clocks import ANEW, Clock, shown
 from ingest.modbus import Endpoint
 from ingest.opcua import Session
+from streams.clocks import Steps
 from streams.events import ClockSaid, Frame
 from streams.plant import ClockRegister, Modbus, OpcUa, PlantError, read_plant
 from streams.wall import LASTS, LEAP, Steady
@@ -304,3 +305,32 @@ def test_no_room_takes_a_plants_time_from_a_clock_that_may_leap(room):
     files = [p for p in (Path(__file__).parent.parent / room).rglob("*.py") if p.name != "wall.py"]
     assert files
     assert not [p.name for p in files if re.search(r"time\.time(_ns)?\(\) ?[*/]|datetime\.now\(|utcnow\(", p.read_text(encoding="utf-8"))]
+
+
+# ---- a stream whose clock goes back ---------------------------------------------------------------------------------------
+
+
+def _steps(stamps: list[tuple[int, int]], live: bool) -> list[tuple[int, int | None]]:
+    """The spans in which a clock had gone back, of (arrival, stamp) in ms."""
+    steps = Steps(at=stamps[0][1])
+    for seen, at in stamps[1:]:
+        steps.heard(seen, at, "r", live)
+    return list(zip(steps.since, steps.until, strict=True))
+
+
+def _run(seen: int, delay: int, n: int, every: int = 10_000) -> list[tuple[int, int]]:
+    return [(seen + i * every, seen + i * every - delay) for i in range(n)]
+
+
+@given(back=st.integers(60_000, 3_600_000), live=st.booleans())
+def test_a_clock_that_goes_back_and_stays_so_is_told_and_its_end_too(back, live):
+    """At once where it comes live; where the outbox took it for a backlog, once it has been as late for a minute."""
+    stamps = [*_run(T0, 500, 10), *_run(T0 + 100_000, 500 + back, 20), *_run(T0 + 300_000, 500, 5)]
+    assert _steps(stamps, live) == ([(T0 + 100_000, T0 + 300_000)] if back - 10_000 > 120_000 else [])
+
+
+@given(behind=st.integers(130_000, 3_600_000), fast=st.integers(2, 50))
+def test_a_backlog_that_catches_up_is_no_clock(behind, fast):
+    """A gateway that was cut off sends the latest first, then what it kept, faster than it came about."""
+    kept = [(T0 + 100_000 + i * 10_000 // fast, T0 + 100_000 - behind + i * 10_000) for i in range(behind // 10_000)]
+    assert _steps([*_run(T0, 500, 10), *kept, *_run(T0 + 100_000 + behind, 500, 5)], live=False) == []

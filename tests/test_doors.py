@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gzip
 import json
 import os
@@ -39,6 +40,7 @@ from streams.desk import Batch
 from streams.events import SourceSaid, Step, decode_envelope
 from streams.plant import Http, PlantError, read_plant
 from streams.rules import gates
+from streams.sentences import REASONS
 from streams.topics import OF_KIND
 
 
@@ -57,12 +59,12 @@ def box(tmp_path_factory) -> Iterator[Outbox]:
     made.close()
 
 
-def _ask(box: Outbox, said: bytes, path: str = "/events/permit.step", method: str = "POST", token: bytes = b"secret", sends: dict[str, frozenset[str]] | None = None, refusers: list[str] | None = None, **headers: str) -> tuple[int, dict]:
+def _ask(box: Outbox, said: bytes, path: str = "/events/permit.step", method: str = "POST", token: bytes = b"secret", sends: dict[str, frozenset[str]] | None = None, refusers: list[str] | None = None, shelters: frozenset[str] = frozenset(), **headers: str) -> tuple[int, dict]:
     """What the door answers to a request as it is, byte for byte."""
 
     async def asked() -> tuple[int, bytes]:
         async with aiohttp.ClientSession() as session:
-            runner = web.AppRunner(application(Door("S", box, {"ptw": "secret"}, ["http://127.0.0.1:1"], session, refusers or [], sends or {})), access_log=None, auto_decompress=False)
+            runner = web.AppRunner(application(Door("S", box, {"ptw": "secret"}, ["http://127.0.0.1:1"], session, refusers or [], sends or {}, shelters)), access_log=None, auto_decompress=False)
             await runner.setup()
             await web.TCPSite(runner, "127.0.0.1", 0).start()
             reader, writer = await asyncio.open_connection(*runner.addresses[0][:2])
@@ -102,7 +104,8 @@ def test_nobody_writes_what_a_gate_was_answered_or_what_time_it_is(box, kind):
 def test_who_may_not_ask_at_gates_is_told_so_and_who_may_is_answered(box):
     gate = "/decide?worker=W&door=D"
     assert _ask(box, b"", gate, "GET", sends={"ptw": frozenset({"scan"})})[0] == 403
-    assert _ask(box, b"", gate, "GET", sends={"ptw": frozenset({"decided"})}) == (200, {"answer": "pending", "reasons": ["SYS-DECIDER-AWAY"], "mode": "away"})
+    assert _ask(box, b"", gate, "GET", sends={"ptw": frozenset({"decided"})}) == (200, {"answer": "pending", "reasons": ["SYS-DECIDER-AWAY"], "mode": "away", "names": [], "behind_ms": None, "why": [
+        {"code": "SYS-DECIDER-AWAY", "clause": "rule of the site", "zh": REASONS["SYS-DECIDER-AWAY"][0], "en": REASONS["SYS-DECIDER-AWAY"][1]}]})
     assert _ask(box, b"", "/refused", "GET", sends={"ptw": frozenset()}) == (200, {"source": "ptw", "refused": []})
     assert _ask(box, b"", gate, "GET", token=b"other", sends={"ptw": frozenset({"decided"})})[0] == 401
 
@@ -242,6 +245,31 @@ def test_a_question_at_a_gate_is_answered_or_said_how_to_write(box, query, statu
 @pytest.mark.parametrize("said, status", [(_raw({"permit": "P"}), 200), (b"", 422), (b"[]", 400), (b"1", 400), (b"\xff", 422), (b"[" * 9999, 422)])
 def test_an_application_is_one_object(box, said, status):
     assert _ask(box, said, "/decide?for=application")[0] == status
+
+
+def _kept(box: Outbox) -> list[dict]:
+    """The events that are on disk."""
+    with contextlib.closing(sqlite3.connect(box.path)) as db:
+        return [json.loads(value)["event"] for (value,) in db.execute("select value from outbox")]
+
+
+@pytest.mark.parametrize("query, answer", [("worker=W&door=SHELTER", "allow"), ("worker=W&door=DOOR&for=leave", "allow"), ("worker=W&door=DOOR&direction=out", "allow"), ("worker=W&door=DOOR", "pending"), ("for=start&permit=P&door=SHELTER", "pending")])
+def test_a_shelter_and_the_way_out_are_open_though_nobody_answers(box, query, answer):
+    """`domain.md` 4.5: a shelter's door is never closed by our blindness."""
+    status, said = _ask(box, b"", f"/decide?{query}", "GET", shelters=frozenset({"SHELTER"}))
+    assert (status, said["answer"], [why["code"] for why in said["why"]]) == (200, answer, said["reasons"])
+
+
+def test_an_application_is_kept_as_it_was_asked_so_that_it_can_be_judged_again(box):
+    """In our words; one that nobody can read is refused with its path."""
+    now = int(time.time() * 1000)
+    asked = {"permit": "HW-7", "type": "一级动火", "point": "P", "valid_from": now, "valid_to": now + 3_600_000, "workers": ["W"]}
+    assert _ask(box, _raw(asked), "/decide?for=application")[0] == 200
+    deadline = time.monotonic() + 5
+    while not (kept := [e for e in _kept(box) if e["kind"] == "decided" and e.get("request", {}).get("permit") == "HW-7"]) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert [e["request"]["type"] for e in kept] == ["02"]
+    assert _ask(box, _raw(asked | {"at": "yesterday"}), "/decide?for=application")[0] == 422
 
 
 def test_the_gates_of_the_door_are_those_of_the_judge():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -13,6 +14,7 @@ from typing import Any
 import msgspec
 import msgspec.inspect as look
 import pytest
+from aiohttp.test_utils import make_mocked_request
 from msgspec.structs import replace
 
 import streams.atlas
@@ -31,7 +33,7 @@ from streams.intake import Intake, Refusal
 from streams.judging import Aside, Judging
 from streams.kernel import Kernel, restore
 from streams.outputs import Alert, Output, Verdict
-from streams.plant import Plant, whole
+from streams.plant import Door, Plant, whole
 from streams.rules import RULES
 from streams.rules.gates import Answer, Question
 from streams.rules.rule import Judged
@@ -530,3 +532,22 @@ def test_after_a_restart_neighbours_are_met_as_before():
             said += kernel.step(entry)
         told.append([(a.id, a.known, a.text["en"]) for a in said if isinstance(a, Alert) and a.code.startswith("X-SIMOPS")])
     assert told[0] == told[1] != []
+
+
+@pytest.mark.seed("001-32 part behind")
+@pytest.mark.parametrize("asked, answer", [("worker=W9&door=HUT", "allow"), ("worker=W9&door=GATE", "pending"), ("worker=R&door=GATE", "allow"), ("worker=W9&door=GATE&for=leave", "allow"), ("worker=W9&door=GATE&direction=out", "allow"), ("for=start&permit=HW-1", "deny")])
+def test_who_comes_to_a_shelter_or_to_help_is_let_in_though_the_judge_is_behind(asked, answer):
+    """`domain.md` 4.5: neither our blindness nor a backlog closes a shelter or holds a rescuer back."""
+    kernel = Kernel("story")
+    for entry in _entries(SCENARIOS / "D_rescuer_while_blind.toml"):
+        kernel.step(entry)
+    plant = kernel.known.site.plant
+    assert plant is not None
+    kernel.known.site.plant = replace(plant, doors=[*plant.doors, Door("HUT", ["P"], shelter=True)])
+    kernel.memory.site.virtual = False
+    step = Correlate()
+    step.kernels = {0: {"story": Judging(kernel)}}
+    query = asked.replace("worker=R", f"worker={next(w for w, p in kernel.known.site.people.items() if p.listed and set(p.listed[-1].event.roles) & {'rescue', 'fire'})}")  # type: ignore[union-attr]
+    said = json.loads(asyncio.run(step.decide(make_mocked_request("GET", f"/decide?site=story&{query}"))).text or "")
+    assert (said["answer"], said["behind_ms"] > 10_000) == (answer, True), said
+    assert ("SYS-LAG" in said["reasons"]) == (answer != "allow")

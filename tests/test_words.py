@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from ingest.doors import read_row
 from streams import events as e
 from streams.events import Entry, Tick
-from streams.gases import limit_of
+from streams.gases import limit_of, limit_of_test
 from streams.gases import test_passes as passes
 from streams.intake import NAMED_BY, Intake, Refusal, too_much
 from streams.outputs import DeadLetter
@@ -29,7 +29,7 @@ from streams.sound import sound_pack
 from streams.spoken import SAID_IN, spoken
 from streams.strict import KINDS, faults
 from streams.topics import OF_KIND, TIMELINE
-from streams.words import BEHAVIOUR, COLOUR, FOREVER, GAS, HAZARD, STATE, STEP, TRADE, TYPE, UNIT, day_of, gas_of, unit_of, word
+from streams.words import BAD, BEHAVIOUR, COLOUR, FOREVER, GAS, HAZARD, ROLE, STATE, STEP, TRADE, TYPE, UNIT, day_of, gas_of, misspelt, unit_of, word
 
 AT = 1_773_100_800_000
 TERMS = terms_of(built_in("GB"))
@@ -254,3 +254,70 @@ def test_no_chinese_sentence_of_any_story_says_an_english_word():
 def test_words_of_a_list_and_words_with_a_number_are_said_each_by_its_name():
     assert [spoken("missing", "voice, finish", 0), spoken("parts", "overtime 50, violations 20.5", 0), spoken("parts", "overtime 50, violations 20.5", 1)] == ["语音、完工", "加班 50、违章 20.5", "overtime 50, violations 20.5"]
     assert [spoken("kind", "gas_discharge", 1), spoken("trade", "underwater", 0), spoken("worker", "welding", 0), spoken("first", 3, 0)] == ["gas discharge", "underwater", "welding", 3]
+
+
+# ---- what belongs to a kind of its own, and who says so --------------------------------------------------------------------
+
+WARNING = {"at": AT, "hazard": "lightning", "colour": "red", "until": AT + 3_600_000}
+
+
+@pytest.mark.parametrize("kind, row, said", [
+    ("worker", {"at": AT, "worker": "W", "trades": ["焊工"]}, "Did you mean welding"), ("worker", {"at": AT, "worker": "W", "trades": ["wellding"]}, "Did you mean welding"),
+    ("worker", {"at": AT, "worker": "W", "roles": ["救援"]}, "Did you mean rescue"), ("worker", {"at": AT, "worker": "W", "roles": ["rescu"]}, "Did you mean rescue"),
+    ("record", {"at": AT, "worker": "W", "what": "practice", "trade": "电工"}, "Did you mean electrician"), ("certificate", {"at": AT, "worker": "W", "number": "1", "trade": "heigth", "valid_to": "2027-01-01"}, "height"),
+    ("warning", WARNING | {"hazard": "lightening"}, "Did you mean lightning"), ("warning", WARNING | {"colour": "purple"}, "no word of `$.colour`"), ("warning", WARNING | {"until": AT // 1000}, "out of reason"),
+    ("frame", {"at": AT, "names": ["D"], "values": [None], "bad": {"D": "Over-Range"}}, "Did you mean over"),
+])  # fmt: skip
+def test_schema_2_holds_trades_roles_warnings_and_reasons_to_their_words(kind, row, said):
+    with pytest.raises(msgspec.ValidationError, match=re.escape(said)):
+        read_row(kind, row | {"schema": 2}, 1, AT)
+    assert read_row(kind, row, 1, AT)
+
+
+@pytest.mark.parametrize("kind, row", [
+    ("worker", {"at": AT, "worker": "W", "trades": ["welding", "爆破"], "roles": ["rescue", "班长"]}), ("warning", WARNING), ("warning", WARNING | {"withdrawn": True, "colour": ""}),
+    ("frame", {"at": AT, "names": ["D"], "values": [None], "bad": {"D": "over"}}), ("frame", {"at": AT, "names": ["D"], "values": [None], "bad": {"D": "no answer within 2 s"}}),
+])  # fmt: skip
+def test_schema_2_takes_our_words_and_what_a_plant_calls_in_its_own_way(kind, row):
+    assert read_row(kind, row | {"schema": 2}, 1, AT).odd == []
+
+
+@pytest.mark.parametrize("scale", [1 / 1000, 1000, 1_000_000], ids=["s", "us", "ns"])
+def test_seconds_micro_and_nanoseconds_are_understood_of_older_senders_and_refused_under_schema_2(scale):
+    """At the door and in the log."""
+    row = {"at": int(AT * scale), "permit": "P", "step": "jsa"}
+    assert read_row("permit.step", row, 1, AT).event.at == row["at"]
+    with pytest.raises(msgspec.ValidationError, match="Write ms since 1970"):
+        read_row("permit.step", row | {"schema": 2}, 1, AT)
+    envelope = {"site": "S", "source": "ptw", "seq": 1, "seen": AT, "event": row | {"kind": "permit.step"}}
+    taken = Intake().take(msgspec.json.encode(envelope), "permit.events")
+    assert isinstance(taken, Entry) and abs(taken.event.at - AT) < 1000 and taken.odd == ["at"]
+    refused = Intake().take(msgspec.json.encode(envelope | {"schema": 2}), "permit.events")
+    assert isinstance(refused, Refusal) and refused.reason == "impossible time"
+
+
+@pytest.mark.parametrize("words, of", [(TRADE, lambda said: plain(e.Worker(at=AT, worker="W", trades=[said]))[0].trades), (ROLE, lambda said: plain(e.Worker(at=AT, worker="W", roles=[said]))[0].roles),
+                                       (BAD, lambda said: [*plain(e.Frame(at=AT, names=["D"], values=[None], bad={"D": said}))[0].bad.values()]), (TRADE, lambda said: [plain(e.Record(at=AT, worker="W", what="practice", trade=said))[0].trade])])  # fmt: skip
+def test_every_spelling_of_a_trade_a_role_and_a_reason_means_its_word(words, of):
+    for name, spellings in words.items():
+        for said in (name, *spellings, name.upper(), f" {name} "):
+            assert of(said) == [name], said
+
+
+def test_what_is_almost_a_word_is_told_and_never_guessed():
+    event, odd = plain(e.Worker(at=AT, worker="W", trades=["wellding", "爆破"], roles=["rescu"]))
+    assert (event.trades, event.roles, odd) == (["wellding", "爆破"], ["rescu"], ["trades", "roles"])
+    assert not misspelt(TRADE, "welding") and not misspelt(TRADE, "") and not misspelt(BAD, "sensor overdue for calibration")
+
+
+@pytest.mark.parametrize("gas, value, unit, limit", [("combustible", 0.2, "%vol", 0.2), ("combustible", 2000, "ppm", 2000), ("xylene", 5.88, "%LEL", 5.88), ("h2s", 80, "%LEL", 5.88), ("h2s", 0.001, "%vol", 0.000718)])
+def test_what_is_held_against_which_limit_where_nobody_said_which_gas_it_is(gas, value, unit, limit):
+    """The strictest of the table; a toxic told in %LEL burns first."""
+    found = limit_of_test(gas, value, unit, TERMS)
+    assert found is not None and found[0] == pytest.approx(limit, rel=0.01)
+    assert passes(gas, found[0] * 1.01, unit, TERMS) is False
+
+
+@pytest.mark.parametrize("gas, unit", [("so2", "ppm"), ("xylene", "ppm"), ("xylene", "%vol"), ("methane", "mg/m3"), ("o2", "ppm"), ("h2s", "%LEL")])
+def test_a_component_under_no_limit_passes_nothing(gas, unit):
+    assert passes(gas, 0.1, unit, TERMS) is None

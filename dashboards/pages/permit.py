@@ -17,6 +17,7 @@ from streams.atlas import atlas_of
 from streams.gases import limit_of
 from streams.outputs import Verdict
 from streams.plant import Plant, plant_terms
+from streams.rules.limits import CONFINED
 from streams.texts import ui
 
 MARK = {"consistent": "●", "violation": "■", "indeterminate": "▲", "pending": "○"}
@@ -30,8 +31,10 @@ async def layout(permit_id: str = "", lang: str = "zh", theme: str = "light", **
         return message(ui("not_found", lang, what=permit_id), lang, theme, f"/permit/{quote(permit_id)}")
     facts, alerts, figure, away = await _history(verdict, plant, theme, lang)
     checks = [html.Li([html.B(f"{MARK[c.outcome]} {name} {ui(f'outcome.{c.outcome}', lang)} "), c.text[lang]], className=f"o {c.outcome}") for name, c in sorted(verdict.checks.items())]
+    point = atlas_of(plant).points.get(verdict.point)
+    untold = [html.P(f"▲ {ui('toxics_untold', lang)}", className="o indeterminate", id="toxics-untold")] if verdict.type == CONFINED and point is not None and not point.toxics else []
     head = html.Section([html.Div(f"{LIGHT[verdict.light]} {ui(f'light.{verdict.light}', lang)} · {verdict.why[lang]}", className=f"st {verdict.light}"), barriers(verdict, lang),
-                         html.Div([html.B(ui("verdict", lang) + ": "), html.Span(f"{MARK[verdict.outcome]} {ui(f'outcome.{verdict.outcome}', lang)}", id="outcome")], className=f"o {verdict.outcome}")], className="panel head")  # fmt: skip
+                         html.Div([html.B(ui("verdict", lang) + ": "), html.Span(f"{MARK[verdict.outcome]} {ui(f'outcome.{verdict.outcome}', lang)}", id="outcome")], className=f"o {verdict.outcome}"), *untold], className="panel head")  # fmt: skip
     body = html.Main([
         head, html.Div([graph("times", figure)] if figure else [html.P(away, className="empty")], className="panel times"),
         html.Div([html.H2(ui("verdict", lang)), html.Ul(checks, className="checks")], className="panel"),

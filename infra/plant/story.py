@@ -30,7 +30,7 @@ from streams.topics import OF_KIND
 SITE = "story"
 HERE = "{site}"
 """In the bytes of a raw message: the site the story is told at, each time another one."""
-TIMES = frozenset({"at", "valid_from", "valid_to", "planned_start", "until", "arrives", "effective", "recorded", "due", "since"})
+TIMES = frozenset({"at", "valid_from", "valid_to", "planned_start", "until", "arrives", "effective", "recorded", "due", "since", "onset", "decided"})
 
 
 class StoryError(Exception):

@@ -5,8 +5,8 @@ from __future__ import annotations
 from streams.events import Decided
 from streams.rules.gates import GATES, Question, decide
 from streams.rules.permit import OURS
-from streams.rules.rule import NOTHING, Cause, Finding, Judged, Known, Rule
-from streams.times import HOUR, SECOND, Stamp
+from streams.rules.rule import Cause, Finding, Judged, Known, Rule
+from streams.times import HOUR, MINUTE, SECOND, Stamp
 
 SEEN = frozenset({"full", "broken"})
 
@@ -23,19 +23,27 @@ def judge_helper(known: Known, worker: str) -> Judged:
 
 
 def judge_again(known: Known, site: str) -> Judged:
-    """SYS-DECIDED: an answer given while we were blind or behind, judged again within the hour, now that we see, would have been another (M15)."""
-    found = []
-    blind_until = known.site.blind.hi[-1] if known.site.blind.hi else 0
+    """SYS-DECIDED: an answer given while we were blind or behind, judged again within an hour of the moment from which on we see again, would have been another (M15)."""
+    found, turns = list[Finding](), list[int]()
     for fact in known.site.decisions:
         said = fact.event
-        if not isinstance(said, Decided) or said.mode in SEEN or said.gate not in GATES or not max(blind_until, said.at) + 15 * SECOND <= known.now < said.at + HOUR:
+        if not isinstance(said, Decided) or said.mode in SEEN or said.gate not in GATES or (said.gate == "application" and said.request is None):
             continue
-        now = decide(known, Question(said.gate, said.worker, said.door, said.permit, Stamp(said.at, said.u or 0)), sighted=True)  # type: ignore[arg-type]
+        sight = _sighted(known, said.at) + 15 * SECOND
+        turns += [sight, sight + HOUR]
+        if not sight <= known.now < sight + HOUR:
+            continue
+        now = decide(known, Question(said.gate, said.worker, said.door, said.permit, Stamp(said.at, said.u or 0), said.request), sighted=True)  # type: ignore[arg-type]
         if now.answer != said.answer:
-            numbers = {"who": said.worker or said.permit, "at": known.clock(said.at), "was": said.answer, "now": now.answer}
+            numbers = {"who": said.worker or said.permit or (said.request.permit if said.request else ""), "at": known.clock(said.at), "was": said.answer, "now": now.answer}
             found.append(Finding(said.at, (fact.ref,), None, numbers=numbers))
-    waiting = any(isinstance(f.event, Decided) and f.event.mode not in SEEN and known.now < f.event.at + HOUR for f in known.site.decisions)
-    return Judged(tuple(found), known.now + 15 * SECOND) if waiting else (Judged(tuple(found)) if found else NOTHING)
+    wake = min((turn for turn in turns if turn > known.now), default=None)
+    return Judged(tuple(found), min(wake, known.now + MINUTE) if wake is not None and found else wake)
+
+
+def _sighted(known: Known, at: int) -> int:
+    """From when on we saw again what we were blind to at a moment: that moment itself, where we were only late."""
+    return max([at, *(hi for lo, hi in known.site.blind if lo - 10 * SECOND <= at <= hi + 10 * SECOND)])
 
 
 CAUSES: frozenset[Cause] = frozenset({"asked", "dark"})

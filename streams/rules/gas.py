@@ -19,8 +19,8 @@ SUSPEND = "permit.suspend"
 
 
 def passed(course: Course) -> list[Analysis]:
-    """Analyses that passed; one that failed or is incomplete does not count."""
-    return [a for a in course.analyses if a.passed]
+    """Analyses that passed; one that failed, is incomplete, or holds what nobody can judge does not count."""
+    return [a for a in course.analyses if a.passed and not a.open]
 
 
 def fresh(course: Course, reference: Stamp, terms: Terms) -> Truth:
@@ -33,15 +33,13 @@ def tested(course: Course, reference: Stamp) -> Truth:
     return sampled.tested(course.analyses, reference)
 
 
-def failed_within(course: Course, pause: Pause) -> Truth:
-    """Did an analysis fail in a pause?"""
-    if pause.until is None:
-        return Truth.FALSE
-    return some(before(pause.since, at) & before(at, pause.until) for a in course.analyses if a.passed is False for at in a.failures)
+def failed_by(course: Course, at: Stamp) -> Truth:
+    """Did an analysis fail by a moment, in the pause or before it?"""
+    return some(before(m, at) for a in course.analyses for m in a.failures)
 
 
 def retested(course: Course, pause: Pause, terms: Terms) -> Truth:
-    """T6: was the pause short and nothing failed in it, or is there a passed analysis in [resume − 30 min, resume]?"""
+    """T6: was the pause short and no analysis the last that failed, or is there a passed analysis in [resume − 30 min, resume]?"""
     limit = RETEST.get(course.type)
     if pause.until is None or limit is None:
         return Truth.TRUE
@@ -50,9 +48,9 @@ def retested(course: Course, pause: Pause, terms: Terms) -> Truth:
 
 
 def _taken_up(course: Course, pause: Pause, longest: Stamp, terms: Terms) -> Truth:
-    """Resumed by `longest` and nothing failed in it; or too late, with a fresh analysis; or in time after one that failed, with one that passed since."""
+    """Resumed by `longest` and nothing ever failed; or too late, with a fresh analysis; or in time after one that failed, with one that passed since."""
     assert pause.until is not None
-    short, failed = before(pause.until, longest), failed_within(course, pause)
+    short, failed = before(pause.until, longest), failed_by(course, pause.until)
     return (short & ~failed) | (short & tested(course, pause.until)) | fresh(course, pause.until, terms)
 
 
@@ -104,7 +102,7 @@ def judge_stale(known: Known, permit: str) -> Judged:
     if not stale:
         return NOTHING
     start, (_, reference, which) = stale[0][0].at, stale[-1]
-    last = max((a for a in passed(course) if before(a.done, reference) is not Truth.FALSE), key=lambda a: a.at.at)
+    last = max((a for a in course.analyses if a.passed and before(a.done, reference) is not Truth.FALSE), key=lambda a: a.at.at)
     numbers = {"permit": permit, "sampled": known.when(last.at), "start": known.clock(reference.at), "age": apart(last.at, reference), "limit": minutes(known.terms_of(course).ms["gas_fresh"])}
     evidence = tuple(r for r in (last.ref, course.issued_ref, course.started_ref) if r)
     end = _mended(course, start)
@@ -122,7 +120,7 @@ def slept(known: Known, pause: Pause) -> bool:
 def tested_today(known: Known, course: Course, at: Stamp) -> Truth:
     """Was there a passed analysis on the local day of a moment, before it?"""
     midnight = Stamp(known.midnight(known.day(at.at)))
-    return some(before(midnight, a.at) & before(a.done, at) for a in passed(course))
+    return some(before(midnight, a.at) & before(a.done, at) & (Truth.UNKNOWN if a.open else Truth.TRUE) for a in course.analyses if a.passed)
 
 
 def judge_interrupt(known: Known, permit: str) -> Judged:
@@ -141,7 +139,7 @@ def _resumed(known: Known, course: Course, pause: Pause) -> Finding:
     assert pause.until is not None
     numbers = {"permit": course.permit, "pause": minutes(pause.until.at - pause.since.at), "resumed": known.clock(pause.until.at),
                "limit": minutes(known.terms_of(course).ms[RETEST[course.type]])}  # fmt: skip
-    failed = failed_within(course, pause) is Truth.TRUE
+    failed = failed_by(course, pause.until) is Truth.TRUE and tested(course, pause.until) is Truth.FALSE
     return Finding(pause.until.at, (pause.ref,), _mended(course, pause.until.at), numbers=numbers, permit=course.permit,
                    variant="failed" if failed else "", requests=((SUSPEND, course.permit),))  # fmt: skip
 

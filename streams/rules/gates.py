@@ -39,7 +39,7 @@ ORDER: Final = (
     "X-LEAVER", "ACCOUNT-OFF", "DOOR-UNKNOWN", "WORKER-UNKNOWN", "CODE-RED", "X-CONTR", "CERT-EXP", "CERT-NONE", "CERT-MISM", "CERT-UNKNOWN", "X-CERT-SHORT",
     "PERMIT-UNKNOWN", "TYPE-UNKNOWN", "POINT-UNKNOWN", "X-BADGE-NOPERMIT", "NOT-APPROVED", "X-BADGE-BEFORE", "X-BADGE-AFTER", "CLOCK-UNSURE", "SUSPENDED", "LOCKED", "STEP-UNKNOWN", "X-CHG", "NOT-SUSPENDED", "GUARDIAN-INSIDE", "GUARD-NONE",
     "X-FORBID", "X-LEVEL", "UPG-HOL", "UPG-REST", "UPG-NIGHT", "UPG-EVENT", "BLIND-ONE", "X-DUP", "JSA-NONE", "MEAS-NONE", "BRIEF-NONE", "LINK-MISS", "LINK-UNREL", "X-BIND",
-    "GAS-NONE", "GAS-STALE", "GAS-INTERRUPT", "GAS-DAILY", "X-DCS-OPEN", "EVACUATE", "X-GAS-LIM", "X-GAS-GAP", "X-WX", "X-WIND", "X-SIMOPS-H",
+    "GAS-NONE", "GAS-UNREAD", "GAS-STALE", "GAS-INTERRUPT", "GAS-DAILY", "X-DCS-OPEN", "EVACUATE", "X-GAS-LIM", "X-GAS-GAP", "X-WX", "X-WIND", "X-SIMOPS-H",
     "NOT-FINISHED", "X-SIGNOUT", "TOOLS-INSIDE", "X-WATCH", "X-EVID-3P1R", "X-EVID-5D", "EVID-MISSING", "SYS-LAG",
 )  # fmt: skip
 """Reasons in order of cause."""
@@ -72,12 +72,19 @@ class Answer:
 
 def decide(known: Known, q: Question, sighted: bool = False) -> Answer:
     """The answer at a gate. Leaving, and going into a shelter, is always allowed, and so are rescuers; what is not known is pending, never allow. `sighted`: as if we had not been blind then."""
+    if (free := always(known, q)) is not None:
+        return free
+    said = _entry(known, q) if q.gate == "entry" else _of_permit(known, q)
+    return said if sighted else _mode(known, q, said)
+
+
+def always(known: Known, q: Question) -> Answer | None:
+    """The answer to whoever is let through whatever is known, of him or of us: who leaves, who comes to a shelter, rescuers; None for all others."""
     if q.gate == "leave" or (q.gate == "entry" and (door := known.atlas.doors.get(q.door)) and door.shelter):
         return Answer("allow")
     if q.gate == "entry" and helper(known, q.worker):
         return Answer("allow", () if alarmed(known, known.atlas.behind(q.door)) else ("X-RESCUE",))
-    said = _entry(known, q) if q.gate == "entry" else _of_permit(known, q)
-    return said if sighted else _mode(known, q, said)
+    return None
 
 
 def _of_permit(known: Known, q: Question) -> Answer:
@@ -276,7 +283,7 @@ def _in_by(known: Known, course: Course, worker: str, at: Stamp) -> Iterator[Rea
         yield from _everybody(known, course, at.at)
     else:
         if course.needs_gas and (told := tested(course, at)) is not Truth.TRUE:
-            yield "GAS-NONE", told
+            yield _untested(course, told, at, "GAS-NONE"), told
         yield from _unproved(known, course, at)
         yield from _going_on(known, course, at)
 
@@ -362,8 +369,15 @@ def _ready(known: Known, course: Course, at: Stamp) -> Iterator[Reason]:
         told = tested(course, at)
         young = fresh(course, at, known.terms_of(course))
         if young is not Truth.TRUE:
-            yield ("GAS-NONE" if told is Truth.FALSE else "GAS-STALE"), young
+            yield ("GAS-STALE" if told is not Truth.FALSE and young is Truth.FALSE else _untested(course, told, at, "GAS-STALE")), young
     yield from _going_on(known, course, at)
+
+
+def _untested(course: Course, told: Truth, at: Stamp, otherwise: str) -> str:
+    """Why no analysis stands: none passed, or what one holds is under no limit, so that nobody can say."""
+    if told is Truth.FALSE:
+        return "GAS-NONE"
+    return "GAS-UNREAD" if told is Truth.UNKNOWN and any(before(m, at) is not Truth.FALSE for a in course.analyses for m in a.open) else otherwise
 
 
 def _going_on(known: Known, course: Course, at: Stamp) -> Iterator[Reason]:
@@ -461,7 +475,7 @@ def _issue(known: Known, course: Course, at: Stamp) -> Iterator[Reason]:
     if course.needs_gas:
         told, young = tested(course, at), fresh(course, planned, known.terms_of(course))
         if told is not Truth.TRUE:
-            yield "GAS-NONE", told
+            yield _untested(course, told, at, "GAS-NONE"), told
         elif young is not Truth.TRUE:
             yield "GAS-STALE", young
     if any(hard_now(known, course)):

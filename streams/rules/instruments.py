@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from streams.course import Course
 from streams.events import DeviceSaid, GasResult, GasTest
 from streams.gases import limit_of, to_lel, to_mg
 from streams.plant import Channel
 from streams.rules.permit import OURS
 from streams.rules.readings import GASES, gas_tags
-from streams.rules.rule import NOTHING, Cause, Finding, Judged, Known, Rule, minutes
+from streams.rules.rule import NOTHING, Cause, Finding, Judged, Known, Rule, minutes, wake_at
 from streams.spans import Spans
 from streams.times import MINUTE, SECOND
 
@@ -25,7 +27,7 @@ def judge_calibration(known: Known, permit: str) -> Judged:
         said = [f.event.calibrated_to for f in known.site.devices.get(device, ()) if isinstance(f.event, DeviceSaid) and f.event.calibrated_to]
         due = said[-1] if said else "—"
         refs = (test.ref, *(f.ref for f in known.site.devices.get(device, ())[:1]))
-        better = next((a.done.at for a in course.analyses if a.passed and a.done.at > test.at.at), None)
+        better = next((a.done.at for a in course.analyses if a.passed and not a.open and a.done.at > test.at.at), None)
         end = min((m for m in (better, course.over_at) if m is not None), default=None)
         numbers = {"permit": permit, "device": device, "due": due, "sampled": known.clock(test.at.at)}
         found.append(Finding(test.at.at, refs, end, numbers=numbers, permit=permit))
@@ -126,9 +128,22 @@ def _spans(known: Known, tag: str, spans: Spans) -> Judged:
 
 
 def judge_range(known: Known, tag: str) -> Judged:
-    """DQ-RANGE: readings outside what the instrument can measure; they are no readings, the gas is unknown."""
+    """DQ-RANGE: readings outside what the instrument can measure; they are no readings, the gas is unknown. A little below zero is zero, and told when it lasts."""
     series = known.site.series.get(tag)
-    return _spans(known, tag, series.wild) if series and series.wild and tag in known.atlas.channels else NOTHING
+    if series is None or tag not in known.atlas.channels or not (series.wild or series.below):
+        return NOTHING
+    wild, drifted = _spans(known, tag, series.wild), _drifted(known, tag, series.below)
+    return Judged(tuple(sorted((*wild.findings, *drifted), key=lambda f: f.start)), wake_at(wild.wake, known.now + MINUTE if series.below and series.below.last[-1] + series.below.join >= known.now else None))
+
+
+def _drifted(known: Known, tag: str, spans: Spans) -> Iterator[Finding]:
+    """A zero that has been a little too low for an hour."""
+    channel = known.atlas.channels[tag]
+    for a, b, head, ref in zip(spans.first, spans.last, spans.head, spans.ref, strict=True):
+        lasts = known.terms_at(a).ms["zero_low"]
+        if b - a >= lasts:
+            numbers = {"tag": tag, "value": f"{head:g}", "unit": channel.unit, "since": known.clock(a), "limit": minutes(lasts)}
+            yield Finding(a + lasts, (ref,), b if b + spans.join < known.now else None, 4, numbers, variant="zero", area=channel.area)
 
 
 def judge_unit(known: Known, tag: str) -> Judged:
@@ -141,6 +156,6 @@ RULES = (
     Rule("DQ-CAL", "permit", 2, frozenset({"permit", "tested", "device"}), judge_calibration, "rule of the site (001-13)", OURS, "C", "", ("S68",), apart=("device", "sampled")),
     Rule("X-GAS-MISMATCH", "permit", 2, frozenset({"permit", "tested"}), judge_mismatch, "rule of the site (000-23)", OURS, "C", "", ("R-TYPED",), apart=("gas", "sampled"), takes=("lel_percent", "lel_vol_high", "lel_vol_low", "mismatch_share", "oxygen_high", "oxygen_low", "rise_share",)),
     Rule("DQ-FROZEN", "channel", 2, CAUSES, judge_frozen, "our figures", OURS, "C", "", ("S61",), fleeting=True, takes=("frozen", "frozen_zero",)),
-    Rule("DQ-RANGE", "channel", 3, CAUSES, judge_range, "our rule", OURS, "C", "", ("S65",)),
+    Rule("DQ-RANGE", "channel", 3, CAUSES, judge_range, "our rule", OURS, "C", "", ("S65",), apart=("limit",), takes=("zero_low",)),
     Rule("DQ-UNIT", "channel", 3, CAUSES, judge_unit, "our rule", OURS, "C", "", ("S65",)),
 )

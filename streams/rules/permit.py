@@ -160,12 +160,13 @@ def judge_near(known: Known, permit: str) -> Judged:
 
 
 def judge_close(known: Known, permit: str) -> Judged:
-    """X-CLOSE-LATE: finished (or past its validity) for hours and still not accepted. It counts from the last finish if the validity ends on that day, else from the end of validity."""
+    """X-CLOSE-LATE: finished (or past its validity) for hours and still not accepted. It counts from the last finish if the validity ends on that day (unless that came when it was late already), else from the end of validity."""
     course = known.course(permit)
     if course.valid_to is None or course.started is None:
         return NOTHING
     ended = course.finished.at if course.finished else None
-    since = min(ended, course.valid_to) if ended is not None and known.day(ended) >= known.day(course.valid_to) else course.valid_to
+    same = ended is not None and known.day(ended) == known.day(course.valid_to) and ended <= course.valid_to + known.terms_now().ms["close_late"]
+    since = ended if ended is not None and same else course.valid_to
     due = since + known.terms_now().ms["close_late"]
     closed = course.over_at
     if (closed if closed is not None else known.now) <= due:

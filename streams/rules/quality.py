@@ -183,13 +183,16 @@ def judge_chain(known: Known, site: str) -> Judged:
 
 
 def judge_ahead(known: Known, source: str) -> Judged:
-    """DQ-CLOCK of a source: it speaks of times that have not come yet; nothing is known before it happened."""
+    """DQ-CLOCK of a source: it speaks of times that have not come yet (nothing is known before it happened), or its clock went back."""
     lead, found = known.site.leads.get(source), []
     for since, until, most, ref in zip(lead.since, lead.until, lead.most, lead.ref, strict=True) if lead else ():
         numbers = {"device": source, "offset": minutes(most), "limit": f"{known.terms_at(since).ms['clock_off'] / SECOND:g} s"}
         shifted = lead is not None and lead.shifted_at is not None and (until is None or lead.shifted_at <= until)
-        found.append(Finding(since, (ref,), until, numbers=numbers, variant="zone" if shifted else "ahead"))
-    return Judged(tuple(found))
+        found.append(Finding(since, (ref,), until, numbers=numbers | {"turn": "ahead"}, variant="zone" if shifted else "ahead"))
+    steps = known.site.steps.get(source)
+    for since, until, back, ref in zip(steps.since, steps.until, steps.back, steps.ref, strict=True) if steps else ():
+        found.append(Finding(since, (ref,), until, numbers={"device": source, "offset": minutes(back), "since": known.clock(since), "turn": "back"}, variant="back"))
+    return Judged(tuple(sorted(found, key=lambda f: f.start)))
 
 
 def _days(known: Known, source: str, days: list[Said], name: str) -> Judged:
@@ -213,7 +216,7 @@ def judge_aside(known: Known, source: str) -> Judged:
 
 
 RULES = (
-    Rule("DQ-CLOCK", "source", 3, frozenset({"clock"}), judge_ahead, "our rule", OURS, "C", "", ("N31", "B05"), takes=("clock_off",)),
+    Rule("DQ-CLOCK", "source", 3, frozenset({"clock"}), judge_ahead, "our rule", OURS, "C", "", ("N31", "B05"), apart=("turn",), takes=("clock_off",)),
     Rule("DQ-WORD", "source", 3, frozenset({"words"}), judge_words, "our rule", OURS, "C", "", ("B06", "B18", "B23")),
     Rule("SYS-ASIDE", "source", 2, frozenset({"words"}), judge_aside, "our rule", OURS, "C", "", ("B23",)),
     Rule("DQ-SILENT", "channel", 3, frozenset({"gas"}), judge_channel, "a blind sensor is a safety alert: our rule", OURS, "C", "", ("S62",), silence=True, apart=("tag",), takes=("detector_silent",)),

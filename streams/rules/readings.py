@@ -326,7 +326,7 @@ def _before_start(known: Known, course: Course) -> tuple[list[Finding], int | No
 
 
 def _written(known: Known, course: Course) -> list[Finding]:
-    """What was written down beyond its limit while work went on or people were inside: until an analysis passes, or the end."""
+    """What was written down beyond its limit, or as not passed, while work went on or people were inside: until an analysis passes, or the end."""
     if course.begun is None:
         return []
     over = min((m for m in (course.finished.at if course.finished else None, course.over_at) if m is not None), default=None)
@@ -335,16 +335,19 @@ def _written(known: Known, course: Course) -> list[Finding]:
     out: list[Finding] = []
     for record in course.tests:
         at = record.at.at
-        if record.over is None or record.ref in known.work(course.permit).carried:
+        if not record.failed or record.ref in known.work(course.permit).carried:
             continue
         inside = course.type == CONFINED and any(True for _ in inside_at(known, course, at))
         if not (inside or any(a <= at <= b for a, b in working)) or (out and (out[-1].end is None or out[-1].end > at)):
             continue
         end = min([a.done.at for a in passed(course) if a.done.at > at] + ([over] if over is not None and over > at else []), default=None)
-        r = record.over
+        requests = (("siren.on", course.point_id), (SUSPEND, course.permit))
+        if (r := record.over) is None:
+            out.append(Finding(at, (record.ref,), end, 1, {"permit": course.permit, "at": known.clock(at)}, course.permit, course.point_id, "failed", requests=requests))
+            continue
         limit, clause = limit_of_test(r.gas, r.value, r.unit, known.terms_at(at), course.point is not None and course.point.enriched) or (0.0, "")
         numbers = {"permit": course.permit, "gas": r.gas, "value": f"{r.value:g}", "unit": r.unit, "at": known.clock(at), "limit": f"{limit:.3g}", "clause": clause}
-        out.append(Finding(at, (record.ref,), end, 1, numbers, course.permit, course.point_id, "record", requests=(("siren.on", course.point_id), (SUSPEND, course.permit))))
+        out.append(Finding(at, (record.ref,), end, 1, numbers, course.permit, course.point_id, "record", requests=requests))
     return out
 
 

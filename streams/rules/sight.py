@@ -21,8 +21,8 @@ WATCHED = {"fire": ("X-FIRE", 1), "smoke": ("X-SMOKE", 1), "fall": ("X-FALL", 1)
 """Behaviour → (code, priority)."""
 BURNS = ("fire", "smoke")
 """At active hot work they are evidence of it, anywhere else an alarm."""
-LASTS = {"X-SMOKE": "smoke_sure", "X-FALL": "fall_sure", "X-PPE-HELMET": "ppe_sure", "X-PPE-HARNESS": "ppe_sure", "X-PPE-EYES": "ppe_sure", "X-PPE-MASK": "ppe_sure"}
-"""How long a behaviour must be seen, so that steam is not smoke and squatting not a fall; others are told at once."""
+LASTS = {"X-FIRE": "fire_sure", "X-SIMOPS-H": "load_sure", "X-SMOKING": "habit_sure", "X-PHONE": "habit_sure", "X-BARRIER": "barrier_sure", "X-SMOKE": "smoke_sure", "X-FALL": "fall_sure", "X-PPE-HELMET": "ppe_sure", "X-PPE-HARNESS": "ppe_sure", "X-PPE-EYES": "ppe_sure", "X-PPE-MASK": "ppe_sure"}
+"""How long a behaviour must be seen (`domain.md` 2.9), so that steam is not smoke and squatting not a fall."""
 
 
 def _seen(behaviour: str, code: str, known: Known, point: str) -> Judged:
@@ -33,7 +33,10 @@ def _seen(behaviour: str, code: str, known: Known, point: str) -> Judged:
     found, wakes = [], list[int | None]()
     if behaviour in BURNS and sights.last[-1] + sights.join >= known.now:
         wakes.append(known.now + 5 * SECOND)
+    begun = known.site.lasting.get(point, {}).get(behaviour)
     for first, last, ref in _alarming(known, point, behaviour, sights):
+        if begun is not None and first <= begun <= last:
+            last = max(last, min(known.now, begun + sights.join))
         if code in LASTS and last - first < known.terms_at(first).ms[LASTS[code]]:
             wakes.append(known.now + SECOND if last + sights.join >= known.now else None)
             continue

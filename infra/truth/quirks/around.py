@@ -108,9 +108,9 @@ def fan(days: Days, job: Job) -> bool:
 
 
 QUIRKS: dict[str, Quirk] = {
-    "vent": vent, "production": production, "isolation": isolation, "fire": _camera("fire", "X-FIRE", 0), "smoke": _camera("smoke", "X-SMOKE", 3),
-    "fall": _camera("fall", "X-FALL", 3), "no_helmet": _camera("no_helmet", "X-PPE-HELMET", 2), "no_harness": _camera("no_harness", "X-PPE-HARNESS", 2),
+    "vent": vent, "production": production, "isolation": isolation, "fire": _camera("fire", "X-FIRE", 1), "smoke": _camera("smoke", "X-SMOKE", 3),
+    "fall": _camera("fall", "X-FALL", 2), "no_helmet": _camera("no_helmet", "X-PPE-HELMET", 2), "no_harness": _camera("no_harness", "X-PPE-HARNESS", 2),
     "false_smoke": false_smoke, "at_hot_work": at_hot_work, "vent_far": vent_far, "deviation": deviation, "fan": fan, "no_goggles": _camera("no_goggles", "X-PPE-EYES", 2),
-    "no_mask": _camera("no_mask", "X-PPE-MASK", 2), "smoking": _camera("smoking", "X-SMOKING", 0), "phone": _camera("phone", "X-PHONE", 0),
-    "barrier": _camera("barrier_missing", "X-BARRIER", 0),
+    "no_mask": _camera("no_mask", "X-PPE-MASK", 2), "smoking": _camera("smoking", "X-SMOKING", 2), "phone": _camera("phone", "X-PHONE", 2),
+    "barrier": _camera("barrier_missing", "X-BARRIER", 5),
 }  # fmt: skip
