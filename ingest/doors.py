@@ -8,6 +8,7 @@ import hmac
 import logging
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,7 +26,7 @@ from streams.events import Any_, Decided, Lane, Requested, encode
 from streams.intake import LARGEST as LARGEST_EVENT
 from streams.intake import too_much
 from streams.outputs import schema
-from streams.plain import CLOSE, ON_LIVES, in_reason, plain, settled
+from streams.plain import CLOSE, ON_LIVES, in_reason, nameless, plain, settled
 from streams.plant import SOURCED
 from streams.sentences import REASONS
 from streams.strict import faults, strange_fields
@@ -60,6 +61,8 @@ class Door:
     """Source → the kinds of events that its token may send; one that is not named here may send all of them."""
     shelters: frozenset[str] = frozenset()
     """Doors that let everybody in, whoever answers."""
+    gases: frozenset[str] = frozenset()
+    """The gases of the plant's pack."""
 
 
 DOOR = web.AppKey("door", Door)
@@ -130,7 +133,7 @@ def _instant(value: Any, field: str, kind: str, schema: int) -> Any:
         return value
 
 
-def read_row(kind: str, row: Any, schema: int, now: int | None = None) -> Read:
+def read_row(kind: str, row: Any, schema: int, now: int | None = None, gases: frozenset[str] = frozenset()) -> Read:
     """A row under its schema (2: closed words, known and required fields), as it comes at `now` (ms; default: this moment). Raises ValidationError with the JSON path and what to write."""
     if not isinstance(row, dict):
         raise msgspec.ValidationError("Expected `object` - at `$`")
@@ -139,7 +142,7 @@ def read_row(kind: str, row: Any, schema: int, now: int | None = None) -> Read:
         raise msgspec.ValidationError(f"schema {said!r} is not known: 1 or 2 - at `$.schema`")
     timed = {k: _instant(v, k, kind, said) for k, v in row.items() if k != "schema"} | {"kind": kind}
     raw, strange = encode(timed), strange_fields(kind, row)
-    if said == 2 and (wrong := faults(kind, timed)):
+    if said == 2 and (wrong := faults(kind, timed, gases)):
         raise msgspec.ValidationError("; ".join(wrong[:8]))
     try:
         event, odd = msgspec.convert(timed, Any_), list[str]()  # type: ignore[arg-type]
@@ -151,7 +154,9 @@ def read_row(kind: str, row: Any, schema: int, now: int | None = None) -> Read:
     meant = in_reason(event.at, wall.now() if now is None else now, CLOSE) if said == 1 else None
     if (much := _out_of_time(event, wall.now() if now is None else now, said)) or (much := too_much(event if meant is None else replace(event, at=meant))):
         raise msgspec.ValidationError(much[1])
-    return Read(event, raw, said, strange, sorted({*odd, *plain(event)[1]}))
+    odd += ["at"] if meant is not None and meant != event.at else []
+    event = event if meant is None else replace(event, at=meant)
+    return Read(event, raw, said, strange, sorted({*odd, *plain(event)[1], *nameless(event, gases)}))
 
 
 def _out_of_time(event: Any_, now: int, schema: int) -> tuple[str, str] | None:
@@ -189,7 +194,7 @@ async def take(request: web.Request) -> web.Response:
     posted = await _said(request)
     rows = posted if isinstance(posted, list) else [posted]
     try:
-        read = [r async for r in _read_all(kind, rows, 2 if request.query.get("schema") == "2" else 1)]
+        read = [r async for r in _read_all(kind, rows, 2 if request.query.get("schema") == "2" else 1, door.gases)]
     except (msgspec.ValidationError, RecursionError, OverflowError) as wrong:
         raise _error(web.HTTPUnprocessableEntity, f"{wrong}. GET /schema has the JSON Schema") from None
     if much := next((m for n, r in enumerate(read) if (m := _too_large(r.raw, rows[n], f"[{n}]" if isinstance(posted, list) else ""))), ""):
@@ -204,12 +209,12 @@ async def take(request: web.Request) -> web.Response:
     return web.json_response(_taken(read), status=202)
 
 
-async def _read_all(kind: str, rows: list[Any], schema: int) -> AsyncIterator[Read]:
+async def _read_all(kind: str, rows: list[Any], schema: int, gases: frozenset[str]) -> AsyncIterator[Read]:
     """Rows read one by one; between some of them others have their turn."""
     for n, row in enumerate(rows):
         if n % 100 == 99:
             await asyncio.sleep(0)
-        yield read_row(kind, row, schema)
+        yield read_row(kind, row, schema, None, gases)
 
 
 def _too_large(raw: bytes, row: dict[str, Any], where: str) -> str:
@@ -243,12 +248,21 @@ async def decide(request: web.Request) -> web.Response:
         raise _error(web.HTTPBadRequest, f"for={gate}: no such gate. Known: {', '.join(GATES)}")
     when = _asked_at(query)
     asked = await _applied(request) if gate == "application" else None
-    status, said = await _ask(door, query, encode(asked) if asked is not None else b"")
+    free = gate == "leave" or (gate == "entry" and query["door"] in door.shelters)
+    status, said = await _ask(door, query, encode(asked) if asked is not None else b"", free)
     if status != 200:
         raise _error(web.HTTPBadRequest, str(said.get("error", "wrong question")))
-    door.outbox.accept(door.site, source, Decided(at=when, worker=query.get("worker", ""), door=query.get("door", ""), direction=query.get("direction", "in"), answer=said["answer"],
+    logged = door.outbox.accept(door.site, source, Decided(at=when, worker=query.get("worker", ""), door=query.get("door", ""), direction=query.get("direction", "in"), answer=said["answer"],
                                                   reasons=said["reasons"], gate=gate, permit=query.get("permit", ""), mode=said.get("mode", "full"), request=asked))  # fmt: skip
+    logged.add_done_callback(_unlogged)
     return web.json_response(said)
+
+
+def _unlogged(done: Future[None]) -> None:
+    """An answer that could not be written down is given all the same, and said once."""
+    if (wrong := done.exception()) is not None and "decided" not in SAID:
+        SAID.add("decided")
+        log.error("what gates are answered cannot be written down (%s): make room on the disk", wrong)
 
 
 async def _applied(request: web.Request) -> Requested:
@@ -275,20 +289,22 @@ def _asked_at(query: dict[str, str]) -> int:
         raise _error(web.HTTPBadRequest, f"{wrong}") from None
     if not isinstance(at, int) or (much := _out_of_time_at(at, wall.now())):
         raise _error(web.HTTPBadRequest, much if isinstance(at, int) else f"at={said} is no time. Write ms since 1970, or ISO 8601 with an offset")
+    at = in_reason(at, wall.now(), CLOSE) or at
     query["at"] = str(at)
     return at
 
 
-async def _ask(door: Door, query: dict[str, str], body: bytes) -> tuple[int, dict[str, Any]]:
+async def _ask(door: Door, query: dict[str, str], body: bytes, free: bool) -> tuple[int, dict[str, Any]]:
+    """What the step that holds the site's state answers; `free`: who is let through whatever is known, and though nobody answers."""
     for address in door.deciders:
         try:
             async with door.session.request("POST" if body else "GET", f"{address}/decide", params=query | {"site": door.site}, data=body or None, headers=inside()) as response:
                 if response.status in (200, 400):
-                    return response.status, dict(await response.json())
+                    said = dict(await response.json())
+                    return response.status, said | {"answer": "allow", "reasons": [], "why": []} if free and said.get("answer") not in (None, "allow") else said
                 _turned_away(address, response.status)
         except (aiohttp.ClientError, TimeoutError, OSError):
             continue
-    free = query.get("for") == "leave" or query.get("direction") == "out" or (query.get("for", "entry") == "entry" and query.get("door") in door.shelters)
     reasons = [] if free else ["SYS-DECIDER-AWAY"]
     why = [{"code": c, "clause": "rule of the site", "zh": REASONS[c][0], "en": REASONS[c][1]} for c in reasons]
     return 200, {"answer": "allow" if free else "pending", "reasons": reasons, "why": why, "mode": "away", "names": [], "behind_ms": None}

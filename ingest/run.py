@@ -21,7 +21,7 @@ from ingest.pace import Pace, ask
 from streams import wall
 from streams.events import ClockSaid, Frame, PlantSaid, SourceSaid
 from streams.packs import BOOK
-from streams.plant import Described, PlantError, read_plant, whole
+from streams.plant import Described, PlantError, plant_terms, read_plant, whole
 
 log = logging.getLogger("permitwatch")
 
@@ -82,7 +82,7 @@ async def _open_door(settings: Settings, described: Described, outbox: Outbox, s
         if http.kinds is None:
             log.warning("the token of %s may send events of every kind, answers to alerts and packs too: name its kinds under [[http]] in plant.toml", http.name)
     sends = {h.name: h.sends() for h in described.wires.http}
-    door = doors.Door(described.plant.site, outbox, tokens, settings.deciders, session, settings.refusers, sends, frozenset(d.id for d in described.plant.doors if d.shelter))
+    door = doors.Door(described.plant.site, outbox, tokens, settings.deciders, session, settings.refusers, sends, frozenset(d.id for d in described.plant.doors if d.shelter), frozenset(plant_terms(described.plant).gases))
     runner = web.AppRunner(doors.application(door), access_log=None, auto_decompress=False)
     await runner.setup()
     await web.TCPSite(runner, settings.host, settings.port, backlog=1024).start()

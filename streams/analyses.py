@@ -8,12 +8,12 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from streams.events import GasResult, GasTest
-from streams.gases import is_combustible, test_passes, toxic_name
+from streams.gases import ABSURD, is_combustible, test_passes, toxic_name
 from streams.packs import Terms
 from streams.plant import Point
 from streams.rules.limits import CONFINED, HOT, POWER
 from streams.times import Stamp, Truth, agreed, before, cases, every, some
-from streams.words import INERT, gas_of, unit_of
+from streams.words import INERT, NO_GAS, folded, gas_of, unit_of
 from streams.work import Fact
 
 
@@ -81,14 +81,19 @@ def record_of(fact: Fact, at: Stamp, calibrated: bool, terms: Terms, enriched: b
     if fact.ahead and (over is not None or event.passed is False):
         at = Stamp(at.hi)  # a danger is believed at once
     good = {name for (r, _), (gas, passes) in zip(judged, named, strict=True) if passes for name in _shows(gas, r.unit, terms)}
-    open_ = {gas for (r, _), (gas, passes) in zip(judged, named, strict=True) if passes is None and r.value and r.value > 0 and gas not in INERT}
+    open_ = {gas for (r, _), (gas, passes) in zip(judged, named, strict=True) if passes is None and _tells(r, gas)}
     return Record(at, fact.ref, event, calibrated, over, frozenset(good) if calibrated else frozenset(), terms.ms["analysis_span"], frozenset(open_))
+
+
+def _tells(result: GasResult, gas: str) -> bool:
+    """Was something measured that could matter: more than nothing, of what is a gas and not inert?"""
+    return result.value is not None and not result.value <= 0 and gas not in INERT and folded(gas) not in NO_GAS
 
 
 def unjudged(event: GasTest, terms: Terms) -> list[str]:
     """The fields of an analysis that leave a value without a limit: a gas of no vocabulary, a unit that its limit is not told in."""
-    values = [r for r in event.results if r.value and r.value > 0 and gas_of(r.gas, terms.gases) not in INERT and unit_of(r.unit, gas_of(r.gas, terms.gases) or "")]
-    lost = [r for r in values if test_passes(r.gas, r.value, r.unit, terms) is None]
+    told = [r for r in event.results if _tells(r, gas_of(r.gas, terms.gases) or r.gas) and r.value is not None and r.value < ABSURD and unit_of(r.unit, gas_of(r.gas, terms.gases) or "")]
+    lost = [r for r in told if test_passes(r.gas, r.value, r.unit, terms) is None]
     return sorted({"results.gas" if gas_of(r.gas, terms.gases) is None else "results.unit" for r in lost})
 
 
@@ -96,9 +101,7 @@ def _shows(gas: str, unit: str, terms: Terms) -> set[str]:
     """Of which components a good value speaks: as a toxic by its own name, also one that burns; else as a combustible one."""
     if toxic_name(gas, terms) in terms.pack.toxic and unit_of(unit, gas) in ("ppm", "ppb", "mg/m3"):
         return {gas, toxic_name(gas, terms)}
-    if is_combustible(gas, terms):
-        return {"combustible"}
-    return {"combustible", gas} if unit_of(unit, gas) == "%LEL" else {gas}
+    return {"combustible", gas} if is_combustible(gas, terms) else {gas}
 
 
 def analyses(records: Iterable[Record], needed: frozenset[str]) -> list[Analysis]:

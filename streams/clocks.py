@@ -28,7 +28,7 @@ ALIKE: Final = 10 * SECOND
 """What was kept somewhere catches up; a clock that went back stays as late, to so much."""
 MOST: Final = 20
 """Spans that are remembered of one source."""
-SHIFTED: Final = ("valid_from", "valid_to", "planned_start", "until")
+SHIFTED: Final = ("valid_from", "valid_to", "planned_start", "until", "onset", "decided")
 """Fields of an event that its source's clock stamps too."""
 
 
@@ -146,7 +146,7 @@ class Lead(Struct):
 
 
 class Steps(Struct):
-    """What a clock that speaks all the time said last, and the spans (by arrival) in which it had gone back by more than two minutes."""
+    """What a clock that speaks all the time said last, and the spans (by arrival) in which it had gone back by more than two minutes; a span is over when nothing was as late for ten minutes, so that two gateways under one name are one span."""
 
     at: int = 0
     since: list[int] = []
@@ -158,14 +158,18 @@ class Steps(Struct):
     first: tuple[int, int, str] | None = None
     """(arrival, by how much, evidence) of a step that is not sure yet: what was kept somewhere is older too, but catches up."""
     count: int = 0
+    last: int = 0
+    """The last arrival of what was as late."""
 
-    def heard(self, seen: int, at: int, ref: str, live: bool) -> bool:
-        """Notes a stamp; True if it begins or ends a span. What did not come live counts once it has been as late for a minute."""
+    def heard(self, seen: int, at: int, ref: str) -> bool:
+        """Notes a stamp; True if it begins or ends a span: it counts once it has been as late for a minute."""
         back, delay, self.at = self.at - at, seen - at, at
         if self.until and self.until[-1] is None:
-            if delay > self.delay - self.back[-1] // 2:
+            if delay > max(MINUTE, self.delay - self.back[-1] // 2):
+                self.last = seen
+            if seen - self.last < LONG:
                 return False
-            self.until[-1] = seen
+            self.until[-1] = self.last
             for column in (self.since, self.until, self.back, self.ref):
                 del column[:-MOST]  # type: ignore[attr-defined]
             return True
@@ -177,11 +181,11 @@ class Steps(Struct):
             self.first = None
             return False
         self.count += 1
-        if not live and (self.count < FIVE or seen - self.first[0] < MINUTE):
+        if self.count < FIVE or seen - self.first[0] < MINUTE:
             return False
         for column, value in ((self.since, self.first[0]), (self.until, None), (self.back, self.first[1]), (self.ref, self.first[2])):
             column.append(value)  # type: ignore[arg-type]
-        self.first = None
+        self.first, self.last = None, seen
         return True
 
 

@@ -199,7 +199,7 @@ class Detection(Event, frozen=True, kw_only=True, tag="detection"):
     confidence: float
     point: str = ""
     phase: Literal["start", "update", "end"] = "update"
-    """A `start` goes on until its `end`, a minute at most, though nothing else comes; an `update` alone is one look."""
+    """A `start` goes on until its `end`, ten minutes at most, though nothing else comes; an `update` alone is one look."""
     track: str = ""
     onset: int | None = None
     """Since when the detector has seen it: what it waited before it said so is not waited for again."""

@@ -21,7 +21,7 @@ from streams.sound import sound_pack, sound_plant
 from streams.spans import Spans
 from streams.telemetry import Dirty, Telemetry
 from streams.times import MINUTE
-from streams.work import JOIN_SIGHT, Fact, Force, Ticket, Work, fact_of, new_comer, new_sightings, new_winds, relied_on, remember
+from streams.work import JOIN_SIGHT, Fact, Force, Shown, Ticket, Work, fact_of, new_comer, new_sightings, new_winds, relied_on, remember
 
 WORK_SEEN = frozenset({"welding", "cutting", "grinding", "flame", "hot_work"})
 """Behaviours that are hot work when a camera sees them."""
@@ -353,7 +353,7 @@ class Fold:
         site = self.known.site
         site.camera(event.camera).heard.add(event.at, 0.0, entry.ref)
         if event.phase == "end":
-            self._ended(entry, event, dirty)
+            self._phase(entry, event, dirty)
             return
         if event.confidence < self.known.terms_at(self.known.site.true(event.camera, event.at))["detection_sure"]:
             return
@@ -361,34 +361,40 @@ class Fold:
         for name in points:
             known = self.known.atlas.point(name)
             point = known.id if known else name
+            if event.phase == "start":
+                self._phase(entry, event, dirty)
             if event.behaviour in WORK_SEEN:
                 cameras = site.sightings.setdefault(point, {})
                 seen = cameras.setdefault(event.camera, new_sightings())
                 wider = (event.u or 0) > seen.u
                 seen.u = max(seen.u, event.u or 0)
-                if seen.add(event.at, event.confidence, entry.ref) or wider:
+                if sum(seen.add(at, event.confidence, entry.ref) for at in _looks(event)) or wider:
                     self._seen_changed(point, dirty)
                 else:
                     self._goes_on(point, dirty)
             elif event.behaviour in ALARMING:
-                sights, at = site.sights.setdefault(point, {}).setdefault(event.behaviour, Spans(JOIN_SIGHT)), site.true(event.camera, event.at)
-                since = site.true(event.camera, event.onset) if event.onset is not None and at - JOIN_SIGHT <= event.onset < event.at else at
-                lasting = site.lasting.setdefault(point, {})
-                if event.phase == "start" or lasting.get(event.behaviour, at) < at:
-                    lasting[event.behaviour] = max(at, lasting.get(event.behaviour, at))
-                if sights.add(since, event.confidence, entry.ref) | sights.add(at, event.confidence, entry.ref) or event.phase == "start":
+                sights = site.sights.setdefault(point, {}).setdefault(event.behaviour, Spans(JOIN_SIGHT))
+                if sum(sights.add(site.true(event.camera, at), event.confidence, entry.ref) for at in _looks(event)):
                     dirty.add(("point", point, "evidence"))
 
-    def _ended(self, entry: Entry, event: e.Detection, dirty: Dirty) -> None:
-        """What was seen went on until its end was told."""
+    def _phase(self, entry: Entry, event: e.Detection, dirty: Dirty) -> None:
+        """A beginning or an end; work that was said to begin and to end was seen all the while."""
         site, at = self.known.site, self.known.site.true(event.camera, event.at)
+        if event.behaviour not in ALARMING and event.behaviour not in WORK_SEEN:
+            return
         for name in [event.point] if event.point else self.known.atlas.points_of_camera.get(event.camera, []):
             point = known.id if (known := self.known.atlas.point(name)) else name
-            sights = site.sights.get(point, {}).get(event.behaviour)
-            site.lasting.get(point, {}).pop(event.behaviour, None)
-            if sights and sights.last[-1] <= at <= sights.last[-1] + sights.join:
-                sights.add(at, event.confidence, entry.ref)
-                dirty.add(("point", point, "evidence"))
+            shown = site.phases.setdefault(point, {}).setdefault(event.behaviour, {}).setdefault(f"{event.camera}|{event.track}", Shown())
+            if not shown.add(event.phase, at):
+                continue
+            dirty.add(("point", point, "evidence"))
+            seen = site.sightings.get(point, {}).get(event.camera) if event.behaviour in WORK_SEEN else None
+            start = next((s for s in reversed(shown.starts) if s <= at), None) if event.phase == "end" else at
+            if seen is None or start is None or (end := shown.until(start)) not in shown.ends:
+                continue
+            offset = site.offset(event.camera, event.at)[0]
+            if sum(seen.add(t + offset, 1.0, entry.ref) for t in (*range(start, end, JOIN_SIGHT // 2), end)):
+                self._seen_changed(point, dirty)
 
     def _goes_on(self, point: str, dirty: Dirty) -> None:
         """Work that is still seen is news where a permit's work was paused or is over."""
@@ -456,8 +462,10 @@ class Fold:
             return
         if remember(site.decisions, fact):
             del site.decisions[:-ANSWERS]
-            dirty.add(("site", site.site, "asked"))
-            if event.worker:
+            if event.mode not in ("full", "broken") and (event.gate != "application" or event.request is not None):
+                site.unsettled.append(fact)
+                del site.unsettled[:-ANSWERS]
+            if event.worker and "X-RESCUE" in event.reasons:
                 dirty.add(("worker", event.worker, "asked"))
 
     # ---- people -------------------------------------------------------------------------------------------------
@@ -701,6 +709,14 @@ class Fold:
         comer.ref = fact.ref
         if len(comer.repeats) >= self.known.terms_now()["repeats"]:
             dirty.add(("source", fact.source, "late"))
+
+
+def _looks(event: e.Detection) -> tuple[int, ...]:
+    """The moments at which a detection saw what it tells, in its clock: its own, and since its onset (a minute at most)."""
+    if event.onset is None or event.onset >= event.at:
+        return (event.at,)
+    since = max(event.onset, event.at - JOIN_SIGHT)
+    return (since, (since + event.at) // 2, event.at)
 
 
 ANSWERS = 2_000

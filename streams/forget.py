@@ -40,6 +40,7 @@ def _telemetry(site: Site, horizon: int) -> None:
             if spans:
                 spans.forget(min(horizon, spans.last[-1]))
         series.held.forget(horizon)
+        series.below.forget(horizon)
         series.bad.forget(horizon)
         series.trace = {m: v for m, v in series.trace.items() if v[0] >= horizon}
     for frames in (*site.frames.values(), *site.live.values()):
@@ -93,6 +94,8 @@ def _facts(site: Site, horizon: int) -> None:
     site.specials = [f for f in site.specials if ended(f) >= horizon]
     site.registries = site.registries[-8:]
     site.decisions = [f for f in site.decisions if f.event.at >= horizon]
+    site.unsettled = [f for f in site.unsettled if f.event.at >= horizon]
+    site.settled = {f.ref: site.settled[f.ref] for f in site.decisions if f.ref in site.settled}
     site.seen = {worker: seen for worker, seen in site.seen.items() if seen[0] >= horizon}
     site.productions = {k: v for k, v in site.productions.items() if ended(v[-1]) >= horizon}
     site.activities = {k: v for k, v in site.activities.items() if not (isinstance(v[-1].event, Activity) and v[-1].event.phase == "end" and v[-1].event.at < horizon)}

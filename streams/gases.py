@@ -139,15 +139,17 @@ def _as_burning(gas: str, unit: str, terms: Terms) -> tuple[float, str] | None:
     return allowed * lel[strictest] / 100 / scale, terms.clause(_lel_figure(strictest, allowed, terms))
 
 
+ABSURD: Final = 1e9
+"""A number beyond this is no concentration, whatever its unit."""
 BELOW_LEL: Final = -5.0
 BELOW_TOXIC: Final = -0.1
 """A value of an analysis further below zero (%LEL; share of a toxic's limit) is a fault of the instrument, and says nothing (`domain.md` 4.5)."""
 
 
 def test_passes(said: str, value: float | None, written: str, terms: Terms, enriched: bool = False) -> bool | None:
-    """Does one component of a gas analysis pass? None where it cannot be told: a toxic told in %LEL may be too much, but never little enough. `enriched`: the place is declared so."""
+    """Does one component of a gas analysis pass? None where it cannot be told: what is told in %LEL and not known to burn may be too much, but never little enough. `enriched`: the place is declared so."""
     gas, unit = _component(said, written, terms)
-    if value is None or unit is None:
+    if value is None or unit is None or abs(value) >= ABSURD:
         return None
     if gas == "o2":
         return terms["oxygen_low"] <= value <= terms["oxygen_high" if enriched else "oxygen_pass"] if unit == "%vol" else None
@@ -155,7 +157,6 @@ def test_passes(said: str, value: float | None, written: str, terms: Terms, enri
         mg = to_mg(value, unit, toxic, terms)
         return None if mg is None or mg < BELOW_TOXIC * terms.pack.toxic[toxic] else mg <= terms.pack.toxic[toxic]
     held = _as_burning(gas, unit, terms)
-    if held is None or value < BELOW_LEL / allowed_lel(gas, terms) * held[0]:
+    if held is None or value * allowed_lel(gas, terms) < BELOW_LEL * held[0] or (value < 0 and not held[0]):
         return None
-    burns = is_combustible(gas, terms) or gas_of(said, terms.gases) is None or value > held[0]
-    return value <= held[0] if burns else None
+    return value <= held[0] if is_combustible(gas, terms) or value > held[0] else None

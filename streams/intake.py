@@ -85,7 +85,7 @@ class Intake:
     def _strict(self, envelope: Envelope) -> tuple[Any_, list[str]] | Refusal:
         try:
             event = decode_event(envelope.event)
-            wrong = faults(str(event.__struct_config__.tag), msgspec.json.decode(envelope.event))
+            wrong = faults(str(event.__struct_config__.tag), msgspec.json.decode(envelope.event), None)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as bad:
             return self._refuse(envelope, "wrong event", f"{bad}. See the published JSON Schema")
         return self._refuse(envelope, "wrong event", "; ".join(wrong[:8])) if wrong else (event, [])

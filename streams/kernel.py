@@ -13,7 +13,7 @@ from msgspec import Struct
 from streams.alerts import Told, asking, ended, number, open_alerts, renewed, settle, stands, withdrawn
 from streams.analyses import unjudged
 from streams.course import named_by
-from streams.events import Action, ClockSaid, Entry, GasTest, Requested, SourceSaid, Step, Tick
+from streams.events import Action, ClockSaid, Decided, Entry, GasTest, Requested, SourceSaid, Step, Tick
 from streams.fold import Fold
 from streams.forget import forget, unhear
 from streams.life import ACTIVE
@@ -23,6 +23,7 @@ from streams.outputs import Alert, Code, Output, Verdict
 from streams.plain import plain
 from streams.rules import BOOK, BY_CAUSE, RULES
 from streams.rules.access import LATELY
+from streams.rules.decided import asked_again
 from streams.rules.gates import Answer, Question, decide, paper_ends, person_code
 from streams.rules.limits import CONFINED
 from streams.rules.minute import minute, worked
@@ -36,7 +37,7 @@ from streams.telemetry import Dirty
 from streams.texts import both
 from streams.times import DAY, EVER, HOUR, MINUTE, SECOND
 from streams.timing import STREAMED, timed
-from streams.work import Hole, Site, Work, relied_on, say
+from streams.work import SETTLES, Hole, Site, Work, relied_on, say
 
 KEEP: Final = 48 * HOUR
 ANEW: Final = 5 * MINUTE
@@ -64,6 +65,8 @@ LOOKING: Final = {subject: tuple(i for i in rules if RULES[i].others or subject 
 """Of each kind of subject the rules that look at others than it."""
 SILENCE: Final = frozenset({VERDICT, MINUTES, *(i for i, r in enumerate(RULES) if r.silence)})
 """What cannot be judged without streams: the rules that speak of what was not heard, verdicts and minutes, which rest on gas, video and the guardian."""
+AGAIN: Final = 25
+"""Answers of gates that are judged again in a second, at most."""
 BROKEN: Final = Rule("SYS-RULE", "site", 2, frozenset(), lambda known, subject: Judged(), "our rule", OURS, "C")
 
 
@@ -260,6 +263,8 @@ class Kernel:
         before, site.now, site.virtual = site.now, tick.at, tick.virtual
         if len(site.packs) > 1 and any(before < force.since <= tick.at for force in site.packs):
             self.fold.ask_all(dirty)
+        if site.unsettled:
+            self._settle(dirty)
         out = self._judge_all(dirty, tick.at) if dirty else []
         out += self._due(tick.at)
         if before and before // MINUTE != tick.at // MINUTE and MINUTES not in self.left_out:
@@ -280,6 +285,26 @@ class Kernel:
         self.fold.ask_all(dirty)
         self._darkened(dirty)
         return self._judge_all(dirty, tick.at) + self._due(tick.at)
+
+    def _settle(self, dirty: Dirty) -> None:
+        """Answers that were given half blind are judged again, a few a second."""
+        site = self.memory.site
+        due = [f for f in site.unsettled if site.sighted(f.event.at) + SETTLES <= site.now][:AGAIN]
+        if not due:
+            return
+        self._turn()
+        for fact in due:
+            assert isinstance(fact.event, Decided)
+            try:
+                site.settled[fact.ref] = asked_again(self.known, fact.event)
+            except Exception:  # what cannot be answered now is no other answer
+                site.settled[fact.ref] = fact.event.answer
+        site.unsettled = [f for f in site.unsettled if f.ref not in site.settled]
+        dirty.add(("site", site.site, "asked"))
+
+    def _next_answer(self) -> int | None:
+        site = self.memory.site
+        return min((max(site.sighted(f.event.at) + SETTLES, site.now + 1) for f in site.unsettled), default=None)
 
     def _minute(self, before: int, now: int) -> Sequence[Output]:
         """The minute that has just ended; every few of them also those of which something was heard late, or that we slept through."""
@@ -306,7 +331,7 @@ class Kernel:
         """The next second in which something is due: a rule, a pack, memory that is to be let go, or that our door was not heard for too long."""
         forgets = (self.memory.site.now // FORGET + 1) * FORGET
         minute_ = None if MINUTES in self.left_out else (self.memory.site.now // MINUTE + 1) * MINUTE
-        return -(-min(at for at in (self._next_due(), self._next_pack(), self._next_silence(), forgets, minute_) if at is not None) // SECOND) * SECOND
+        return -(-min(at for at in (self._next_due(), self._next_pack(), self._next_silence(), self._next_answer(), forgets, minute_) if at is not None) // SECOND) * SECOND
 
     def _next_silence(self) -> int | None:
         beat = self.memory.site.cameras.get("\0ingest")

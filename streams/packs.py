@@ -23,6 +23,7 @@ from streams.limits import LIMITS, SCALE, When
 from streams.reading import line_of, nearest, syntax_line
 from streams.sentences import CODES, SENTENCES
 from streams.waivers import PUBLIC, unsigned
+from streams.words import gas_of
 
 BOOK: Final = "0.3.0"
 """The version of the rule functions, carried by every alert beside the pack's."""
@@ -183,6 +184,9 @@ def _check_words(pack: Pack, text: str, file: str) -> None:
             raise PackError(file, line_of(text, name), f"limits.{name}", "no such limit", nearest(name, list(LIMITS)))
         if not limit.low <= value <= limit.high:
             raise PackError(file, line_of(text, name), f"limits.{name}", f"{value:g} {limit.unit} cannot be meant", f"Write {limit.low:g} to {limit.high:g} {limit.unit}")
+    for gas in {**pack.lel, **pack.toxic, **pack.molar}:
+        if (meant := gas_of(gas)) is not None and meant != gas:
+            raise PackError(file, line_of(text, gas), f"gas {gas}", f"is a spelling of {meant}, so that analyses of it would be of another gas", f"Write {meant}, or give the other gas a name of its own")
     for code, setting in pack.rules.items():
         if code not in CODES:
             raise PackError(file, line_of(text, code), f"rules.{code}", "no such rule", nearest(code, sorted(CODES)))

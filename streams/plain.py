@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Any, Final, TypeVar
 
@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from streams import events as e
 from streams.events import Any_
+from streams.gases import ABSURD
 from streams.words import BAD, BEHAVIOUR, COLOUR, FIELDS, HAZARD, NOBODY, PAPER, ROLE, STATUS, TRADE, TYPE, day_of, folded, gas_of, misspelt, unit_of, word
 
 DAY: Final = 86_400_000
@@ -83,9 +84,14 @@ UNTOLD: Final = -1
 def _result(result: e.GasResult, odd: Odd) -> e.GasResult:
     gas = gas_of(result.gas) or result.gas
     unit = unit_of(result.unit, gas) or result.unit
-    value = None if result.value is not None and abs(result.value) >= 1e9 else result.value
-    odd += [name for name, strange in (("unit", unit_of(result.unit, gas) is None), ("value", value != result.value)) if strange]
-    return replace(result, gas=gas, unit=unit, value=value)
+    absurd = result.value is not None and not abs(result.value) < ABSURD
+    odd += [name for name, strange in (("unit", unit_of(result.unit, gas) is None), ("value", absurd)) if strange]
+    return replace(result, gas=gas, unit=unit)
+
+
+def nameless(event: Any_, gases: Iterable[str]) -> list[str]:
+    """`results.gas`, where an analysis names a gas of no vocabulary, nor of the pack's own (`gases`)."""
+    return ["results.gas"] if isinstance(event, e.GasTest) and any(r.value and gas_of(r.gas, gases) is None for r in event.results) else []
 
 
 def _tested(event: e.GasTest, odd: Odd) -> e.GasTest:
@@ -159,7 +165,10 @@ def _filed(event: e.Record, odd: Odd) -> e.Record:
 
 
 def _framed(event: e.Frame, odd: Odd) -> e.Frame:
-    return _set(event, odd, bad={tag: word(BAD, said) or said for tag, said in event.bad.items()}) if event.bad else event
+    if not event.bad:
+        return event
+    odd += ["bad"] if any(misspelt(BAD, said) for said in event.bad.values()) else []
+    return _set(event, odd, bad={tag: word(BAD, said) or said for tag, said in event.bad.items()})
 
 
 READERS: Final[dict[type, Callable[[Any, Odd], Any]]] = {

@@ -12,10 +12,11 @@ import msgspec
 from streams import events as e
 from streams.events import Any_
 from streams.plain import CLOSE, YEARS
-from streams.words import BAD, BEHAVIOUR, COLOUR, ENDLESS, GAS, HAZARD, ISO, PAPER, ROLE, TRADE, TYPE, UNIT, day_of, folded, misspelt, word
+from streams.words import BEHAVIOUR, COLOUR, ENDLESS, GAS, HAZARD, ISO, PAPER, ROLE, TRADE, TYPE, UNIT, day_of, folded, misspelt, word
 
 KINDS: Final[dict[str, type[Any]]] = {str(kind.__struct_config__.tag): kind for kind in Any_.__args__}  # type: ignore[attr-defined]
 OPEN: Final = frozenset({"kind", "schema"})
+Gases = frozenset[str] | None
 
 
 def strange_fields(kind: str, row: Mapping[str, Any]) -> list[str]:
@@ -29,8 +30,8 @@ def fields_of(kind: str) -> list[str]:
     return [f.encode_name for f in msgspec.structs.fields(KINDS[kind])]
 
 
-def faults(kind: str, row: Mapping[str, Any], gases: frozenset[str] = frozenset()) -> list[str]:
-    """What is wrong with a row under schema 2, one sentence each; `gases`: a pack's own. The row is read as JSON, times in ms."""
+def faults(kind: str, row: Mapping[str, Any], gases: frozenset[str] | None = frozenset()) -> list[str]:
+    """What is wrong with a row under schema 2, one sentence each; `gases`: a pack's own (None: whoever asks knows no pack, and any may be one). The row is read as JSON, times in ms."""
     known = fields_of(kind)
     strange = [f"unknown field `$.{name}`.{_nearest(name, known)}" for name in strange_fields(kind, row)]
     try:
@@ -48,7 +49,7 @@ def _wrong_word(kind: str, said: str) -> str:
     return f"{found[1]!r} is no word of `$.{found[2]}`.{_nearest(found[1], words)}" if found and words else said
 
 
-def wrong_words(event: Any_, gases: frozenset[str] = frozenset()) -> list[str]:
+def wrong_words(event: Any_, gases: frozenset[str] | None = frozenset()) -> list[str]:
     """The words, days, shares and instants of an event that schema 2 does not take."""
     check = CHECKS.get(type(event))
     return list(check(event, gases)) if check else []
@@ -75,7 +76,7 @@ def _instant(path: str, ms: int | None, at: int, within: int) -> Iterator[str]:
         yield f"{ms} at `{path}` is out of reason beside at = {at}. Write ms since 1970 (not s, µs or ns), or ISO 8601 with an offset"
 
 
-def _requested(event: e.Requested, gases: frozenset[str]) -> Iterator[str]:
+def _requested(event: e.Requested, gases: Gases) -> Iterator[str]:
     yield from _word("$.type", event.type, TYPE)
     for name in ("valid_from", "valid_to", "planned_start"):
         yield from _instant(f"$.{name}", getattr(event, name), event.at, YEARS)
@@ -83,9 +84,9 @@ def _requested(event: e.Requested, gases: frozenset[str]) -> Iterator[str]:
         yield f"`$.valid_to` {event.valid_to} is not after `$.valid_from` {event.valid_from}. Swap them or mend one"
 
 
-def _tested(event: e.GasTest, gases: frozenset[str]) -> Iterator[str]:
+def _tested(event: e.GasTest, gases: Gases) -> Iterator[str]:
     for i, result in enumerate(event.results):
-        if result.gas not in gases:
+        if gases is not None and result.gas not in gases:
             yield from _word(f"$.results[{i}].gas", result.gas, GAS)
         yield from _word(f"$.results[{i}].unit", result.unit, UNIT)
 
@@ -94,13 +95,13 @@ SEEN: Final[dict[str, tuple[str, ...]]] = {k: ((*v, "flame") if k == "fire" else
 """`flame` of old logs means hot work; whoever keeps to the words says `fire` or `hot_work`."""
 
 
-def _detected(event: e.Detection, gases: frozenset[str]) -> Iterator[str]:
+def _detected(event: e.Detection, gases: Gases) -> Iterator[str]:
     yield from _word("$.behaviour", event.behaviour, SEEN)
     if not 0 <= event.confidence <= 1:
         yield f"{event.confidence:g} at `$.confidence` is no share. Write 0 to 1 (0.35 for 35 %)"
 
 
-def _certified(event: e.Certificate, gases: frozenset[str]) -> Iterator[str]:
+def _certified(event: e.Certificate, gases: Gases) -> Iterator[str]:
     yield from _day("$.valid_to", event.valid_to or "—", True)
     yield from _spelled("$.trade", event.trade, TRADE)
 
@@ -111,46 +112,44 @@ def _spelled(path: str, said: str, words: Mapping[str, tuple[str, ...]]) -> Iter
         yield from _word(path, said, words)
 
 
-def _listed(event: e.Worker, gases: frozenset[str]) -> Iterator[str]:
+def _listed(event: e.Worker, gases: Gases) -> Iterator[str]:
     for name, words in (("trades", TRADE), ("roles", ROLE)):
         for i, said in enumerate(getattr(event, name)):
             yield from _spelled(f"$.{name}[{i}]", said, words)
 
 
-def _filed(event: e.Record, gases: frozenset[str]) -> Iterator[str]:
+def _filed(event: e.Record, gases: Gases) -> Iterator[str]:
     yield from _spelled("$.trade", event.trade, TRADE)
 
 
-def _warned(event: e.OfficialWarning, gases: frozenset[str]) -> Iterator[str]:
+def _warned(event: e.OfficialWarning, gases: Gases) -> Iterator[str]:
     yield from _word("$.hazard", event.hazard, HAZARD)
     if event.colour or not event.withdrawn:
         yield from _word("$.colour", event.colour, COLOUR)
     yield from _instant("$.until", event.until, event.at, YEARS)
 
 
-def _papers(event: e.Contractor, gases: frozenset[str]) -> Iterator[str]:
+def _papers(event: e.Contractor, gases: Gases) -> Iterator[str]:
     for name, paper in event.papers.items():
         if paper not in PAPER:
             yield from _day(f"$.papers.{name}", paper or "—", True)
 
 
-def _device(event: e.DeviceSaid, gases: frozenset[str]) -> Iterator[str]:
+def _device(event: e.DeviceSaid, gases: Gases) -> Iterator[str]:
     yield from _day("$.calibrated_to", event.calibrated_to)
 
 
-def _units(event: e.Frame, gases: frozenset[str]) -> Iterator[str]:
+def _units(event: e.Frame, gases: Gases) -> Iterator[str]:
     for tag, unit in event.units.items():
         yield from _spelled(f"$.units.{tag}", unit, UNIT)
-    for tag, reason in event.bad.items():
-        yield from _spelled(f"$.bad.{tag}", reason, BAD)
 
 
-def _until(event: e.Clip | e.Probe, gases: frozenset[str]) -> Iterator[str]:
+def _until(event: e.Clip | e.Probe, gases: Gases) -> Iterator[str]:
     yield from _instant("$.until", getattr(event, "until", None), event.at, CLOSE)
     yield from _instant("$.recorded", getattr(event, "recorded", None), event.at, YEARS)
 
 
-def _stepped(event: e.Step, gases: frozenset[str]) -> Iterator[str]:
+def _stepped(event: e.Step, gases: Gases) -> Iterator[str]:
     if event.step == "unknown":
         yield f"'unknown' is no step at `$.step`. Known: {', '.join(e.STEPS)}"
 

@@ -193,7 +193,7 @@ class Telemetry:
         if plan.tracked:
             self._tracked(entry.ref, at, event.values, plan, dirty)
         if at % MINUTE < SAMPLED:
-            self._sampled(entry.ref, at, event.values, plan)
+            self._sampled(entry.ref, at, event.values, plan, dirty)
         if plan.oxygen:
             self._oxygen(entry.ref, at, event.values, plan, dirty)
         if plan.placed != self.known.placed:
@@ -296,7 +296,7 @@ class Telemetry:
                 if channel.kind == "isolation":
                     dirty.update(("permit", permit, "process") for permit in self.known.site.works if channel.isolation in relied_on(self.known.site, permit))
 
-    def _sampled(self, ref: str, at: int, values: list[float | None], plan: Plan) -> None:
+    def _sampled(self, ref: str, at: int, values: list[float | None], plan: Plan, dirty: Dirty) -> None:
         site, atlas, minute = self.known.site, self.known.atlas, at // MINUTE
         for i, series, tag in plan.gases:
             value = values[i]
@@ -305,8 +305,10 @@ class Telemetry:
             series.constant.add(at, value, ref)
             if (scale := plan.scales[i]) is not None and value > 2 * scale.full:
                 continue
-            if value < 0 and scale is not None and scale.least <= value:
-                value = 0.0
+            low = value < 0 and scale is not None and scale.least <= value
+            if (low or series.below.over) and series.below.add(at, low, value, ref):
+                dirty.add(("channel", tag, "gas"))
+            value = 0.0 if low else value
             trace = series.trace
             if minute not in trace or at < trace[minute][0]:
                 trace[minute] = (at, value)
@@ -337,8 +339,6 @@ class Telemetry:
                 changed = series.wild.add(at, value, ref) | self._bad(series, at, ref, name) | late
             else:
                 if scale is not None and value < 0:
-                    series.below.add(at, value, ref)
-                    dirty.add(("channel", name, "gas"))
                     value = 0.0
                 if limit is None:
                     continue

@@ -23,6 +23,8 @@ FILMED: Final = frozenset({e.CameraBeat, e.Detection, e.Clip})
 SOON_OR_LATE: Final = frozenset({e.GasTest, e.Clip, e.Detection})
 """Kinds that are sent when somebody gets to it: how soon they come says nothing of a clock."""
 STREAMED: Final = frozenset({e.Frame, e.Positions, e.CameraBeat, e.Weather})
+STEPPED: Final = frozenset({e.Frame, e.CameraBeat})
+"""Kinds of one clock each, which says the time again and again."""
 
 
 def clock_of(entry: Entry) -> tuple[str, bool]:
@@ -46,7 +48,7 @@ def timed(known: Known, entry: Entry, dirty: Dirty) -> tuple[Entry, bool]:
     clock, camera = clock_of(entry)
     offset = site.offset(clock, event.at)[0] if clock in site.clocks else 0
     _compare(known, entry)
-    if type(event) in STREAMED:
+    if type(event) in STEPPED:
         entry = _stepped(known, entry, clock, dirty)
         event = entry.event
     if offset and type(event) in (e.Positions, e.Weather):
@@ -108,7 +110,7 @@ def _stepped(known: Known, entry: Entry, clock: str, dirty: Dirty) -> Entry:
         steps = known.site.steps[clock] = Steps(at=entry.event.at)
         return entry
     back = steps.at - entry.event.at
-    if steps.heard(entry.seen, entry.event.at, entry.ref, entry.lane == "live"):
+    if steps.heard(entry.seen, entry.event.at, entry.ref):
         dirty.add(("source", clock, "clock"))
     return replace(entry, event=replace(entry.event, u=max(entry.event.u or 0, back))) if back > NEAR and entry.lane == "live" else entry
 
@@ -143,6 +145,8 @@ def _between(event: Any_, since: int, seen: int) -> Any_:
     fields: dict[str, Any] = {"at": seen - half, "u": half, "grain": 0}
     if isinstance(event, e.Clip):
         fields["until"] = event.until - (event.at - fields["at"])
+    if isinstance(event, e.Detection) and event.onset is not None:
+        fields["onset"] = event.onset - (event.at - fields["at"])
     return replace(event, **fields)
 
 

@@ -35,6 +35,8 @@ GAS: Final[dict[str, tuple[str, ...]]] = {
     "benzene_tox": ("苯毒性", "benzenetoxic"),
     "nitrogen": ("n2", "氮", "氮气"), "argon": ("ar", "氩", "氩气"), "helium": ("he", "氦", "氦气"),
 }
+NO_GAS: Final = frozenset({"温度", "湿度", "相对湿度", "压力", "大气压", "风速", "temperature", "temp", "humidity", "rh", "pressure"})
+"""What meters write beside gases."""
 INERT: Final = frozenset({"nitrogen", "argon", "helium"})
 """Harmless but for the oxygen that they take the place of, and oxygen is measured."""
 UNIT: Final[dict[str, tuple[str, ...]]] = {
@@ -78,12 +80,14 @@ _TYPES: Final[dict[str, tuple[str, ...]]] = {
 }  # fmt: skip
 TYPE: Final[dict[str, tuple[str, ...]]] = {code: tuple(dict.fromkeys((*said, *(s + end for s in said for end in ("作业", "作业票", "证") if not s.isascii() and "作业" not in s)))) for code, said in _TYPES.items()}
 """AQ 3064.2's codes, as people write them: 受限空间, 受限空间作业, 受限空间作业票."""
-TRADE: Final[dict[str, tuple[str, ...]]] = {
-    "welding": ("焊接", "焊工", "焊接与热切割", "熔化焊接与热切割", "电焊工", "welder"),
-    "height": ("高处", "登高", "高处作业", "登高架设"),
-    "electrician": ("电工", "低压电工", "高压电工", "electrical"),
-    "lifting": ("起重", "吊装", "起重工", "rigger"),
+_TRADES: Final[dict[str, tuple[str, ...]]] = {
+    "welding": ("焊接", "焊工", "电焊", "电焊工", "焊接工", "气焊工", "焊接与热切割", "熔化焊接与热切割", "welder"),
+    "height": ("高处", "登高", "登高架设", "高处安装、维护、拆除", "架子工"),
+    "electrician": ("电工", "低压电工", "高压电工", "防爆电气", "electrical"),
+    "lifting": ("起重", "吊装", "起重工", "起重机械", "起重机", "rigger"),
 }
+TRADE: Final[dict[str, tuple[str, ...]]] = {trade: tuple(dict.fromkeys((*said, *(s + end for s in said for end in ("作业", "作业人员", "作业证", "操作证", "证") if not s.isascii())))) for trade, said in _TRADES.items()}
+"""As certificates and rosters write them: 焊接, 焊接作业, 焊接作业证."""
 STEP: Final[dict[str, tuple[str, ...]]] = {
     "jsa": ("风险分析", "作业危害分析"), "isolated": ("隔离", "能量隔离"), "briefed": ("交底", "安全交底"), "measures": ("措施确认", "安全措施"), "approved": ("会签", "审核", "审批通过"),
     "rejected": ("驳回", "退回", "拒绝", "reject"), "issued": ("签发", "批准", "已签发", "issue"), "checked": ("验票",), "started": ("开工", "开始作业", "作业中", "start"),
@@ -162,8 +166,9 @@ def word(words: Mapping[str, tuple[str, ...]], text: str) -> str | None:
 
 
 def misspelt(words: Mapping[str, tuple[str, ...]], text: str) -> bool:
-    """Is a text that is no word almost one? What a plant calls in its own way is nobody's mistake."""
-    return bool(text) and word(words, text) is None and bool(get_close_matches(folded(text), _table(id(words)), 1, 0.8))
+    """Is a text that is no word almost one? What a plant calls in its own way is nobody's mistake, and of short words it cannot be told."""
+    said = folded(text)
+    return len(said) > 4 and word(words, text) is None and bool(get_close_matches(said, _table(id(words)), 1, 0.8))
 
 
 def gas_of(text: str, known: Iterable[str] = ()) -> str | None:

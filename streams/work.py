@@ -23,10 +23,19 @@ JOIN_FRAME = 25 * SECOND
 JOIN_OVER = 30 * SECOND
 JOIN_BEAT = 45 * SECOND
 JOIN_SIGHT = MINUTE
+LASTING = 10 * MINUTE
+"""How long what a camera said to begin goes on though nothing else comes."""
+SIGHT = 10 * SECOND
+"""What was asked so soon beside a time in which we were blind was asked of the blind."""
+SETTLES = 15 * SECOND
+"""How long we must have seen again until an answer is judged again."""
+KEPT = 50
+"""Beginnings and ends of one track that are kept."""
 JOIN_ALARM = 30 * SECOND
 JOIN_WIND = 15 * MINUTE
 JOIN_ZONE = 10 * SECOND
 JOIN_TRACKED = 5 * SECOND
+JOIN_BELOW = 90 * SECOND
 RECENT = 90 * SECOND
 TYPED = 5 * MINUTE
 
@@ -168,8 +177,8 @@ class Series(Struct):
     held: Held
     band: Spans
     """When it was not clear of its limit: beyond it, or within the width that an alarm asks before it clears."""
-    below: Spans
-    """When it read a little below zero, and counted as zero."""
+    below: Held
+    """Of what is sampled each minute: when it read a little below zero, and counted as zero."""
     poor: Held
     rich: Held
     """Oxygen: lower than air, higher than air and than it usually reads."""
@@ -187,13 +196,13 @@ class Series(Struct):
 
     def spans(self) -> tuple[Spans, ...]:
         """All that was so for a time."""
-        return (self.over, self.near, self.alarm, self.bad.over, self.wild, self.units, self.held.over, self.band, self.below, self.poor.over, self.rich.over)
+        return (self.over, self.near, self.alarm, self.bad.over, self.wild, self.units, self.held.over, self.band, self.below.over, self.poor.over, self.rich.over)
 
 
 def new_series() -> Series:
     return Series(
         Spans(JOIN_OVER), Spans(JOIN_OVER), Spans(JOIN_ALARM), Held(Spans(JOIN_FRAME)), Spans(JOIN_OVER), Spans(JOIN_OVER), Held(Spans(JOIN_TRACKED)),
-        Spans(JOIN_OVER), Spans(JOIN_OVER), Held(Spans(JOIN_FRAME)), Held(Spans(JOIN_FRAME)),
+        Spans(JOIN_OVER), Held(Spans(JOIN_BELOW)), Held(Spans(JOIN_FRAME)), Held(Spans(JOIN_FRAME)),
     )  # fmt: skip
 
 
@@ -222,6 +231,26 @@ class Camera(Struct):
 
 def new_camera() -> Camera:
     return Camera(Spans(JOIN_BEAT), Spans(JOIN_BEAT), Spans(JOIN_BEAT), Intervals())
+
+
+class Shown(Struct):
+    """When a camera's track of something was said to begin and to end, true time (ms)."""
+
+    starts: list[int] = []
+    ends: list[int] = []
+
+    def add(self, phase: str, at: int) -> bool:
+        """Notes a beginning or an end; False where it is known."""
+        said = self.starts if phase == "start" else self.ends
+        if at in said:
+            return False
+        insort(said, at)
+        del said[:-KEPT]
+        return True
+
+    def until(self, start: int) -> int:
+        """Until when what began goes on, as far as was said: its end, ten minutes at most."""
+        return next((end for end in self.ends if start <= end <= start + LASTING), start + LASTING)
 
 
 class Sightings(Struct):
@@ -365,8 +394,8 @@ class Site(Struct):
     cameras: dict[str, Camera] = {}
     sightings: dict[str, dict[str, Sightings]] = {}
     sights: dict[str, dict[str, Spans]] = {}
-    lasting: dict[str, dict[str, int]] = {}
-    """point → behaviour that began and has not ended → when it was heard of last."""
+    phases: dict[str, dict[str, dict[str, Shown]]] = {}
+    """point → behaviour → camera and track → when each said that it began and that it ended."""
     """point → behaviour → when a camera surely saw it."""
     people: dict[str, Person] = {}
     clocks: dict[str, list[Fact]] = {}
@@ -414,6 +443,10 @@ class Site(Struct):
     """source → what of it could not be judged, by day."""
     numbers: dict[str, Numbers] = {}
     holes: list[Hole] = []
+    unsettled: list[Fact] = []
+    """Answers given half blind that have not been judged again."""
+    settled: dict[str, str] = {}
+    """Evidence of an answer → what it would have been, judged again once we saw."""
     blind: Intervals = field(default_factory=Intervals)
     away: Intervals = field(default_factory=Intervals)
     """When our door was closed: what came then may be lost; what only had to wait for us is not."""
@@ -502,6 +535,14 @@ class Site(Struct):
         """By how much its source's clock may be slow, as the arrivals of that hour say."""
         arrivals = self.arrivals.get(fact.source)
         return arrivals.bounds.get(fact.seen // HOUR, 0) if arrivals and arrivals.bounds else 0
+
+    def sighted(self, at: int) -> int:
+        """From when on we saw, and went on to see for a while, what we were blind to at a moment; that moment itself, where we were only late."""
+        end = at
+        for lo, hi in self.blind:
+            if lo - SIGHT <= end <= hi + SIGHT or lo <= end + SETTLES <= hi:
+                end = max(end, hi)
+        return end
 
     def missed(self, start: int, end: int) -> bool:
         """Our door was closed: we were blind, and what came may be lost. Did we not know of it?"""

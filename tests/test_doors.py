@@ -31,7 +31,7 @@ from kafka.errors import KafkaError
 
 from infra.plant.reference import SOURCES
 from ingest import body
-from ingest.doors import GATES, POSTED, Door, application
+from ingest.doors import GATES, POSTED, Door, _asked_at, application
 from ingest.outbox import SLICE, Accepted, Outbox, TooLarge
 from ingest.pace import AGAIN, AHEAD, EVERY, FEW, HOLDS, LATE, STILL, WINDOW, Busy, Pace, Taken, ask
 from streams.asked import inside, open_to_all, serve
@@ -59,12 +59,12 @@ def box(tmp_path_factory) -> Iterator[Outbox]:
     made.close()
 
 
-def _ask(box: Outbox, said: bytes, path: str = "/events/permit.step", method: str = "POST", token: bytes = b"secret", sends: dict[str, frozenset[str]] | None = None, refusers: list[str] | None = None, shelters: frozenset[str] = frozenset(), **headers: str) -> tuple[int, dict]:
+def _ask(box: Outbox, said: bytes, path: str = "/events/permit.step", method: str = "POST", token: bytes = b"secret", sends: dict[str, frozenset[str]] | None = None, refusers: list[str] | None = None, shelters: frozenset[str] = frozenset(), deciders: list[str] | None = None, **headers: str) -> tuple[int, dict]:
     """What the door answers to a request as it is, byte for byte."""
 
     async def asked() -> tuple[int, bytes]:
         async with aiohttp.ClientSession() as session:
-            runner = web.AppRunner(application(Door("S", box, {"ptw": "secret"}, ["http://127.0.0.1:1"], session, refusers or [], sends or {}, shelters)), access_log=None, auto_decompress=False)
+            runner = web.AppRunner(application(Door("S", box, {"ptw": "secret"}, deciders or ["http://127.0.0.1:1"], session, refusers or [], sends or {}, shelters)), access_log=None, auto_decompress=False)
             await runner.setup()
             await web.TCPSite(runner, "127.0.0.1", 0).start()
             reader, writer = await asyncio.open_connection(*runner.addresses[0][:2])
@@ -253,11 +253,38 @@ def _kept(box: Outbox) -> list[dict]:
         return [json.loads(value)["event"] for (value,) in db.execute("select value from outbox")]
 
 
-@pytest.mark.parametrize("query, answer", [("worker=W&door=SHELTER", "allow"), ("worker=W&door=DOOR&for=leave", "allow"), ("worker=W&door=DOOR&direction=out", "allow"), ("worker=W&door=DOOR", "pending"), ("for=start&permit=P&door=SHELTER", "pending")])
+@pytest.mark.parametrize("query, answer", [("worker=W&door=SHELTER", "allow"), ("worker=W&door=DOOR&for=leave", "allow"), ("worker=W&door=DOOR&direction=out", "allow"), ("worker=W&door=DOOR", "pending"), ("for=start&permit=P&door=SHELTER", "pending"), ("for=start&permit=P&direction=out", "pending")])
 def test_a_shelter_and_the_way_out_are_open_though_nobody_answers(box, query, answer):
     """`domain.md` 4.5: a shelter's door is never closed by our blindness."""
     status, said = _ask(box, b"", f"/decide?{query}", "GET", shelters=frozenset({"SHELTER"}))
     assert (status, said["answer"], [why["code"] for why in said["why"]]) == (200, answer, said["reasons"])
+
+
+def test_a_shelter_is_open_though_the_judge_does_not_know_it(box):
+    """The judge folds its log anew and does not know the plant yet; the door does."""
+
+    class Judge(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(_raw({"answer": "pending", "reasons": ["DOOR-UNKNOWN"], "why": [], "mode": "full", "names": [], "behind_ms": 0}))
+
+        def log_message(self, *said: object) -> None:
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Judge)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    at = f"http://127.0.0.1:{server.server_port}"
+    said = [_ask(box, b"", f"/decide?worker=W&door={door}", "GET", shelters=frozenset({"SHELTER"}), deciders=[at])[1]["answer"] for door in ("SHELTER", "DOOR")]
+    server.shutdown()
+    assert said == ["allow", "pending"]
+
+
+@pytest.mark.parametrize("scale", [1 / 1000, 1, 1000, 1_000_000])
+def test_a_moment_in_whichever_unit_is_asked_about_in_ms(scale):
+    now = int(time.time() * 1000)
+    query = {"at": str(int(now * scale))}
+    assert abs(_asked_at(query) - now) < 1000 and query["at"] == str(_asked_at(query))
 
 
 def test_an_application_is_kept_as_it_was_asked_so_that_it_can_be_judged_again(box):

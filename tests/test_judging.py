@@ -534,7 +534,7 @@ def test_after_a_restart_neighbours_are_met_as_before():
     assert told[0] == told[1] != []
 
 
-@pytest.mark.seed("001-32 part behind")
+@pytest.mark.seed("001-32", part="while the judge is behind")
 @pytest.mark.parametrize("asked, answer", [("worker=W9&door=HUT", "allow"), ("worker=W9&door=GATE", "pending"), ("worker=R&door=GATE", "allow"), ("worker=W9&door=GATE&for=leave", "allow"), ("worker=W9&door=GATE&direction=out", "allow"), ("for=start&permit=HW-1", "deny")])
 def test_who_comes_to_a_shelter_or_to_help_is_let_in_though_the_judge_is_behind(asked, answer):
     """`domain.md` 4.5: neither our blindness nor a backlog closes a shelter or holds a rescuer back."""

@@ -22,6 +22,7 @@ Where each figure comes from (sections are those of the domain document):
     oxygen 19.5 to 21.0 (enriched 23.5)      4.5, required components
     H2S 10 mg/m3                             2.4
     one analysis: 10 min                     4.5, the last analysis decides
+    one that failed, in a pause or before    the same; a passed one is asked before the resume
     future: u + max(2 s, 5 s)                4.5, the past holds no future; T9's limit is 5 s
     at most 24 h back                        the same sentence
     lives, approvals, interruptions          4.5, a permit's lives; a request said again is agreed by the next approval
@@ -256,10 +257,10 @@ def _known(life: Life, sampled: World, until: float) -> Iterator[tuple[list[floa
         yield [at for at in tests if at <= until], analysis.passed[tuple(at <= until for at in tests)]
 
 
-def _failed(life: Life, sampled: World, since: float, until: float) -> bool:
-    """Was a test sampled in a span that fails by itself?"""
+def _failed(life: Life, sampled: World, until: float) -> bool:
+    """Was a test sampled by an instant that fails by itself?"""
     alone = [a.passed[tuple(k == i for k in range(n))] for a in life.analyses if (n := len(a.tests)) for i in range(n)]
-    return any(passed is False and since <= at <= until for at, passed in zip(sampled, alone, strict=True))
+    return any(passed is False and at <= until for at, passed in zip(sampled, alone, strict=True))
 
 
 # ---- checks -----------------------------------------------------------------------------------------------------
@@ -345,14 +346,14 @@ def _since(life: Life, sampled: World, midnight: float, until: float) -> bool:
 
 
 def _asks(life: Life, sampled: World, since: float, until: float) -> bool:
-    """Was the pause too long, or did an analysis fail in it?"""
-    return until - since > PAUSE[life.request["type"]] or _failed(life, sampled, since, until)
+    """Was the pause too long, or did an analysis fail, in it or before?"""
+    return until - since > PAUSE[life.request["type"]] or _failed(life, sampled, until)
 
 
 def _retested(life: Life, sampled: World, since: float, until: float) -> bool:
     if until - since > PAUSE[life.request["type"]]:
         return _fresh(life, sampled, until)
-    return not _failed(life, sampled, since, until) or _valid(life, sampled, until) is not None
+    return not _failed(life, sampled, until) or _valid(life, sampled, until) is not None
 
 
 def _fresh(life: Life, sampled: World, until: float) -> bool:

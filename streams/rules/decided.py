@@ -6,9 +6,7 @@ from streams.events import Decided
 from streams.rules.gates import GATES, Question, decide
 from streams.rules.permit import OURS
 from streams.rules.rule import Cause, Finding, Judged, Known, Rule
-from streams.times import HOUR, MINUTE, SECOND, Stamp
-
-SEEN = frozenset({"full", "broken"})
+from streams.times import HOUR, Stamp
 
 
 def judge_helper(known: Known, worker: str) -> Judged:
@@ -23,27 +21,23 @@ def judge_helper(known: Known, worker: str) -> Judged:
 
 
 def judge_again(known: Known, site: str) -> Judged:
-    """SYS-DECIDED: an answer given while we were blind or behind, judged again within an hour of the moment from which on we see again, would have been another (M15)."""
-    found, turns = list[Finding](), list[int]()
+    """SYS-DECIDED: an answer given while we were blind or behind, judged again when we saw again, would have been another (M15); told for an hour."""
+    found, settled = list[Finding](), known.site.settled
     for fact in known.site.decisions:
-        said = fact.event
-        if not isinstance(said, Decided) or said.mode in SEEN or said.gate not in GATES or (said.gate == "application" and said.request is None):
+        said, now = fact.event, settled.get(fact.ref)
+        if now is None or not isinstance(said, Decided) or now == said.answer or known.site.sighted(said.at) + HOUR <= known.now:
             continue
-        sight = _sighted(known, said.at) + 15 * SECOND
-        turns += [sight, sight + HOUR]
-        if not sight <= known.now < sight + HOUR:
-            continue
-        now = decide(known, Question(said.gate, said.worker, said.door, said.permit, Stamp(said.at, said.u or 0), said.request), sighted=True)  # type: ignore[arg-type]
-        if now.answer != said.answer:
-            numbers = {"who": said.worker or said.permit or (said.request.permit if said.request else ""), "at": known.clock(said.at), "was": said.answer, "now": now.answer}
-            found.append(Finding(said.at, (fact.ref,), None, numbers=numbers))
-    wake = min((turn for turn in turns if turn > known.now), default=None)
-    return Judged(tuple(found), min(wake, known.now + MINUTE) if wake is not None and found else wake)
+        numbers = {"who": said.worker or said.permit or (said.request.permit if said.request else ""), "at": known.clock(said.at), "was": said.answer, "now": now}
+        found.append(Finding(said.at, (fact.ref,), None, numbers=numbers))
+    ends = [known.site.sighted(f.start) + HOUR for f in found]
+    return Judged(tuple(found), min(ends, default=None))
 
 
-def _sighted(known: Known, at: int) -> int:
-    """From when on we saw again what we were blind to at a moment: that moment itself, where we were only late."""
-    return max([at, *(hi for lo, hi in known.site.blind if lo - 10 * SECOND <= at <= hi + 10 * SECOND)])
+def asked_again(known: Known, said: Decided) -> str:
+    """What an answer would be, were it asked for now that we see."""
+    if said.gate not in GATES:
+        return said.answer
+    return decide(known, Question(said.gate, said.worker, said.door, said.permit, Stamp(said.at, said.u or 0), said.request), sighted=True).answer  # type: ignore[arg-type]
 
 
 CAUSES: frozenset[Cause] = frozenset({"asked", "dark"})

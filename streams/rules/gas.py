@@ -34,8 +34,8 @@ def tested(course: Course, reference: Stamp) -> Truth:
 
 
 def failed_by(course: Course, at: Stamp) -> Truth:
-    """Did an analysis fail by a moment, in the pause or before it?"""
-    return some(before(m, at) for a in course.analyses for m in a.failures)
+    """Did an analysis fail by a moment, in the pause or before it? Unknown where one held what nobody can judge."""
+    return some(before(m, at) for a in course.analyses for m in a.failures) | (some(before(m, at) for a in course.analyses for m in a.open) & Truth.UNKNOWN)
 
 
 def retested(course: Course, pause: Pause, terms: Terms) -> Truth:

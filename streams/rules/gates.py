@@ -283,7 +283,7 @@ def _in_by(known: Known, course: Course, worker: str, at: Stamp) -> Iterator[Rea
         yield from _everybody(known, course, at.at)
     else:
         if course.needs_gas and (told := tested(course, at)) is not Truth.TRUE:
-            yield _untested(course, told, at, "GAS-NONE"), told
+            yield ("GAS-UNREAD" if told is Truth.UNKNOWN and _unread(course, at) else "GAS-NONE"), told
         yield from _unproved(known, course, at)
         yield from _going_on(known, course, at)
 
@@ -369,15 +369,14 @@ def _ready(known: Known, course: Course, at: Stamp) -> Iterator[Reason]:
         told = tested(course, at)
         young = fresh(course, at, known.terms_of(course))
         if young is not Truth.TRUE:
-            yield ("GAS-STALE" if told is not Truth.FALSE and young is Truth.FALSE else _untested(course, told, at, "GAS-STALE")), young
+            code = "GAS-UNREAD" if young is Truth.UNKNOWN and _unread(course, at) else "GAS-STALE"
+            yield ("GAS-NONE" if told is Truth.FALSE else code), young
     yield from _going_on(known, course, at)
 
 
-def _untested(course: Course, told: Truth, at: Stamp, otherwise: str) -> str:
-    """Why no analysis stands: none passed, or what one holds is under no limit, so that nobody can say."""
-    if told is Truth.FALSE:
-        return "GAS-NONE"
-    return "GAS-UNREAD" if told is Truth.UNKNOWN and any(before(m, at) is not Truth.FALSE for a in course.analyses for m in a.open) else otherwise
+def _unread(course: Course, at: Stamp) -> bool:
+    """Did an analysis by a moment hold what is under no limit, so that nobody can say whether it passed?"""
+    return any(before(m, at) is not Truth.FALSE for a in course.analyses for m in a.open)
 
 
 def _going_on(known: Known, course: Course, at: Stamp) -> Iterator[Reason]:
@@ -455,7 +454,7 @@ def _resume(known: Known, course: Course, at: Stamp) -> Iterator[Reason]:
         if today is not Truth.TRUE:
             yield "GAS-DAILY", today
         elif again is not Truth.TRUE:
-            yield "GAS-INTERRUPT", again
+            yield ("GAS-UNREAD" if again is Truth.UNKNOWN and _unread(course, at) else "GAS-INTERRUPT"), again
     yield from _going_on(known, course, at)
     yield from _fit(known, course, at.at)
     yield from _everybody(known, course, at.at)
@@ -475,7 +474,7 @@ def _issue(known: Known, course: Course, at: Stamp) -> Iterator[Reason]:
     if course.needs_gas:
         told, young = tested(course, at), fresh(course, planned, known.terms_of(course))
         if told is not Truth.TRUE:
-            yield _untested(course, told, at, "GAS-NONE"), told
+            yield ("GAS-UNREAD" if told is Truth.UNKNOWN and _unread(course, at) else "GAS-NONE"), told
         elif young is not Truth.TRUE:
             yield "GAS-STALE", young
     if any(hard_now(known, course)):

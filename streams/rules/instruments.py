@@ -11,7 +11,7 @@ from streams.plant import Channel
 from streams.rules.permit import OURS
 from streams.rules.readings import GASES, gas_tags
 from streams.rules.rule import NOTHING, Cause, Finding, Judged, Known, Rule, minutes, wake_at
-from streams.spans import Spans
+from streams.spans import Held, Spans
 from streams.times import MINUTE, SECOND
 
 CAUSES: frozenset[Cause] = frozenset({"gas", "device"})
@@ -130,20 +130,21 @@ def _spans(known: Known, tag: str, spans: Spans) -> Judged:
 def judge_range(known: Known, tag: str) -> Judged:
     """DQ-RANGE: readings outside what the instrument can measure; they are no readings, the gas is unknown. A little below zero is zero, and told when it lasts."""
     series = known.site.series.get(tag)
-    if series is None or tag not in known.atlas.channels or not (series.wild or series.below):
+    if series is None or tag not in known.atlas.channels or not (series.wild or series.below.over):
         return NOTHING
-    wild, drifted = _spans(known, tag, series.wild), _drifted(known, tag, series.below)
-    return Judged(tuple(sorted((*wild.findings, *drifted), key=lambda f: f.start)), wake_at(wild.wake, known.now + MINUTE if series.below and series.below.last[-1] + series.below.join >= known.now else None))
+    wild, drifted = _spans(known, tag, series.wild), list(_drifted(known, tag, series.below))
+    dues = [start + known.terms_at(start).ms["zero_low"] + SECOND for start, end, *_ in series.below.intervals(known.now) if end is None]
+    return Judged(tuple(sorted((*wild.findings, *drifted), key=lambda f: f.start)), wake_at(wild.wake, *(due if due > known.now else known.now + MINUTE for due in dues)))
 
 
-def _drifted(known: Known, tag: str, spans: Spans) -> Iterator[Finding]:
+def _drifted(known: Known, tag: str, below: Held) -> Iterator[Finding]:
     """A zero that has been a little too low for an hour."""
     channel = known.atlas.channels[tag]
-    for a, b, head, ref in zip(spans.first, spans.last, spans.head, spans.ref, strict=True):
-        lasts = known.terms_at(a).ms["zero_low"]
-        if b - a >= lasts:
-            numbers = {"tag": tag, "value": f"{head:g}", "unit": channel.unit, "since": known.clock(a), "limit": minutes(lasts)}
-            yield Finding(a + lasts, (ref,), b if b + spans.join < known.now else None, 4, numbers, variant="zero", area=channel.area)
+    for start, end, last, top, ref in below.intervals(known.now):
+        lasts = known.terms_at(start).ms["zero_low"]
+        if last - start >= lasts:
+            numbers = {"tag": tag, "value": f"{top:g}", "unit": channel.unit, "since": known.clock(start), "limit": minutes(lasts)}
+            yield Finding(start + lasts, (ref,), end, 4, numbers, variant="zero", area=channel.area)
 
 
 def judge_unit(known: Known, tag: str) -> Judged:

@@ -33,10 +33,7 @@ def _seen(behaviour: str, code: str, known: Known, point: str) -> Judged:
     found, wakes = [], list[int | None]()
     if behaviour in BURNS and sights.last[-1] + sights.join >= known.now:
         wakes.append(known.now + 5 * SECOND)
-    begun = known.site.lasting.get(point, {}).get(behaviour)
     for first, last, ref in _alarming(known, point, behaviour, sights):
-        if begun is not None and first <= begun <= last:
-            last = max(last, min(known.now, begun + sights.join))
         if code in LASTS and last - first < known.terms_at(first).ms[LASTS[code]]:
             wakes.append(known.now + SECOND if last + sights.join >= known.now else None)
             continue
@@ -49,6 +46,21 @@ def _seen(behaviour: str, code: str, known: Known, point: str) -> Judged:
     return Judged(tuple(found), wake_at(*wakes))
 
 
+def _lasting(known: Known, point: str, behaviour: str, sights: Spans) -> list[tuple[int, int, str]]:
+    """(first, last, evidence) of what was seen; what was said to begin goes on until its end, as far as it is known now."""
+    shown = list(known.site.phases.get(point, {}).get(behaviour, {}).values())
+    out: list[tuple[int, int, str]] = []
+    for first, last, ref in zip(sights.first, sights.last, sights.ref, strict=True):
+        on = [min(s.until(start), known.now) for s in shown for start in s.starts if first <= start <= last]
+        over = [end for s in shown for end in s.ends if last < end <= last + sights.join]
+        last = max(last, *on, *over) if on or over else last
+        if out and first <= out[-1][1] + sights.join:
+            out[-1] = (out[-1][0], max(last, out[-1][1]), out[-1][2])
+        else:
+            out.append((first, last, ref))
+    return out
+
+
 def _alarming(known: Known, point: str, behaviour: str, sights: Spans) -> Iterator[tuple[int, int, str]]:
     """What was seen; of fire and smoke what hot work that goes on there, or was put down a moment ago, does not explain."""
     work: list[tuple[int, int]] = []
@@ -56,7 +68,7 @@ def _alarming(known: Known, point: str, behaviour: str, sights: Spans) -> Iterat
         if course.type in HOT and course.issued is not None:
             down = known.terms_of(course).ms["tools_down"]
             work += [(a, b + down) for a, b in course.working(known.now)]
-    for first, last, ref in zip(sights.first, sights.last, sights.ref, strict=True):
+    for first, last, ref in _lasting(known, point, behaviour, sights):
         if not any(a <= last and b >= first for a, b in work):
             yield first, last, ref
         else:
