@@ -93,6 +93,10 @@ def _facts(site: Site, horizon: int) -> None:
     site.warnings = [f for f in site.warnings if ended(f) >= horizon]
     site.specials = [f for f in site.specials if ended(f) >= horizon]
     site.registries = site.registries[-8:]
+    for behaviours in site.phases.values():
+        for tracks in behaviours.values():
+            for track in [name for name, shown in tracks.items() if max((*shown.starts[-1:], *shown.ends[-1:])) < horizon]:
+                del tracks[track]
     site.decisions = [f for f in site.decisions if f.event.at >= horizon]
     site.unsettled = [f for f in site.unsettled if f.event.at >= horizon]
     site.settled = {f.ref: site.settled[f.ref] for f in site.decisions if f.ref in site.settled}

@@ -99,6 +99,8 @@ def _detected(event: e.Detection, gases: Gases) -> Iterator[str]:
     yield from _word("$.behaviour", event.behaviour, SEEN)
     if not 0 <= event.confidence <= 1:
         yield f"{event.confidence:g} at `$.confidence` is no share. Write 0 to 1 (0.35 for 35 %)"
+    for name in ("onset", "decided"):
+        yield from _instant(f"$.{name}", getattr(event, name), event.at, CLOSE)
 
 
 def _certified(event: e.Certificate, gases: Gases) -> Iterator[str]:

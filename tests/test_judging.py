@@ -551,3 +551,17 @@ def test_who_comes_to_a_shelter_or_to_help_is_let_in_though_the_judge_is_behind(
     said = json.loads(asyncio.run(step.decide(make_mocked_request("GET", f"/decide?site=story&{query}"))).text or "")
     assert (said["answer"], said["behind_ms"] > 10_000) == (answer, True), said
     assert ("SYS-LAG" in said["reasons"]) == (answer != "allow")
+
+
+def test_tracks_that_began_and_ended_are_forgotten():
+    """A camera numbers its tracks for ever."""
+    kernel = Kernel("story")
+    for entry in _entries()[:20]:
+        kernel.step(entry)
+    now = kernel.known.site.now
+    for n in range(300):
+        at = now + n * 3_600_000
+        for k, phase in enumerate(("start", "end")):
+            kernel.step(Entry("story", "vms", 2 * n + k + 1, at + k, "camera.detections", e.Detection(at=at + k, u=0, camera="C", behaviour="fall", confidence=0.9, point="P", phase=phase, track=f"{n}")))  # type: ignore[arg-type]
+        kernel.step(Entry("story", "clock", 10**6 + n, at + 1000, "site.events", Tick(at=at + 1000, idle=at + 1000, virtual=True)))
+    assert 0 < len(kernel.known.site.phases["P"]["fall"]) < 100
