@@ -215,7 +215,7 @@ def _revise(told: Told, at: int, fresh: Alert, joined: bool) -> list[Alert]:
         return []
     if not stands(old) and _said(same) == _said(old):  # where what is over would be placed today is no news either
         return []
-    worse = fresh.priority < old.priority or OWNERS.index(fresh.owner) > OWNERS.index(old.owner)
+    worse = fresh.priority < old.priority or (not joined and OWNERS.index(fresh.owner) > OWNERS.index(old.owner))
     again = not joined and (old.state in ("suppressed", "retracted") or (old.late and not fresh.late)) and fresh.state == "raised"
     announce = fresh.state in ACTIVE and not fresh.late and (worse or again)
     told.was.pop(number(old), None)

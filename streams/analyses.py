@@ -99,9 +99,12 @@ def unjudged(event: GasTest, terms: Terms) -> list[str]:
 
 def _shows(gas: str, unit: str, terms: Terms) -> set[str]:
     """Of which components a good value speaks: as a toxic by its own name, also one that burns; else as a combustible one."""
-    if toxic_name(gas, terms) in terms.pack.toxic and unit_of(unit, gas) in ("ppm", "ppb", "mg/m3"):
+    toxic = toxic_name(gas, terms) in terms.pack.toxic
+    if toxic and unit_of(unit, gas) in ("ppm", "ppb", "mg/m3"):
         return {gas, toxic_name(gas, terms)}
-    return {"combustible", gas} if is_combustible(gas, terms) else {gas}
+    if is_combustible(gas, terms):
+        return {"combustible"} if toxic else {"combustible", gas}
+    return {gas}
 
 
 def analyses(records: Iterable[Record], needed: frozenset[str]) -> list[Analysis]:

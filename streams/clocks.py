@@ -24,8 +24,8 @@ DRIFTS: Final = 1 / 1000
 FIVE: Final = 5
 NEAR: Final = 2 * MINUTE
 LONG: Final = 10 * MINUTE
-ALIKE: Final = 10 * SECOND
-"""What was kept somewhere catches up; a clock that went back stays as late, to so much."""
+ALIKE: Final = 40 * SECOND
+"""What was kept somewhere catches up; a clock that went back stays as late, to so much: gateways send in batches."""
 MOST: Final = 20
 """Spans that are remembered of one source."""
 SHIFTED: Final = ("valid_from", "valid_to", "planned_start", "until", "onset", "decided")

@@ -361,8 +361,6 @@ class Fold:
         for name in points:
             known = self.known.atlas.point(name)
             point = known.id if known else name
-            if event.phase == "start":
-                self._phase(entry, event, dirty)
             if event.behaviour in WORK_SEEN:
                 cameras = site.sightings.setdefault(point, {})
                 seen = cameras.setdefault(event.camera, new_sightings())
@@ -376,6 +374,8 @@ class Fold:
                 sights = site.sights.setdefault(point, {}).setdefault(event.behaviour, Spans(JOIN_SIGHT))
                 if sum(sights.add(site.true(event.camera, at), event.confidence, entry.ref) for at in _looks(event)):
                     dirty.add(("point", point, "evidence"))
+        if event.phase == "start":
+            self._phase(entry, event, dirty)
 
     def _phase(self, entry: Entry, event: e.Detection, dirty: Dirty) -> None:
         """A beginning or an end; work that was said to begin and to end was seen all the while."""
@@ -388,10 +388,11 @@ class Fold:
             if not shown.add(event.phase, at):
                 continue
             dirty.add(("point", point, "evidence"))
-            seen = site.sightings.get(point, {}).get(event.camera) if event.behaviour in WORK_SEEN else None
             start = next((s for s in reversed(shown.starts) if s <= at), None) if event.phase == "end" else at
-            if seen is None or start is None or (end := shown.until(start)) not in shown.ends:
+            end = next((e for e in shown.ends if start is not None and start <= e <= start + LONGEST_SIGHT), None)
+            if event.behaviour not in WORK_SEEN or start is None or end is None:
                 continue
+            seen = site.sightings.setdefault(point, {}).setdefault(event.camera, new_sightings())
             offset = site.offset(event.camera, event.at)[0]
             if sum(seen.add(t + offset, 1.0, entry.ref) for t in (*range(start, end, JOIN_SIGHT // 2), end)):
                 self._seen_changed(point, dirty)
@@ -719,6 +720,8 @@ def _looks(event: e.Detection) -> tuple[int, ...]:
     return (since, (since + event.at) // 2, event.at)
 
 
+LONGEST_SIGHT = 12 * HOUR
+"""Work that a camera said to begin ended within so long, or nobody said when."""
 ANSWERS = 2_000
 """Answers of gates that are kept to be looked at again."""
 EVERY: frozenset[str] = frozenset({"hot", "confined", "height", "lifting", "power", "blinding", "excavation", "road", ""})

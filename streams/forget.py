@@ -19,6 +19,8 @@ def forget(site: Site, horizon: int, scans: int, long: bool = True) -> None:
     for signed in site.signed.values():
         signed[:] = [row for row in signed if row[0] >= horizon]
     _facts(site, horizon)
+    site.blind.forget(horizon)
+    site.away.forget(horizon)
     if long:
         _kept_long(site, horizon - LONG)
 

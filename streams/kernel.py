@@ -289,7 +289,7 @@ class Kernel:
     def _settle(self, dirty: Dirty) -> None:
         """Answers that were given half blind are judged again, a few a second."""
         site = self.memory.site
-        due = [f for f in site.unsettled if site.sighted(f.event.at) + SETTLES <= site.now][:AGAIN]
+        due = [f for f in site.unsettled if f.event.at + SETTLES <= site.now][:AGAIN] if self._sees() else []
         if not due:
             return
         self._turn()
@@ -302,9 +302,16 @@ class Kernel:
         site.unsettled = [f for f in site.unsettled if f.ref not in site.settled]
         dirty.add(("site", site.site, "asked"))
 
+    def _sees(self) -> bool:
+        """Have we seen for long enough since we were blind last?"""
+        blind = self.memory.site.blind
+        return not blind.hi or blind.hi[-1] + SETTLES <= self.memory.site.now
+
     def _next_answer(self) -> int | None:
         site = self.memory.site
-        return min((max(site.sighted(f.event.at) + SETTLES, site.now + 1) for f in site.unsettled), default=None)
+        last = site.blind.hi[-1] if site.blind.hi else 0
+        first = min((f.event.at for f in site.unsettled), default=None)
+        return None if first is None else max(first + SETTLES, last + SETTLES, site.now + 1)
 
     def _minute(self, before: int, now: int) -> Sequence[Output]:
         """The minute that has just ended; every few of them also those of which something was heard late, or that we slept through."""

@@ -14,7 +14,26 @@ from msgspec.structs import replace
 from streams import events as e
 from streams.events import Any_
 from streams.gases import ABSURD
-from streams.words import BAD, BEHAVIOUR, COLOUR, FIELDS, HAZARD, NOBODY, PAPER, ROLE, STATUS, TRADE, TYPE, day_of, folded, gas_of, misspelt, unit_of, word
+from streams.words import (
+    BAD,
+    BEHAVIOUR,
+    COLOUR,
+    FIELDS,
+    HAZARD,
+    NO_GAS,
+    NOBODY,
+    PAPER,
+    ROLE,
+    STATUS,
+    TRADE,
+    TYPE,
+    day_of,
+    folded,
+    gas_of,
+    misspelt,
+    unit_of,
+    word,
+)
 
 DAY: Final = 86_400_000
 YEARS: Final = 3653 * DAY
@@ -85,13 +104,13 @@ def _result(result: e.GasResult, odd: Odd) -> e.GasResult:
     gas = gas_of(result.gas) or result.gas
     unit = unit_of(result.unit, gas) or result.unit
     absurd = result.value is not None and not abs(result.value) < ABSURD
-    odd += [name for name, strange in (("unit", unit_of(result.unit, gas) is None), ("value", absurd)) if strange]
+    odd += [name for name, strange in (("unit", unit_of(result.unit, gas) is None and folded(gas) not in NO_GAS), ("value", absurd)) if strange]
     return replace(result, gas=gas, unit=unit)
 
 
 def nameless(event: Any_, gases: Iterable[str]) -> list[str]:
     """`results.gas`, where an analysis names a gas of no vocabulary, nor of the pack's own (`gases`)."""
-    return ["results.gas"] if isinstance(event, e.GasTest) and any(r.value and gas_of(r.gas, gases) is None for r in event.results) else []
+    return ["results.gas"] if isinstance(event, e.GasTest) and any(r.value and gas_of(r.gas, gases) is None and folded(r.gas) not in NO_GAS for r in event.results) else []
 
 
 def _tested(event: e.GasTest, odd: Odd) -> e.GasTest:
@@ -103,7 +122,8 @@ def _detected(event: e.Detection, odd: Odd) -> e.Detection:
     seen = word(BEHAVIOUR, event.behaviour)
     if seen is None:
         odd.append("behaviour")
-    return replace(_set(event, odd, confidence=sure if 0 <= sure <= 1 else 0.0), behaviour=seen or event.behaviour)
+    instants = {name: in_reason(value, event.at, CLOSE) for name in ("onset", "decided") if (value := getattr(event, name)) is not None}
+    return replace(_set(event, odd, confidence=sure if 0 <= sure <= 1 else 0.0, **instants), behaviour=seen or event.behaviour)
 
 
 def _day(text: str, odd: Odd, name: str, endless: bool) -> str:

@@ -122,6 +122,11 @@ class Intervals(Struct):
         self.lo[i:j], self.hi[i:j] = [lo], [hi]
         return True
 
+    def forget(self, before: int) -> None:
+        """Drops what was over before a moment."""
+        n = bisect_left(self.hi, before)
+        del self.lo[:n], self.hi[:n]
+
     def cut(self, at: int) -> None:
         """Drops what lies after a moment."""
         while self.lo and self.lo[-1] > at:

@@ -12,7 +12,7 @@ import msgspec
 from streams import events as e
 from streams.events import Any_
 from streams.plain import CLOSE, YEARS
-from streams.words import BEHAVIOUR, COLOUR, ENDLESS, GAS, HAZARD, ISO, PAPER, ROLE, TRADE, TYPE, UNIT, day_of, folded, misspelt, word
+from streams.words import BEHAVIOUR, COLOUR, ENDLESS, GAS, HAZARD, ISO, NO_GAS, PAPER, ROLE, TRADE, TYPE, UNIT, day_of, folded, gas_of, misspelt, word
 
 KINDS: Final[dict[str, type[Any]]] = {str(kind.__struct_config__.tag): kind for kind in Any_.__args__}  # type: ignore[attr-defined]
 OPEN: Final = frozenset({"kind", "schema"})
@@ -87,8 +87,17 @@ def _requested(event: e.Requested, gases: Gases) -> Iterator[str]:
 def _tested(event: e.GasTest, gases: Gases) -> Iterator[str]:
     for i, result in enumerate(event.results):
         if gases is not None and result.gas not in gases:
-            yield from _word(f"$.results[{i}].gas", result.gas, GAS)
+            yield from _gas(f"$.results[{i}].gas", result.gas, gases)
         yield from _word(f"$.results[{i}].unit", result.unit, UNIT)
+
+
+def _gas(path: str, said: str, gases: frozenset[str]) -> Iterator[str]:
+    """No gas is offered because its name is near: SO2 is no oxygen."""
+    if said in GAS or folded(said) in NO_GAS:
+        return
+    meant = gas_of(said, gases)
+    hint = f"Did you mean {meant}?" if meant else f"Known: {', '.join((*GAS, *sorted(gases)))}"
+    yield f"{said!r} is no word of `{path}`. {hint}"
 
 
 SEEN: Final[dict[str, tuple[str, ...]]] = {k: ((*v, "flame") if k == "fire" else v) for k, v in BEHAVIOUR.items() if k != "flame"}

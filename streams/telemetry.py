@@ -306,7 +306,7 @@ class Telemetry:
             if (scale := plan.scales[i]) is not None and value > 2 * scale.full:
                 continue
             low = value < 0 and scale is not None and scale.least <= value
-            if (low or series.below.over) and series.below.add(at, low, value, ref):
+            if not low and series.below.over and series.below.add(at, False, 0.0, ref):
                 dirty.add(("channel", tag, "gas"))
             value = 0.0 if low else value
             trace = series.trace
@@ -339,6 +339,8 @@ class Telemetry:
                 changed = series.wild.add(at, value, ref) | self._bad(series, at, ref, name) | late
             else:
                 if scale is not None and value < 0:
+                    if series.below.add(at, True, -value, ref):
+                        dirty.add(("channel", name, "gas"))
                     value = 0.0
                 if limit is None:
                     continue

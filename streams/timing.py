@@ -23,6 +23,8 @@ FILMED: Final = frozenset({e.CameraBeat, e.Detection, e.Clip})
 SOON_OR_LATE: Final = frozenset({e.GasTest, e.Clip, e.Detection})
 """Kinds that are sent when somebody gets to it: how soon they come says nothing of a clock."""
 STREAMED: Final = frozenset({e.Frame, e.Positions, e.CameraBeat, e.Weather})
+OURS: Final = (e.ClockSaid, e.SourceSaid, e.ChainSaid, e.Decided, e.PlantSaid, e.PackSaid, e.Tick)
+"""What we stamp ourselves."""
 STEPPED: Final = frozenset({e.Frame, e.CameraBeat})
 """Kinds of one clock each, which says the time again and again."""
 
@@ -37,11 +39,11 @@ def clock_of(entry: Entry) -> tuple[str, bool]:
 
 def timed(known: Known, entry: Entry, dirty: Dirty) -> tuple[Entry, bool]:
     """(the entry with its time as it can have been, was it from the future?). A fact from the future lies between its source's previous arrival, a day back at most, and its own."""
-    event = entry.event
-    if type(event) not in OBSERVED:
-        return entry, False
-    site = known.site
+    event, site = entry.event, known.site
     lead = site.leads.get(entry.source)
+    if type(event) not in OBSERVED:
+        told = lead is not None and lead.shift and not isinstance(event, OURS)
+        return replace(entry, event=shifted(event, lead.shift, lead.u)) if told and lead is not None else entry, False
     if lead is not None and lead.shift:
         entry = _shifted(known, entry, lead, dirty)
         event = entry.event
@@ -132,7 +134,7 @@ def _from_the_future(known: Known, entry: Entry, ahead: int, arrivals: Arrivals,
         if zone is not None and lead.sample(entry.seen, ahead, entry.ref, int(zone.total_seconds() * 1000), type(event) in STREAMED):
             dirty.add(("source", entry.source, "clock"))
             known.again.append(entry.source)
-            known.site.pushed.pop(entry.source, None)
+            known.site.pushed.clear()  # of its cameras too
     since = max(arrivals.before or entry.seen - DAY, entry.seen - DAY)
     if type(event) in (e.Frame, e.CameraBeat, e.Positions, e.Detection):
         since = max(since, entry.seen - SECOND)
@@ -156,11 +158,15 @@ def shifted(event: Any_, shift: int, u: int) -> Any_:
 
 
 def _shifted(known: Known, entry: Entry, lead: Lead, dirty: Dirty) -> Entry:
-    """Corrected, unless the event fits no offset better: then the clock has been set right."""
-    ahead = entry.event.at - entry.seen
+    """Corrected, unless the event fits no offset better (then the clock has been set right), or its own clock was measured, and that says it already."""
+    ahead, (clock, _) = entry.event.at - entry.seen, clock_of(entry)
+    if clock in known.site.clocks:
+        late = ahead - known.site.offset(clock, entry.event.at)[0]
+        if abs(late) < abs(late - lead.shift):
+            return entry
     if entry.lane == "live" and abs(ahead) < abs(ahead - lead.shift):
         lead.shift = 0
-        known.site.pushed.pop(entry.source, None)
+        known.site.pushed.clear()
         dirty.add(("source", entry.source, "clock"))
         return entry
     return replace(entry, event=shifted(entry.event, lead.shift, lead.u))

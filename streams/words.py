@@ -81,10 +81,10 @@ _TYPES: Final[dict[str, tuple[str, ...]]] = {
 TYPE: Final[dict[str, tuple[str, ...]]] = {code: tuple(dict.fromkeys((*said, *(s + end for s in said for end in ("作业", "作业票", "证") if not s.isascii() and "作业" not in s)))) for code, said in _TYPES.items()}
 """AQ 3064.2's codes, as people write them: 受限空间, 受限空间作业, 受限空间作业票."""
 _TRADES: Final[dict[str, tuple[str, ...]]] = {
-    "welding": ("焊接", "焊工", "电焊", "电焊工", "焊接工", "气焊工", "焊接与热切割", "熔化焊接与热切割", "welder"),
+    "welding": ("焊接", "焊工", "电焊", "电焊工", "焊接工", "气焊工", "焊接与热切割", "熔化焊接与热切割", "压力焊", "钎焊", "welder"),
     "height": ("高处", "登高", "登高架设", "高处安装、维护、拆除", "架子工"),
-    "electrician": ("电工", "低压电工", "高压电工", "防爆电气", "electrical"),
-    "lifting": ("起重", "吊装", "起重工", "起重机械", "起重机", "rigger"),
+    "electrician": ("电工", "低压电工", "高压电工", "防爆电气", "电力电缆", "继电保护", "电气试验", "electrical"),
+    "lifting": ("起重", "吊装", "起重工", "起重机械", "起重机", "起重机司机", "起重机指挥", "起重指挥", "司索工", "司索", "rigger"),
 }
 TRADE: Final[dict[str, tuple[str, ...]]] = {trade: tuple(dict.fromkeys((*said, *(s + end for s in said for end in ("作业", "作业人员", "作业证", "操作证", "证") if not s.isascii())))) for trade, said in _TRADES.items()}
 """As certificates and rosters write them: 焊接, 焊接作业, 焊接作业证."""

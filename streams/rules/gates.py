@@ -280,6 +280,7 @@ def _in_by(known: Known, course: Course, worker: str, at: Stamp) -> Iterator[Rea
     elif course.declared_start is None or before(course.issued, course.declared_start) is not Truth.TRUE:
         begun = course.started is not None and before(course.issued, course.started) is Truth.TRUE and fresh(course, course.started, known.terms_of(course)) is Truth.TRUE
         yield from _going_on(known, course, at) if begun else _ready(known, course, at)
+        yield from () if begun else _prepared(known, course, at)
         yield from _everybody(known, course, at.at)
     else:
         if course.needs_gas and (told := tested(course, at)) is not Truth.TRUE:
@@ -296,7 +297,7 @@ def _unproved(known: Known, course: Course, at: Stamp) -> Iterator[Reason]:
     terms = known.terms_of(course)
     again = retested(course, last, terms)
     if again is not Truth.TRUE and retested(course, Pause(last.since, at, ""), terms) is not Truth.TRUE:
-        yield "GAS-INTERRUPT", again
+        yield ("GAS-UNREAD" if again is Truth.UNKNOWN and _unread(course, at) else "GAS-INTERRUPT"), again
 
 
 def _typed(course: Course) -> Iterator[Reason]:
@@ -376,7 +377,8 @@ def _ready(known: Known, course: Course, at: Stamp) -> Iterator[Reason]:
 
 def _unread(course: Course, at: Stamp) -> bool:
     """Did an analysis by a moment hold what is under no limit, so that nobody can say whether it passed?"""
-    return any(before(m, at) is not Truth.FALSE for a in course.analyses for m in a.open)
+    later = [a for a in course.analyses if a.passed and not a.open]
+    return any(before(m, at) is not Truth.FALSE and not any(before(m, p.at) is Truth.TRUE for p in later) for a in course.analyses for m in a.open)
 
 
 def _going_on(known: Known, course: Course, at: Stamp) -> Iterator[Reason]:
@@ -452,7 +454,7 @@ def _resume(known: Known, course: Course, at: Stamp) -> Iterator[Reason]:
         today = tested_today(known, course, at) if slept(known, pause) else Truth.TRUE
         again = retested(course, pause, known.terms_of(course))
         if today is not Truth.TRUE:
-            yield "GAS-DAILY", today
+            yield ("GAS-UNREAD" if today is Truth.UNKNOWN and _unread(course, at) else "GAS-DAILY"), today
         elif again is not Truth.TRUE:
             yield ("GAS-UNREAD" if again is Truth.UNKNOWN and _unread(course, at) else "GAS-INTERRUPT"), again
     yield from _going_on(known, course, at)

@@ -143,7 +143,7 @@ def _drifted(known: Known, tag: str, below: Held) -> Iterator[Finding]:
     for start, end, last, top, ref in below.intervals(known.now):
         lasts = known.terms_at(start).ms["zero_low"]
         if last - start >= lasts:
-            numbers = {"tag": tag, "value": f"{top:g}", "unit": channel.unit, "since": known.clock(start), "limit": minutes(lasts)}
+            numbers = {"tag": tag, "value": f"{-top:g}", "unit": channel.unit, "since": known.clock(start), "limit": minutes(lasts)}
             yield Finding(start + lasts, (ref,), end, 4, numbers, variant="zero", area=channel.area)
 
 

@@ -31,7 +31,7 @@ def _seen(behaviour: str, code: str, known: Known, point: str) -> Judged:
     if not sights:
         return NOTHING
     found, wakes = [], list[int | None]()
-    if behaviour in BURNS and sights.last[-1] + sights.join >= known.now:
+    if behaviour in BURNS and any(last + sights.join >= known.now for _, last, _ in _lasting(known, point, behaviour, sights)):
         wakes.append(known.now + 5 * SECOND)
     for first, last, ref in _alarming(known, point, behaviour, sights):
         if code in LASTS and last - first < known.terms_at(first).ms[LASTS[code]]:

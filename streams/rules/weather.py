@@ -85,9 +85,15 @@ def _withdrawn_at(known: Known, fact: Fact, said: OfficialWarning) -> tuple[int,
             if back.id == said.id:
                 return at, later.ref
             continue
-        if later.source == fact.source and back.hazard == said.hazard and (back.colour in ("", said.colour) or said.id == ""):
+        if later.source == fact.source and back.hazard == said.hazard and (back.colour in ("", said.colour) or (said.id == "" and back.colour == _colour_by(known, later.source, said.hazard, at))):
             return at, later.ref
     return None
+
+
+def _colour_by(known: Known, source: str, hazard: str, at: int) -> str:
+    """The colour of what a source said last of a hazard by a moment: whoever takes back an earlier one, which it replaced, takes nothing back."""
+    said = [(known.site.counts(f), f.order, f.event.colour) for f in known.site.warnings if f.source == source and isinstance(f.event, OfficialWarning) and f.event.hazard == hazard and not f.event.withdrawn]
+    return max((s for s in said if s[0] <= at), default=(0, 0, ""))[2]  # type: ignore[type-var]
 
 
 class Warned(NamedTuple):
@@ -146,9 +152,12 @@ def _out(known: Known, course: Course) -> list[tuple[int, int, bool]]:
 
 def judge_warning(known: Known, permit: str) -> Judged:
     """X-WX: an official warning stands and this crew is out in the open (P1), or approved and about to go (P2: do not start)."""
-    course, found, wakes = known.course(permit), [], []
+    course, found, wakes = known.course(permit), list[Finding](), list[int | None]()
     for refs, said, since, ends in warnings(known):
         if course.request is None or not stops(known, course, said):
+            continue
+        if since > known.now:
+            wakes.append(since)
             continue
         for lo, hi, begun in _out(known, course):
             going = hi >= known.now and (course.at_work() or not begun) and course.over_at is None
