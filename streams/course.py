@@ -229,7 +229,7 @@ def read_course(site: Site, work: Work) -> Course:
     cancelled = gone[0].at if gone else None
     stamp, ref = _start(site, work, request, valid_to, declared[0] if declared else None, declared[1] if declared else "", cancelled)
     issued, perhaps = _approval(site, work, stamp)
-    approval = _approved_at(site, issued) if issued else None
+    approval = site.stamp(issued) if issued else None
     begun = [m.at for m in (approval, stamp) if m]
     ends = [m for m in (done.finished.at if done.finished else None, done.accepted.at if done.accepted else cancelled) if m is not None]
     type_ = request.type if request else ""
@@ -346,18 +346,12 @@ def _approval(site: Site, work: Work, started: Stamp | None) -> tuple[Fact | Non
     said = work.all("issued")
     if not said or started is None:
         return (said[-1] if said else None), ()
-    came = [(f, before(_approved_at(site, f), started)) for f in said]
+    came = [(f, before(site.stamp(f), started)) for f in said]
     sure = max((i for i, (_, b) in enumerate(came) if b is Truth.TRUE), default=0)
     open_ = [f for f, b in came[sure:] if b is Truth.UNKNOWN]
     likely = [f for f in open_ if site.stamp(f).at <= started.at]
     chosen = likely[-1] if likely else said[sure]
-    return chosen, tuple(_approved_at(site, f) for f in (said[sure], *open_) if f is not chosen)
-
-
-def _approved_at(site: Site, fact: Fact) -> Stamp:
-    """When a permit was approved; what is from the future allows nothing before all of its time is past (`domain.md` 4.5)."""
-    at = site.stamp(fact)
-    return Stamp(at.hi, 0, 0, at.source, at.seq) if fact.ahead else at
+    return chosen, tuple(site.stamp(f) for f in (said[sure], *open_) if f is not chosen)
 
 
 def _start(site: Site, work: Work, request: Requested | None, valid_to: int | None, declared: Stamp | None, ref: str, gone: int | None) -> tuple[Stamp | None, str]:

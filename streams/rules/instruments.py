@@ -133,8 +133,9 @@ def judge_range(known: Known, tag: str) -> Judged:
     if series is None or tag not in known.atlas.channels or not (series.wild or series.below.over):
         return NOTHING
     wild, drifted = _spans(known, tag, series.wild), list(_drifted(known, tag, series.below))
-    dues = [start + known.terms_at(start).ms["zero_low"] + SECOND for start, end, *_ in series.below.intervals(known.now) if end is None]
-    return Judged(tuple(sorted((*wild.findings, *drifted), key=lambda f: f.start)), wake_at(wild.wake, *(due if due > known.now else known.now + MINUTE for due in dues)))
+    standing = [(start, last) for start, end, last, *_ in series.below.intervals(known.now) if end is None]
+    turns = [m for start, last in standing for m in (start + known.terms_at(start).ms["zero_low"] + SECOND, last + series.below.over.join + 1) if m > known.now]
+    return Judged(tuple(sorted((*wild.findings, *drifted), key=lambda f: f.start)), wake_at(wild.wake, *turns))
 
 
 def _drifted(known: Known, tag: str, below: Held) -> Iterator[Finding]:

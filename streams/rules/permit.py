@@ -10,7 +10,7 @@ from streams.rules.gas import GB, SUSPEND, passed, tested
 from streams.rules.limits import HOT, TYPES, VALID
 from streams.rules.rule import NOTHING, Cause, Finding, Judged, Known, Rule, minutes, united
 from streams.rules.sights import Sight, after, sights_at, sure_sights
-from streams.times import EVER, HOUR, MINUTE, SECOND, Truth, agreed, before, exactly, no_later, some
+from streams.times import EVER, HOUR, MINUTE, SECOND, Stamp, Truth, agreed, before, exactly, no_later, some
 from streams.work import Fact, said_after
 
 CAUSES: frozenset[Cause] = frozenset({"permit", "seen", "clock"})
@@ -63,13 +63,25 @@ def judge_t3(known: Known, permit: str) -> Judged:
 
 
 def _early(known: Known, course: Course) -> Iterator[Finding]:
-    if course.started is None or _approved(course) is not Truth.FALSE:
+    if course.started is None or _exonerated(known, course, course.started) is not Truth.FALSE:
         return
-    numbers = {"permit": course.permit, "start": known.clock(course.started.at), "issued": known.clock(course.issued.at if course.issued else None)}
-    end = course.issued.at if course.issued else work_over(course)
+    came = course.issued and (course.issued.hi if course.issued in _ahead(known, course) else course.issued.at)
+    numbers = {"permit": course.permit, "start": known.clock(course.started.at), "issued": known.clock(came)}
+    end = came if course.issued else work_over(course)
     evidence = tuple(r for r in (course.started_ref, course.request_ref, course.issued_ref) if r)
     yield Finding(course.started.at, evidence, end, numbers=numbers, permit=course.permit,
                   variant="late" if course.issued else "", aq="" if course.issued else "60", requests=((SUSPEND, course.permit),))  # fmt: skip
+
+
+def _ahead(known: Known, course: Course) -> set[Stamp]:
+    """The approvals of a permit that came from the future."""
+    return {known.site.stamp(f) for f in known.work(course.permit).all("issued") if f.ahead}
+
+
+def _exonerated(known: Known, course: Course, start: Stamp) -> Truth:
+    """Was it approved by its start? What is from the future approves nothing before all of its time is past (`domain.md` 4.5)."""
+    ahead = _ahead(known, course)
+    return some(before(Stamp(at.hi, 0, 0, at.source, at.seq) if at in ahead else at, start) for at in course.approvals)
 
 
 def _sent_back(known: Known, course: Course) -> Iterator[Finding]:
