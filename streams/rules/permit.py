@@ -65,9 +65,10 @@ def judge_t3(known: Known, permit: str) -> Judged:
 def _early(known: Known, course: Course) -> Iterator[Finding]:
     if course.started is None or _exonerated(known, course, course.started) is not Truth.FALSE:
         return
-    came = course.issued and (course.issued.hi if course.issued in _ahead(known, course) else course.issued.at)
+    issued = course.issued
+    came = None if issued is None else issued.hi if issued in _ahead(known, course) else issued.at
     numbers = {"permit": course.permit, "start": known.clock(course.started.at), "issued": known.clock(came)}
-    end = came if course.issued else work_over(course)
+    end = came if came is not None else work_over(course)
     evidence = tuple(r for r in (course.started_ref, course.request_ref, course.issued_ref) if r)
     yield Finding(course.started.at, evidence, end, numbers=numbers, permit=course.permit,
                   variant="late" if course.issued else "", aq="" if course.issued else "60", requests=((SUSPEND, course.permit),))  # fmt: skip
