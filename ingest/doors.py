@@ -151,16 +151,15 @@ def read_row(kind: str, row: Any, schema: int, now: int | None = None, gases: fr
         if mended is None:
             raise msgspec.ValidationError(f"{wrong}") from None
         event, odd = mended
-    meant = in_reason(event.at, wall.now() if now is None else now, CLOSE) if said == 1 else None
-    if (much := _out_of_time(event, wall.now() if now is None else now, said)) or (much := too_much(event if meant is None else replace(event, at=meant))):
+    now = wall.now() if now is None else now
+    if late := _out_of_time_at(event.at, now, said):
+        raise msgspec.ValidationError(late)
+    meant = in_reason(event.at, now, CLOSE)
+    if said == 1 and meant is not None and meant != event.at:
+        event, odd = replace(event, at=meant), [*odd, "at"]
+    if much := too_much(event):
         raise msgspec.ValidationError(much[1])
-    odd += ["at"] if meant is not None and meant != event.at else []
-    event = event if meant is None else replace(event, at=meant)
     return Read(event, raw, said, strange, sorted({*odd, *plain(event)[1], *nameless(event, gases)}))
-
-
-def _out_of_time(event: Any_, now: int, schema: int) -> tuple[str, str] | None:
-    return ("impossible time", much) if (much := _out_of_time_at(event.at, now, schema)) else None
 
 
 def _out_of_time_at(at: int, now: int, schema: int = 1) -> str:

@@ -178,7 +178,7 @@ class Series(Struct):
     band: Spans
     """When it was not clear of its limit: beyond it, or within the width that an alarm asks before it clears."""
     below: Held
-    """Of what is sampled each minute: when it read a little below zero, and counted as zero."""
+    """When it read a little below zero, and counted as zero; what is sampled each minute may say that it did not."""
     poor: Held
     rich: Held
     """Oxygen: lower than air, higher than air and than it usually reads."""

@@ -18,6 +18,7 @@ from streams.rules.limits import CONFINED, HOT
 from streams.rules.permit import valid_until
 from streams.rules.rule import NOTHING, Cause, Finding, Judged, Known, Rule, minutes
 from streams.times import HOUR, Stamp, Truth, before, exactly
+from streams.words import ROLE
 from streams.work import Fact
 
 LATELY = 12 * HOUR
@@ -28,7 +29,7 @@ REMEMBERED = 48 * HOUR
 
 CLOSED = ("accepted", "cancelled", "rejected")
 """The steps by which a permit is over."""
-HELPERS = frozenset({"rescue", "fire"})
+HELPERS = frozenset(ROLE)
 """Roles that pass every door."""
 
 

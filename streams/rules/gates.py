@@ -284,7 +284,7 @@ def _in_by(known: Known, course: Course, worker: str, at: Stamp) -> Iterator[Rea
         yield from _everybody(known, course, at.at)
     else:
         if course.needs_gas and (told := tested(course, at)) is not Truth.TRUE:
-            yield ("GAS-UNREAD" if told is Truth.UNKNOWN and _unread(course, at) else "GAS-NONE"), told
+            yield _reason("GAS-NONE", told, course, at), told
         yield from _unproved(known, course, at)
         yield from _going_on(known, course, at)
 
@@ -297,7 +297,7 @@ def _unproved(known: Known, course: Course, at: Stamp) -> Iterator[Reason]:
     terms = known.terms_of(course)
     again = retested(course, last, terms)
     if again is not Truth.TRUE and retested(course, Pause(last.since, at, ""), terms) is not Truth.TRUE:
-        yield ("GAS-UNREAD" if again is Truth.UNKNOWN and _unread(course, at) else "GAS-INTERRUPT"), again
+        yield _reason("GAS-INTERRUPT", again, course, at), again
 
 
 def _typed(course: Course) -> Iterator[Reason]:
@@ -370,9 +370,13 @@ def _ready(known: Known, course: Course, at: Stamp) -> Iterator[Reason]:
         told = tested(course, at)
         young = fresh(course, at, known.terms_of(course))
         if young is not Truth.TRUE:
-            code = "GAS-UNREAD" if young is Truth.UNKNOWN and _unread(course, at) else "GAS-STALE"
-            yield ("GAS-NONE" if told is Truth.FALSE else code), young
+            yield ("GAS-NONE" if told is Truth.FALSE else _reason("GAS-STALE", young, course, at)), young
     yield from _going_on(known, course, at)
+
+
+def _reason(code: str, truth: Truth, course: Course, at: Stamp) -> str:
+    """The code of what an analysis lacks; where nobody can say because of what it holds, that."""
+    return "GAS-UNREAD" if truth is Truth.UNKNOWN and _unread(course, at) else code
 
 
 def _unread(course: Course, at: Stamp) -> bool:
@@ -454,9 +458,9 @@ def _resume(known: Known, course: Course, at: Stamp) -> Iterator[Reason]:
         today = tested_today(known, course, at) if slept(known, pause) else Truth.TRUE
         again = retested(course, pause, known.terms_of(course))
         if today is not Truth.TRUE:
-            yield ("GAS-UNREAD" if today is Truth.UNKNOWN and _unread(course, at) else "GAS-DAILY"), today
+            yield _reason("GAS-DAILY", today, course, at), today
         elif again is not Truth.TRUE:
-            yield ("GAS-UNREAD" if again is Truth.UNKNOWN and _unread(course, at) else "GAS-INTERRUPT"), again
+            yield _reason("GAS-INTERRUPT", again, course, at), again
     yield from _going_on(known, course, at)
     yield from _fit(known, course, at.at)
     yield from _everybody(known, course, at.at)
@@ -476,7 +480,7 @@ def _issue(known: Known, course: Course, at: Stamp) -> Iterator[Reason]:
     if course.needs_gas:
         told, young = tested(course, at), fresh(course, planned, known.terms_of(course))
         if told is not Truth.TRUE:
-            yield ("GAS-UNREAD" if told is Truth.UNKNOWN and _unread(course, at) else "GAS-NONE"), told
+            yield _reason("GAS-NONE", told, course, at), told
         elif young is not Truth.TRUE:
             yield "GAS-STALE", young
     if any(hard_now(known, course)):

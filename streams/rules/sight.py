@@ -31,9 +31,10 @@ def _seen(behaviour: str, code: str, known: Known, point: str) -> Judged:
     if not sights:
         return NOTHING
     found, wakes = [], list[int | None]()
-    if behaviour in BURNS and any(last + sights.join >= known.now for _, last, _ in _lasting(known, point, behaviour, sights)):
+    spans = _lasting(known, point, behaviour, sights)
+    if behaviour in BURNS and any(last + sights.join >= known.now for _, last, _ in spans):
         wakes.append(known.now + 5 * SECOND)
-    for first, last, ref in _alarming(known, point, behaviour, sights):
+    for first, last, ref in _alarming(known, point, behaviour, spans):
         if code in LASTS and last - first < known.terms_at(first).ms[LASTS[code]]:
             wakes.append(known.now + SECOND if last + sights.join >= known.now else None)
             continue
@@ -61,14 +62,14 @@ def _lasting(known: Known, point: str, behaviour: str, sights: Spans) -> list[tu
     return out
 
 
-def _alarming(known: Known, point: str, behaviour: str, sights: Spans) -> Iterator[tuple[int, int, str]]:
+def _alarming(known: Known, point: str, behaviour: str, spans: list[tuple[int, int, str]]) -> Iterator[tuple[int, int, str]]:
     """What was seen; of fire and smoke what hot work that goes on there, or was put down a moment ago, does not explain."""
     work: list[tuple[int, int]] = []
     for course in known.at(point) if behaviour in BURNS else ():
         if course.type in HOT and course.issued is not None:
             down = known.terms_of(course).ms["tools_down"]
             work += [(a, b + down) for a, b in course.working(known.now)]
-    for first, last, ref in _lasting(known, point, behaviour, sights):
+    for first, last, ref in spans:
         if not any(a <= last and b >= first for a, b in work):
             yield first, last, ref
         else:
