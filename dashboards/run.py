@@ -150,4 +150,4 @@ def serve(host: str, port: int, kafka: str, sql: str, prefix: str) -> None:
     token = os.environ.get("PERMITWATCH_SCREEN_TOKEN", "")
     if host not in ("127.0.0.1", "localhost", "::1") and not token:
         sys.exit("permitwatch dashboards: to listen beyond loopback, set PERMITWATCH_SCREEN_TOKEN first")
-    uvicorn.run(application(Live(kafka, sql, prefix), token), host=host, port=port, log_level="warning", timeout_graceful_shutdown=3)
+    uvicorn.run(application(Live(kafka, sql, prefix), token), host=host, port=port, log_level="warning", timeout_graceful_shutdown=3, timeout_keep_alive=75)

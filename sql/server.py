@@ -43,6 +43,8 @@ OURS: Final = frozenset(["query", "database", "user", "password", "quota_key", "
 """What of an address is not a setting."""
 UNSET: Final = frozenset(["readonly", "allow_ddl", "wait_end_of_query", "buffer_size", "compress", "decompress", "enable_http_compression", "send_progress_in_http_headers", "http_headers_progress_interval_ms", "cancel_http_readonly_queries_on_client_close"])
 """Settings that mean nothing here, or that nobody may send."""
+KEPT: Final = 75
+"""So long (s) a connection without a question is kept: longer than clients keep theirs, for a question sent in the moment of closing would be lost."""
 MOST: Final = {"max_execution_time": 120, "max_memory_usage": 1 << 30, "max_threads": 2}
 """What a query of somebody else may take at most."""
 
@@ -305,12 +307,17 @@ def users_from_environment() -> dict[str, User]:
     return {"default": User(os.environ.get("PERMITWATCH_SQL_PASSWORD", ""), True), "analyst": User(os.environ.get("PERMITWATCH_ANALYST_PASSWORD", ""), False)}
 
 
+def server(app: FastAPI, host: str, port: int) -> uvicorn.Server:
+    """The server of an application, not yet running."""
+    return uvicorn.Server(uvicorn.Config(app, host=host, port=port, log_level="warning", timeout_graceful_shutdown=3, timeout_keep_alive=KEPT))
+
+
 def serve(path: Path, host: str, port: int) -> None:
     """Serves the data folder until stopped."""
     if host not in ("127.0.0.1", "localhost", "::1") and not (os.environ.get("PERMITWATCH_SQL_PASSWORD") and os.environ.get("PERMITWATCH_ANALYST_PASSWORD")):
         sys.exit("permitwatch sql: to listen beyond loopback, set PERMITWATCH_SQL_PASSWORD and PERMITWATCH_ANALYST_PASSWORD first")
     hosts = frozenset({"localhost", socket.gethostname().lower(), *os.environ.get("PERMITWATCH_HOSTS", "").lower().split(",")}) - {""}
     engine = Engine(path)
-    uvicorn.run(application(engine, users_from_environment(), hosts), host=host, port=port, log_level="warning", timeout_graceful_shutdown=3)
+    server(application(engine, users_from_environment(), hosts), host, port).run()
     engine.close()
     os._exit(0)  # a thread that is inside the engine would keep the process for as long as its query lasts

@@ -14,13 +14,12 @@ from pathlib import Path
 import httpx
 import msgspec
 import pytest
-import uvicorn
 
 from infra.plant.story import read_story
 from infra.plant.tell import tell
 from sql.engine import Engine
 from sql.reading import Forbidden, allowed, read_only
-from sql.server import User, application
+from sql.server import User, application, server
 from sql.store import Store, StoreError, migrations
 from streams.events import encode
 from streams.outputs import Minute
@@ -32,13 +31,13 @@ ANALYST = {"user": "analyst", "password": "look"}
 
 @pytest.fixture(scope="module")
 def engine(tmp_path_factory) -> str:
-    server = uvicorn.Server(uvicorn.Config(application(Engine(tmp_path_factory.mktemp("engine")), {"default": User("", True), "analyst": User("look", False)}), port=15123, log_level="error"))
-    thread = threading.Thread(target=server.run, daemon=True)
+    running = server(application(Engine(tmp_path_factory.mktemp("engine")), {"default": User("", True), "analyst": User("look", False)}), "127.0.0.1", 15123)
+    thread = threading.Thread(target=running.run, daemon=True)
     thread.start()
-    while not server.started:
+    while not running.started:
         time.sleep(0.05)
     yield "http://127.0.0.1:15123"
-    server.should_exit = True
+    running.should_exit = True
     thread.join(5)
 
 
@@ -265,6 +264,16 @@ class TestNothingStandsStill:
             said = list(pool.map(lambda n: client.post(engine, content=f"SELECT {n}, sum(number) FROM numbers(1000)").text, range(1000)))
         assert said == [f"{n}\t499500\n" for n in range(1000)]
         assert httpx.get(f"{engine}/ping").text == "Ok.\n"
+
+    def test_a_connection_outlasts_a_clients_pause(self, engine):
+        """httpx keeps its own for 5 s: a server that closes after 5 s loses the question that is sent in that moment."""
+        with httpx.Client(limits=httpx.Limits(keepalive_expiry=60), trust_env=False) as client:
+            seen: list[str] = []
+            client.post(engine, content="SELECT 1")
+            time.sleep(6)
+            client.post(engine, content="SELECT 1", extensions={"trace": lambda step, _: seen.append(step)})
+        assert "http11.send_request_headers.complete" in seen
+        assert not [step for step in seen if step.startswith("connection.connect_tcp")]
 
     def test_no_answer_holds_anothers_rows(self, engine):
         """Clients that go away in the middle, again and again, beside one who stays."""
