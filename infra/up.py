@@ -79,11 +79,11 @@ class Part:
 
 
 def secrets_of(data: Path) -> dict[str, str]:
-    """The secrets of a data folder, made at the first start: a token for each source, a password for each user of ClickHouse. Only the owner reads them."""
+    """The secrets of a data folder, each made at the first start that wants it: a token for each source, a password for each user of ClickHouse. Only the owner reads them."""
     file = data / "tokens"
     known = dict(line.split("=", 1) for line in file.read_text(encoding="utf-8").splitlines() if "=" in line) if file.exists() else {}
     wanted = [*(f"PERMITWATCH_TOKEN_{s.upper()}" for s in SOURCES), "PERMITWATCH_SQL_PASSWORD", "PERMITWATCH_ANALYST_PASSWORD", "PERMITWATCH_INSIDE_TOKEN"]
-    if fresh := {name: secrets.token_urlsafe(18) for name in wanted if name not in known and not (name.startswith("PERMITWATCH_TOKEN") and known)}:
+    if fresh := {name: secrets.token_urlsafe(18) for name in wanted if name not in known}:
         with open(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "a", encoding="utf-8") as out:
             out.write("".join(f"{name}={value}\n" for name, value in fresh.items()))
         file.chmod(0o600)

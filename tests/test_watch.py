@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from kafka import TopicPartition
 
 from infra.supplies import SCARCE, Supplies, _open_files, rotate
-from infra.up import Part, Ports, System
+from infra.up import Part, Ports, System, secrets_of
 from infra.watch import PATIENCE, RECOVERS, STARTING, THINKING, Hang, Look, Moving, Watch, looked, steps_seen
 from streams.deaths import Deaths
 from streams.desk import Batch, FaustDesk, Settings
@@ -320,3 +320,11 @@ def test_the_log_of_what_was_told_begins_anew(tmp_path, monkeypatch):
     for _ in range(3):
         assert append(file, [Command("c", "S", "siren.on", "P", "a", 1, 0, 1)])[0] == "delivered"
     assert [len(f.read_text().splitlines()) for f in (file, tmp_path / "notify.jsonl.1")] == [1, 1]
+
+
+def test_a_folder_of_an_older_version_gets_the_secrets_that_are_new(tmp_path):
+    (tmp_path / "tokens").write_text("PERMITWATCH_TOKEN_PTW=old\n")
+    first = secrets_of(tmp_path)
+    assert first["PERMITWATCH_TOKEN_PTW"] == "old" and len(first["PERMITWATCH_TOKEN_GATEWAY"]) >= 20
+    assert secrets_of(tmp_path) == first
+    assert (tmp_path / "tokens").stat().st_mode & 0o077 == 0
