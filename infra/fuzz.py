@@ -32,6 +32,7 @@ from streams.events import Activity, Any_, Entry, Envelope, Lane, PlantSaid, Req
 from streams.intake import Intake, Refusal
 from streams.kernel import KEYS, Kernel, restore
 from streams.normalise import Normalise
+from streams.numbers import UsedTwice
 from streams.outputs import Alert, Output
 from streams.packs import built_in
 from streams.plant import Plant
@@ -301,6 +302,14 @@ class Report:
         return sorted(self.faults.values(), key=lambda f: -f.steps.total())
 
 
+def _step(kernel: Kernel, entry: Entry) -> list[Output]:
+    """As `Judging` does it: of what bears a number that was used before for something else it is only said that it came."""
+    try:
+        return kernel.step(entry)
+    except UsedTwice as wrong:
+        return kernel.set_aside(entry, str(wrong))
+
+
 class Way:
     """One kernel and all that lies before and behind it."""
 
@@ -415,7 +424,7 @@ class Way:
 
     def judge(self, kernel: Kernel, entry: Entry, step: str = "step") -> list[Output]:
         """Steps a kernel; what a rule raises inside is a fault too, though the kernel goes on."""
-        out = self.attempt(step, kernel.step, entry) or []
+        out = self.attempt(step, _step, kernel, entry) or []
         for key in list(kernel.memory.broken):
             rule, _, name = key.partition("|")
             said = kernel.memory.broken.pop(key)

@@ -45,6 +45,8 @@ SLICE = 100
 """So many messages go to Kafka at once, of all sources together: what comes meanwhile waits no longer."""
 FASTEST = 3_000
 """Messages a second at which a flood is sent: what the steps behind take beside everything else (measured on two cores)."""
+PER_MS = 1000
+"""Numbers that an outbox may give in a millisecond before one that is opened later could give the same."""
 ROOM = 1 << 16
 """Bytes that later steps add to an event."""
 MOST_OF_IT = 4 << 20
@@ -121,6 +123,10 @@ class Outbox:
         self.kept = int(db.execute("select count(*) from outbox").fetchone()[0])
         """How many events of an earlier process waited when this one began."""
         self.numbers: dict[tuple[str, str, str], int] = {(s, t, lane): n for s, t, lane, n in db.execute("select source, topic, lane, seq from series")}
+        self.before = dict(self.numbers)
+        """The last number of each series before this opening."""
+        self.epoch = max([wall.now() * PER_MS, *self.numbers.values()])
+        """The number before the first of this opening: the file may be lost, or an old copy of what Kafka has long got more of, and no number may be given twice."""
         db.close()
         self.threads = [threading.Thread(target=t, daemon=True, name=t.__name__) for t in (self._write, self._forward)]
         for thread in self.threads:
@@ -209,8 +215,8 @@ class Outbox:
     def _row(self, item: Accepted) -> tuple[int, str, str, bytes]:
         topic, lane = OF_KIND[str(item.event.__struct_config__.tag)], self._lane(item)
         key = (item.source, topic.name, lane.value)
-        seq = self.numbers.get(key, 0) + 1
-        value = encode(Envelope(item.site, item.source, seq, item.seen, Raw(item.raw or encode(item.event)), lane, schema=item.schema))
+        seq = max(self.numbers.get(key, 0), self.epoch) + 1
+        value = encode(Envelope(item.site, item.source, seq, item.seen, Raw(item.raw or encode(item.event)), lane, schema=item.schema, epoch=self.epoch, after=self.before.get(key, 0)))
         most = topic.largest - ROOM if topic is SITE else LARGEST
         if len(value) > most:
             raise TooLarge(f"the event has {len(value):,} bytes, at most {most:,}. Send a reference instead of what it refers to")

@@ -475,7 +475,7 @@ class Lane(StrEnum):
 
 
 class Envelope(Struct, frozen=True, omit_defaults=True):
-    """A fact as its source numbered it. (source, topic, lane, seq) names it for ever; `seen` is the gateway's clock."""
+    """A fact as its gateway numbered it. (source, topic, lane, seq) names it for ever; `seen` is the gateway's clock."""
 
     site: str
     source: str
@@ -487,6 +487,10 @@ class Envelope(Struct, frozen=True, omit_defaults=True):
     """A player drives this site's clock."""
     schema: int = 1
     """2: held to closed words, known and required fields."""
+    epoch: int = 0
+    """The number before the first that its outbox gave since it was opened: a lost or restored outbox never gives a number again. 0: it says none."""
+    after: int = 0
+    """The last number that this series gave before `epoch`; 0: it gave none."""
 
 
 class Entry(Struct, frozen=True, omit_defaults=True):
@@ -504,6 +508,8 @@ class Entry(Struct, frozen=True, omit_defaults=True):
     virtual: bool = False
     odd: list[str] = []
     """Fields of it that could not be read, or only by their spelling."""
+    epoch: int = 0
+    after: int = 0
 
     @property
     def ref(self) -> str:

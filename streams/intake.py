@@ -70,7 +70,7 @@ class Intake:
         refusal = self._wrong(envelope, event, topic)
         if refusal:
             return refusal
-        return Entry(envelope.site, envelope.source, envelope.seq, envelope.seen, topic, event, envelope.lane, partition, offset, envelope.virtual, odd)
+        return Entry(envelope.site, envelope.source, envelope.seq, envelope.seen, topic, event, envelope.lane, partition, offset, envelope.virtual, odd, envelope.epoch, envelope.after)
 
     def _read(self, envelope: Envelope) -> tuple[Any_, list[str]] | Refusal:
         """The event, and the fields of it that could not be read; under schema 2 nothing is read leniently."""
@@ -96,6 +96,8 @@ class Intake:
             return self._refuse(envelope, "unnamed", "site and source must be named")
         if not (EARLIEST <= envelope.seen <= LATEST) or not 0 <= envelope.seq < EXACT:
             return self._refuse(envelope, "impossible time", f"seen = {envelope.seen}, seq = {envelope.seq}: seen is ms since 1970, seq counts from 1. Set the gateway's clock")
+        if not 0 <= envelope.after <= envelope.epoch < envelope.seq + (envelope.epoch == 0):
+            return self._refuse(envelope, "impossible number", f"after = {envelope.after}, epoch = {envelope.epoch}, seq = {envelope.seq}: each number is larger than its epoch, and that is not smaller than what was before it. Leave out `epoch` and `after` where there is no outbox")
         if OF_KIND[str(kind)].name != topic and not (isinstance(event, Tick) and event.virtual):
             return self._refuse(envelope, "wrong topic", f"{kind} belongs to {OF_KIND[str(kind)].name}, not to {topic}")
         if not isinstance(event, Tick) and (late := _out_of_time(event.at, envelope.seen)):
@@ -145,21 +147,31 @@ def _out_of_time(at: int, seen: int) -> str:
     return ""
 
 
-READ_LATER: Final = frozenset({(e.Requested, "valid_from"), (e.Requested, "valid_to"), (e.Requested, "planned_start"), (e.OfficialWarning, "until")})
-"""Instants that the kernel reads in whichever unit they were written; what is out of reason is unknown there."""
+READ_LATER: Final = frozenset({(e.Requested, "valid_from"), (e.Requested, "valid_to"), (e.Requested, "planned_start"), (e.OfficialWarning, "until"), (e.GasResult, "value")})
+"""Instants that the kernel reads in whichever unit they were written, and what was measured; what is out of reason is unknown there."""
 PLACED: Final = ("x", "y", "z", "acc")
 
 
-def too_much(event: Any_) -> tuple[str, str] | None:
-    """(reason, sentence) where a text is too long or a number cannot be meant, in any field that is not a column."""
-    for name in event.__struct_fields__:
-        value = getattr(event, name)
+def _beyond(said: msgspec.Struct, where: str = "") -> tuple[str, str] | None:
+    """(reason, sentence) where a text is too long or a number cannot be kept, in any field, at any depth, that is not a column."""
+    for field in said.__struct_fields__:
+        value, name = getattr(said, field), where + field
         if isinstance(value, str) and len(value) > LONGEST:
             return "too long", f"{name} has {len(value)} characters, at most {LONGEST}. Send a reference instead"
-        if isinstance(value, int | float) and not -EXACT <= value <= EXACT and (type(event), name) not in READ_LATER:
+        if isinstance(value, int | float) and not -EXACT <= value <= EXACT and (type(said), field) not in READ_LATER:
             return "impossible number", f"{name} = {value} cannot be meant. Write a number within ± 2^53"
         if isinstance(value, list) and len(value) > LONGEST:
             return "too long", f"{name} has {len(value)} entries, at most {LONGEST}. Send several messages"
+        parts = value if isinstance(value, list) and value and isinstance(value[0], msgspec.Struct) else [value] if isinstance(value, e.Requested) else ()
+        if wrong := next((wrong for n, part in enumerate(parts) if (wrong := _beyond(part, f"{name}[{n}]." if parts is value else f"{name}."))), None):
+            return wrong
+    return None
+
+
+def too_much(event: Any_) -> tuple[str, str] | None:
+    """(reason, sentence) where a text is too long or a number cannot be meant."""
+    if wrong := _beyond(event):
+        return wrong
     for name in NAMED_BY.get(type(event), ()):
         if not getattr(event, name).strip():
             return "unnamed", f"{name} is empty: it says of what the message speaks. Name it, as the schema says"

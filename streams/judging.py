@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from streams.events import Entry
 from streams.kernel import Kernel, restore
+from streams.numbers import UsedTwice
 from streams.outputs import Output
 
 EVERY = 20_000
@@ -41,6 +42,9 @@ class Judging:
             self.reached[entry.topic] = entry.offset
         try:
             out = self.kernel.step(entry)
+        except UsedTwice as wrong:  # seen before anything was changed
+            self.aside(Aside(entry, str(wrong)))
+            return self.kernel.set_aside(entry, str(wrong))
         except Exception as wrong:
             return self._set_aside(entry, f"{type(wrong).__name__}: {wrong}"[:500])
         self.since.append(entry)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import heapq
 import zlib
 from collections.abc import Mapping, Sequence
@@ -19,6 +20,7 @@ from streams.forget import forget, unhear
 from streams.life import ACTIVE
 from streams.lives import life_of, number_of, subject_of
 from streams.matching import key_of
+from streams.numbers import Numbering, UsedTwice
 from streams.outputs import Alert, Code, Output, Verdict
 from streams.plain import plain
 from streams.rules import BOOK, BY_CAUSE, RULES
@@ -32,7 +34,6 @@ from streams.rules.permit import valid_until
 from streams.rules.quality import OURS
 from streams.rules.rule import SUBJECTS, Finding, Judged, Known, Rule, Subject, wake_at
 from streams.rules.verdict import barriers, checks, light, next_look, outcome, times
-from streams.spans import Numbers
 from streams.telemetry import Dirty
 from streams.texts import both
 from streams.times import DAY, EVER, HOUR, MINUTE, SECOND
@@ -70,7 +71,7 @@ AGAIN: Final = 25
 BROKEN: Final = Rule("SYS-RULE", "site", 2, frozenset(), lambda known, subject: Judged(), "our rule", OURS, "C")
 
 
-VERSION: Final = f"{BOOK}/11"
+VERSION: Final = f"{BOOK}/12"
 """A snapshot of another version is set aside, and its timeline folded anew."""
 
 
@@ -193,7 +194,8 @@ class Kernel:
     def set_aside(self, entry: Entry, reason: str) -> list[Output]:
         """Says that an entry could not be judged; nothing of it is kept but that."""
         site, dirty = self.memory.site, Dirty()
-        self._count(entry, dirty)
+        with contextlib.suppress(UsedTwice):
+            self._count(entry, dirty)
         moment = max(site.now, entry.seen) if abs(entry.seen) < 1 << 53 else site.now
         day = self.known.day(moment).toordinal()
         if say(site.asides.setdefault(entry.source, []), day, moment, entry.ref, [f"{entry.event.__struct_config__.tag}: {reason}"[:200]]):
@@ -210,15 +212,15 @@ class Kernel:
         key = f"{entry.topic}/{entry.source}/{entry.lane}"
         numbers = site.numbers.get(key)
         if numbers is None:
-            numbers = site.numbers[key] = Numbers()
-        whole = len(numbers.lo) <= 1
-        if not numbers.add(entry.seq):
+            numbers = site.numbers[key] = Numbering()
+        whole = numbers.whole
+        if not numbers.take(entry.epoch, entry.after, entry.seq, entry.seen):
             return False
-        if not whole or len(numbers.lo) > 1:
+        if not whole or not numbers.whole:
             self._note_holes(key, numbers, dirty)
         return True
 
-    def _note_holes(self, key: str, numbers: Numbers, dirty: Dirty) -> None:
+    def _note_holes(self, key: str, numbers: Numbering, dirty: Dirty) -> None:
         site = self.memory.site
         old = [h for h in site.holes if h.series == key]
         fresh = [Hole(key, lo, hi, next((h.noticed for h in old if h.lo <= hi and h.hi >= lo), site.now)) for lo, hi in numbers.holes()]

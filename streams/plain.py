@@ -95,6 +95,11 @@ def _posted(event: e.Guard, odd: Odd) -> e.Guard:
     return _set(event, odd, to="") if event.to and folded(event.to) in NOBODY else event
 
 
+def _decided(event: e.Decided, odd: Odd) -> e.Decided:
+    """An answer and what was asked for, that in our words too: its source was told when it asked."""
+    return replace(event, request=_requested(event.request, [])) if event.request else event
+
+
 PEOPLE: Final = ("workers", "guardians", "testers", "approvers", "isolators")
 UNTOLD: Final = -1
 """An end of validity that cannot be read: the longest of the permit's type."""
@@ -193,7 +198,7 @@ def _framed(event: e.Frame, odd: Odd) -> e.Frame:
 
 READERS: Final[dict[type, Callable[[Any, Odd], Any]]] = {
     e.Requested: _requested, e.GasTest: _tested, e.Detection: _detected, e.Certificate: _certified, e.Contractor: _papers, e.DeviceSaid: _device,
-    e.OfficialWarning: _warned, e.Guard: _posted, e.Worker: _listed, e.Record: _filed, e.Frame: _framed,
+    e.OfficialWarning: _warned, e.Guard: _posted, e.Decided: _decided, e.Worker: _listed, e.Record: _filed, e.Frame: _framed,
 }  # fmt: skip
 
 

@@ -13,9 +13,10 @@ from msgspec import Struct, field
 from streams.clocks import Arrivals, Lead, Steps, measured
 from streams.events import Any_, Entry, GasTest, Positions, Requested
 from streams.lives import number_of, subject_of
+from streams.numbers import Numbering
 from streams.packs import Pack, Terms, terms_of
 from streams.plant import Plant, Policy, plant_terms
-from streams.spans import Held, Intervals, Numbers, Spans
+from streams.spans import Held, Intervals, Spans
 from streams.times import HOUR, MINUTE, SECOND, Stamp, Truth, before
 
 JOIN_FIX = 30 * SECOND
@@ -441,7 +442,7 @@ class Site(Struct):
     """source → fields that it does not write in our words, by day."""
     asides: dict[str, list[Said]] = {}
     """source → what of it could not be judged, by day."""
-    numbers: dict[str, Numbers] = {}
+    numbers: dict[str, Numbering] = {}
     holes: list[Hole] = []
     unsettled: list[Fact] = []
     """Answers given half blind that have not been judged again."""
