@@ -93,7 +93,8 @@ def _processes(ports: Ports) -> Iterator[Finding]:
     well = behind is not None and behind < 5000
     yield "kernel", well, f"{behind / 1000:.1f} s behind" if behind is not None else "no site is judged; see logs/normalise.log and logs/correlate.log"
     screens = _get(f"http://127.0.0.1:{ports.dashboards}/healthz")
-    yield "dashboards", bool(screens and screens["ready"]), "ready" if screens else f"no screen on port {ports.dashboards}; see logs/dashboards.log"
+    ready = "ready" if screens and screens["ready"] else "has not yet read what stands; after a start that takes some seconds, else see logs/dashboards.log"
+    yield "dashboards", bool(screens and screens["ready"]), ready if screens else f"no screen on port {ports.dashboards}; see logs/dashboards.log"
 
 
 def _steps(data: Path, ports: Ports) -> Iterator[Finding]:

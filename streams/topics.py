@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 DAY: Final = 86_400_000
 
@@ -17,17 +17,19 @@ class Topic:
     keep_bytes: int = 2 << 30
     compacted: bool = False
     largest: int = 2 << 20
+    flush: Literal["each", "second", ""] = "second"
+    """On a single node, when the broker must have it on its disk: before it says that it has it, or a second later; what is derived may be derived again."""
 
 
 READINGS = Topic("sensor.readings", 2 * DAY)
 DETECTIONS = Topic("camera.detections")
 CLIPS = Topic("evidence.clips")
-BADGES = Topic("badge.events")
-PERMITS = Topic("permit.events")
-ROSTER = Topic("roster.events")
+BADGES = Topic("badge.events", flush="each")
+PERMITS = Topic("permit.events", flush="each")
+ROSTER = Topic("roster.events", flush="each")
 WEATHER = Topic("weather.events")
-SITE = Topic("site.events")
-ACTIONS = Topic("alert.actions")
+SITE = Topic("site.events", flush="each")
+ACTIONS = Topic("alert.actions", flush="each")
 RAW: Final = (READINGS, DETECTIONS, CLIPS, BADGES, PERMITS, ROSTER, WEATHER, SITE, ACTIONS)
 
 TIMELINE = Topic("site.timeline", 7 * DAY, 4 << 30, largest=4 << 20)

@@ -34,6 +34,7 @@ message.max.bytes=16777216
 replica.fetch.max.bytes=16777216
 log.segment.bytes=134217728
 log.retention.check.interval.ms=60000
+log.flush.scheduler.interval.ms=1000
 log.cleaner.dedupe.buffer.size=16777216
 num.network.threads=2
 num.io.threads=2
