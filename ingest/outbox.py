@@ -1,4 +1,4 @@
-"""Store and forward: an event is numbered and on disk before it is sent, and leaves the disk when Kafka has it.
+"""Store and forward: an event is numbered and on disk before it is sent, and leaves the disk a minute after Kafka has it.
 
     OSError
       Full            the disk takes no more: whoever sent it keeps it
@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kafka import KafkaProducer
+from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.errors import InvalidTopicError, KafkaError, MessageSizeTooLargeError, RecordListTooLargeError
 from msgspec import DecodeError, Raw
 
@@ -53,19 +53,20 @@ MOST_OF_IT = 4 << 20
 """So many bytes of a message that was set aside fit into its dead letter; all of them stay in the outbox."""
 
 SCHEMA = """
-create table if not exists outbox (id integer primary key, lane integer, topic text, key text, value blob, source text not null default '');
+create table if not exists outbox (id integer primary key, lane integer, topic text, key text, value blob, source text not null default '', sent integer);
 create table if not exists series (source text, topic text, lane text, seq integer, primary key (source, topic, lane));
-create index if not exists by_source on outbox (lane, source, id);
+create table if not exists reached (topic text, part integer, place integer, primary key (topic, part));
+create index if not exists waiting on outbox (lane, source, id) where sent is null;
+create index if not exists kept on outbox (sent) where sent is not null;
 create table if not exists aside (id integer primary key, at integer, source text, topic text, key text, value blob, reason text);
 """
 
 Row = tuple[int, str, str, bytes]
 """(its place in the line, topic, key, value)"""
-OLDER = """
-alter table outbox add column source text not null default '';
-drop index if exists by_lane;
-"""
-"""What makes an outbox of 0.2.0 one of this version."""
+OLDER = {"source": "alter table outbox add column source text not null default ''", "sent": "alter table outbox add column sent integer"}
+"""What makes an outbox of 0.2.0 one of this version: the columns that it has not."""
+KEPT = 60_000
+"""So long (ms) what Kafka has is kept here too: a power cut may take the end of its log."""
 
 
 class Full(OSError):
@@ -112,17 +113,21 @@ class Outbox:
         """Places in the line of messages that were in a batch which Kafka refused."""
         self.hand = list[Row]()
         """What is being sent."""
+        self.purged = 0.0
         self.failed = dict[int, tuple[int, int]]()
         """Place in the line → how often sending it failed by itself in a way that nobody expected, and how many had been sent when that began."""
         self.faults = set[str]()
         """What it cannot do now: read, write, send."""
         db = self._open("full")
-        if "source" not in {row[1] for row in db.execute("pragma table_info(outbox)")} and db.execute("select 1 from sqlite_master where name = 'outbox'").fetchone():
-            db.executescript(OLDER)
-        db.executescript(SCHEMA)
-        self.kept = int(db.execute("select count(*) from outbox").fetchone()[0])
+        columns = {row[1] for row in db.execute("pragma table_info(outbox)")}
+        for column in OLDER.keys() - columns if columns else ():
+            db.execute(OLDER[column])
+        db.executescript("drop index if exists by_lane; drop index if exists by_source;" + SCHEMA)
+        self.kept = int(db.execute("select count(*) from outbox where sent is null").fetchone()[0])
         """How many events of an earlier process waited when this one began."""
         self.numbers: dict[tuple[str, str, str], int] = {(s, t, lane): n for s, t, lane, n in db.execute("select source, topic, lane, seq from series")}
+        self.reached: dict[tuple[str, int], int] = {(t, part): place for t, part, place in db.execute("select topic, part, place from reached")}
+        """(topic, partition) → the place of the last message that Kafka said to have."""
         self.before = dict(self.numbers)
         """The last number of each series before this opening."""
         self.epoch = max([wall.now() * PER_MS, *self.numbers.values()])
@@ -260,6 +265,8 @@ class Outbox:
             while not self.stopping.is_set():
                 if producer is None:
                     producer = self._connect()
+                    if producer is not None:
+                        self._look(db)
                     continue
                 rows = self._next(db)
                 self._works("read")
@@ -294,7 +301,7 @@ class Outbox:
         """(a share of each source that waits in a lane, of what is a flood only as much as the judge has room for; what goes by itself next)."""
         sources, out, floods, alone = _waiting(db, lane), list[Row](), list[list[Row]](), list[Row]()
         for source in sources:
-            rows = db.execute("select id, topic, key, value from outbox where lane = ? and source = ? order by id limit ?", (lane, source, max(FEW + 1, SLICE // len(sources)))).fetchall()
+            rows = db.execute("select id, topic, key, value from outbox where lane = ? and source = ? and sent is null order by id limit ?", (lane, source, max(FEW + 1, SLICE // len(sources)))).fetchall()
             cut = next((n for n, row in enumerate(rows) if len(row[3]) > LARGEST or row[0] in self.doubtful), len(rows))
             if cut == 0:
                 alone.append(rows[0])
@@ -331,11 +338,10 @@ class Outbox:
         return producer
 
     def _send(self, db: sqlite3.Connection, producer: Any, rows: list[Row]) -> bool:
-        """Sends rows in order; deletes those that Kafka acknowledged, and sets aside what it will never take. False if the producer is of no use any more: Kafka is away, or refused something, after which this one only refuses."""
+        """Sends rows in order; notes those that Kafka acknowledged, and sets aside what it will never take. False if the producer is of no use any more: Kafka is away, or refused something, after which this one only refuses."""
         acked, refused, away = self._offer(producer, rows)
         if acked:
-            db.executemany("delete from outbox where id = ?", [(i,) for i in acked])
-            self.sent += len(acked)
+            self._has(db, acked)
             self.doubtful.difference_update(acked)
             for ident in acked:
                 self.failed.pop(ident, None)
@@ -349,9 +355,47 @@ class Outbox:
                 self._set_aside(db, row, why)
         return not (away or refused)
 
-    def _offer(self, producer: Any, rows: list[Row]) -> tuple[list[int], dict[Row, KafkaError], bool]:
-        """(numbers of the rows that Kafka has, those that it will never take, is it away?)"""
-        acked, refused, waiting = list[int](), dict[Row, KafkaError](), list[tuple[Row, Any]]()
+    def _has(self, db: sqlite3.Connection, acked: dict[int, tuple[str, int, int]]) -> None:
+        """Notes what Kafka has and where. Where its log goes on before the place that it had reached, it has lost what lay between: that goes again."""
+        reached, lost = dict(self.reached), set[str]()
+        for topic, part, place in acked.values():
+            if place <= reached.get((topic, part), -1):
+                lost.add(topic)
+            reached[topic, part] = place
+        db.execute("begin immediate")
+        for topic in sorted(lost):
+            self._again(db, topic)
+        db.executemany("update outbox set sent = ? where id = ?", [(wall.now(), ident) for ident in acked])
+        db.executemany("insert or replace into reached (topic, part, place) values (?, ?, ?)", [(topic, part, reached[topic, part]) for topic, part in {a[:2] for a in acked.values()}])
+        db.execute("commit")
+        self.reached = reached
+        self.sent += len(acked)
+
+    def _look(self, db: sqlite3.Connection) -> None:
+        """Has Kafka, as it is reached anew, what it said to have?"""
+        if not self.reached:
+            return
+        try:
+            consumer = KafkaConsumer(bootstrap_servers=self.kafka, **security().client(), request_timeout_ms=5_000, bootstrap_timeout_ms=3000)
+            try:
+                ends = consumer.end_offsets([TopicPartition(named(topic, self.prefix), part) for topic, part in self.reached])
+            finally:
+                consumer.close()
+        except (KafkaError, OSError, ValueError, AssertionError):  # it is looked at again with the next message of each topic
+            return
+        for topic in sorted({topic for (topic, part), place in self.reached.items() if ends.get(TopicPartition(named(topic, self.prefix), part), place + 1) <= place}):
+            self.reached = {key: place for key, place in self.reached.items() if key[0] != topic}
+            self._again(db, topic)
+
+    def _again(self, db: sqlite3.Connection, topic: str) -> None:
+        """What Kafka had of a topic in the last minute is sent once more; readers know a repeat by its number."""
+        again = db.execute("update outbox set sent = null where topic = ? and sent is not null", (topic,)).rowcount
+        self.kept += again
+        log.error("Kafka has lost the end of its log of %s, as a power cut does: %s messages of the minute before are sent again; older ones that it lost stay lost, and DQ-SEQ says which", topic, again)
+
+    def _offer(self, producer: Any, rows: list[Row]) -> tuple[dict[int, tuple[str, int, int]], dict[Row, KafkaError], bool]:
+        """(the rows that Kafka has and where: topic, partition, place; those that it will never take; is it away?)"""
+        acked, refused, waiting = dict[int, tuple[str, int, int]](), dict[Row, KafkaError](), list[tuple[Row, Any]]()
         try:
             for row in rows:
                 try:
@@ -360,8 +404,8 @@ class Outbox:
                     refused[row] = wrong
             for row, future in waiting:
                 try:
-                    self.pace.went(row[1], future.get(20).offset)
-                    acked.append(row[0])
+                    self.pace.went(row[1], (at := future.get(20)).offset)
+                    acked[row[0]] = row[1], at.partition, at.offset
                 except NEVER as wrong:
                     refused[row] = wrong
         except (KafkaError, OSError) as wrong:
@@ -410,9 +454,12 @@ class Outbox:
             log.warning("the outbox can %s %s again", doing, self.path)
 
     def _trim(self, db: sqlite3.Connection) -> None:
-        """Beyond the bound the oldest telemetry goes first; permits, badges and actions never."""
+        """What Kafka has had for a minute goes. Beyond the bound the oldest telemetry goes first; permits, badges and actions never."""
+        if time.monotonic() - self.purged > 1:
+            self.purged = time.monotonic()
+            db.execute("delete from outbox where sent < ?", (wall.now() - KEPT,))
         if self.pending > self.most_rows:
-            gone = db.execute("delete from outbox where id in (select id from outbox where topic = ? order by id limit 10000)", (READINGS.name,)).rowcount
+            gone = db.execute("delete from outbox where id in (select id from outbox where topic = ? and sent is null order by id limit 10000)", (READINGS.name,)).rowcount
             self.doubtful.clear()
             self.failed.clear()
             self._fails("hold", OSError(f"more than {self.most_rows:,} events wait, the oldest readings are dropped and missing numbers will say so"))
@@ -439,7 +486,7 @@ class Outbox:
         """How many events are on disk and not yet in Kafka."""
         db = self._open("normal")
         try:
-            return int(db.execute("select count(*) from outbox").fetchone()[0])
+            return int(db.execute("select count(*) from outbox where sent is null").fetchone()[0])
         finally:
             db.close()
 
@@ -455,7 +502,7 @@ class Outbox:
 def _waiting(db: sqlite3.Connection, lane: int) -> list[str]:
     """The sources of which something waits in a lane; each is found by one step into the index."""
     out, last = list[str](), None
-    while (row := db.execute("select min(source) from outbox where lane = ? and (? is null or source > ?)", (lane, last, last)).fetchone()) and row[0] is not None:
+    while (row := db.execute("select min(source) from outbox where lane = ? and sent is null and (? is null or source > ?)", (lane, last, last)).fetchone()) and row[0] is not None:
         last = row[0]
         out.append(last)
     return out

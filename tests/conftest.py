@@ -17,7 +17,7 @@ SCENARIOS = Path(__file__).parent / "scenarios"
 JARS = Path(__file__).parent.parent / "var" / "jars"
 
 
-RUNNING = ("test_broker", "test_chaos", "test_edges", "test_screens", "test_sql", "test_system", "test_wires")
+RUNNING = ("test_broker", "test_chaos", "test_edges", "test_power", "test_screens", "test_sql", "test_system", "test_wires")
 """The files whose tests need a running system, or a part of one: they share it, and its ports, so one process runs them all."""
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gzip
+import itertools
 import json
 import os
 import socket
@@ -520,12 +521,16 @@ class _Odd:
     """A client of Kafka that fails in a way that nobody expects, at one message or for a while."""
 
     sent: ClassVar[list[int]] = []
+    places: ClassVar[Iterator[int]] = itertools.count()
     poison: ClassVar[int] = 0
     broken: ClassVar[int] = 0
 
     def __init__(self, bootstrap_servers: str, **_: object) -> None:
         if bootstrap_servers != "odd":  # another outbox of these tests
             raise KafkaError
+
+    def end_offsets(self, _: object) -> dict[object, int]:
+        raise KafkaError
 
     def send(self, topic: str, key: bytes, value: bytes) -> SimpleNamespace:
         if _Odd.broken:
@@ -535,7 +540,8 @@ class _Odd:
         if seq and seq == _Odd.poison:
             raise TypeError("this one, always")
         _Odd.sent += [seq] if seq else []
-        return SimpleNamespace(get=lambda timeout: SimpleNamespace(offset=seq))
+        place = next(_Odd.places)
+        return SimpleNamespace(get=lambda timeout: SimpleNamespace(partition=0, offset=place))
 
     def close(self, timeout: float = 0) -> None:
         pass
@@ -545,6 +551,7 @@ class _Odd:
 def test_a_fault_that_nobody_expects_ends_no_outbox(tmp_path, monkeypatch, caplog, poison, broken):
     """What fails by itself three times while others go is set aside with its bytes; everything else goes, however long nothing goes, and it is said once."""
     monkeypatch.setattr("ingest.outbox.KafkaProducer", _Odd)
+    monkeypatch.setattr("ingest.outbox.KafkaConsumer", _Odd)
     _Odd.sent, _Odd.poison, _Odd.broken = [], poison, broken
     box = Outbox(tmp_path / "outbox.db", "odd")
     at = int(time.time() * 1000)
@@ -567,6 +574,7 @@ def test_a_fault_that_nobody_expects_ends_no_outbox(tmp_path, monkeypatch, caplo
 def test_three_faults_of_three_messages_set_none_aside(tmp_path, monkeypatch):
     """Places in the line are used again once it is empty: what failed there before was another message."""
     monkeypatch.setattr("ingest.outbox.KafkaProducer", _Odd)
+    monkeypatch.setattr("ingest.outbox.KafkaConsumer", _Odd)
     _Odd.sent, _Odd.poison, _Odd.broken = [], 0, 0
     box = Outbox(tmp_path / "outbox.db", "odd")
     deadline = time.monotonic() + 40

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from ingest.outbox import Outbox
 from streams import events as e
+from streams import wall
 from streams.events import Entry, Envelope, decode_envelope
 from streams.intake import Intake, Refusal
 from streams.judging import Aside, Judging
@@ -175,3 +176,22 @@ def test_what_lies_deeper_in_a_message_is_held_within_bounds_too(event):
     kernel = Kernel("story")
     kernel.step(read)
     assert kernel.snapshot()
+
+
+def test_what_kafka_has_had_for_a_minute_leaves_the_disk(tmp_path, monkeypatch):
+    box = Outbox(tmp_path / "outbox.db", "127.0.0.1:1")
+    ids = []
+    for n in range(6):
+        box.put("story", "badges", e.TagSaid(at=int(time.time() * 1000), worker=f"W{n}", what="sos"))
+    db = box._open("normal")
+    ids = [row[0] for row in box._next(db)]
+    box._has(db, {ident: ("badge.events", 0, n) for n, ident in enumerate(ids[:5])})
+    assert (box.pending, box.waiting(), [row[0] for row in box._next(db)]) == (1, 1, ids[5:])
+    box._trim(db)
+    assert db.execute("select count(*) from outbox").fetchone() == (6,)
+    monkeypatch.setattr(wall, "now", lambda: int(time.time() * 1000) + 61_000)
+    box.purged = 0.0
+    box._trim(db)
+    assert db.execute("select count(*) from outbox").fetchone() == (1,)
+    db.close()
+    box.close()
