@@ -16,7 +16,7 @@ from aiohttp import web
 from streams import wall
 from streams.asked import serve
 from streams.desk import Batch, Desk, Sending
-from streams.events import Entry, Requested, decode_entry, encode
+from streams.events import Entry, Requested, Tick, decode_entry, encode
 from streams.judging import Judging
 from streams.kernel import Kernel, restore
 from streams.outputs import Alert, Code, Command, DeadLetter, Minute, Output, Verdict
@@ -55,6 +55,8 @@ class Correlate:
         self.kernels: dict[int, dict[str, Judging]] = {}
         self.next: dict[int, int] = {}
         self.saved: dict[int, int] = {}
+        self.again: dict[int, int] = {}
+        """Partition → up to which place what it holds may be other than what was read there before: its log lost its end, and went on."""
         self.since = time.monotonic()
         self.decide_at = decide_at
         self.refused = Refused()
@@ -77,7 +79,7 @@ class Correlate:
             await self.refused.recall(desk, batch.partition, lambda letter: letter.topic == TIMELINE.name)
             kernels = self.kernels[batch.partition] = await self._recall(batch.partition, desk)
         floor = {site: k.kernel.memory.next for site, k in kernels.items()}
-        out, due = list[Sending](), time.monotonic() + BREATH
+        out, due = await self._cut(kernels, batch, desk), time.monotonic() + BREATH
         for record in batch.records:
             if (now := time.monotonic()) > due:
                 await desk.send(out)
@@ -89,10 +91,24 @@ class Correlate:
             except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, TypeError) as wrong:
                 out.append(self._letter(batch.topic, batch.partition, record.offset, f"the timeline's entry cannot be read: {wrong}", record.value or b"", None))
                 continue
-            if record.offset >= floor.get(entry.site, 0):
+            if _new(kernels, entry) if record.offset < self.again.get(batch.partition, 0) else record.offset >= floor.get(entry.site, 0):
                 out += self._judged(kernels, entry, batch, record)
         await desk.send(out)
         self.next[batch.partition] = batch.next
+
+    async def _cut(self, kernels: dict[str, Judging], batch: Batch, desk: Desk) -> list[Sending]:
+        """Does the log go on before the place that was read? Then that is said, and what lies there is read like anything new; whatever was read before is a repeat by its number."""
+        known, begins = self.next.get(batch.partition), int(batch.records[0].offset)
+        if known is None:
+            last = await desk.tail(TIMELINE, batch.partition, 1)
+            known = max((k.kernel.memory.next for k in kernels.values()), default=0)
+            begins = last[-1].offset + 1 if last else known
+        if begins >= known:
+            return []
+        log.error("%s lost the end of its log: it ended at %s and goes on at %s. What lies there is judged like anything new; SYS-LOST says so", TIMELINE.name, known, begins)
+        self.again[batch.partition] = max(known, self.again.get(batch.partition, 0))
+        self.next.pop(batch.partition, None)
+        return [self._line(o, batch.partition) for j in kernels.values() for o in j.kernel.end_lost(TIMELINE.name, wall.now()) if not self.book]
 
     def _judged(self, kernels: dict[str, Judging], entry: Entry, batch: Batch, record: Any) -> list[Sending]:
         """What one entry makes the kernel say; what it cannot take becomes a dead letter with its bytes."""
@@ -156,7 +172,7 @@ class Correlate:
             self._let_go(partition)
 
     def _let_go(self, partition: int) -> None:
-        for table in (self.kernels, self.next, self.saved):
+        for table in (self.kernels, self.next, self.saved, self.again):
             table.pop(partition, None)  # type: ignore[attr-defined]
 
     async def stop(self, desk: Desk) -> None:
@@ -197,6 +213,12 @@ class Correlate:
         now = wall.now()
         known = {s: j for ks in self.kernels.values() for s, j in ks.items() if not j.kernel.memory.site.virtual}
         return web.json_response({"sites": {s: max(0, now - j.kernel.memory.site.now) for s, j in known.items()}, "judged": {s: j.reached for s, j in known.items()}})
+
+
+def _new(kernels: dict[str, Judging], entry: Entry) -> bool:
+    """Is it more than a second of the clock that has been told already?"""
+    judging = kernels.get(entry.site)
+    return judging is None or not isinstance(entry.event, Tick) or entry.event.at > judging.kernel.memory.site.now
 
 
 def _question(q: Mapping[str, str], body: bytes, now: int) -> Question:

@@ -202,6 +202,14 @@ class Kernel:
             dirty.add(("source", entry.source, "words"))
         return self._judge_all(dirty, moment) if dirty else []
 
+    def end_lost(self, log: str, at: int) -> list[Output]:
+        """Says that one of our logs goes on before the place that was read. `at`: our clock, ms."""
+        site, dirty = self.memory.site, Dirty()
+        moment = max(site.now, at)
+        say(site.lost, self.known.day(moment).toordinal(), moment, site.plant_ref or site.site, [log])
+        dirty.add(("site", site.site, "site"))
+        return self._judge_all(dirty, moment)
+
     def _look(self, subject: Subject, name: str, at: int) -> None:
         """All rules of a subject look at it then, whatever was heard of it: work that has just begun has no length yet."""
         self._no_later(LOOK, f"{subject}|{name}", at)

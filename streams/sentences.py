@@ -90,6 +90,8 @@ SENTENCES: Final[dict[str, tuple[str, str]]] = {
     "SYS-LAG": ("系统自 {since} 起延迟或失明,其间缺失的数据按未知处理。", "The system has been late or blind since {since}; what is missing from that time is unknown."),
     "SYS-RULE": ("规则 {rule} 对 {subject} 出错,已停用:{error}", "Rule {rule} failed on {subject} and is out of use there: {error}"),
     "SYS-RULE.advice": ("通知 PermitWatch 维护人员。", "Tell whoever maintains PermitWatch."),
+    "SYS-LOST": ("本系统的日志 {logs} 末尾丢失(如断电所致,{count} 次);已从现存处重读,仍缺的数据按未知处理。", "The end of our own log {logs} is lost, as by a power cut (×{count}); it is read again from where it ends now, and what is still missing is unknown."),
+    "SYS-LOST.advice": ("检查 Kafka 所在机器的电源与磁盘;缺失的编号见 DQ-SEQ。", "See to the power and the disk of Kafka's machine; DQ-SEQ says which numbers are missing."),
     "SYS-LAG.advice": ("检查 permitwatch check 的结果。", "See what `permitwatch check` says."),
     "X-NEAR-EXP": ("作业票 {permit} 有效期至 {valid_to},剩余不超过 {left}。", "Permit {permit} is valid until {valid_to}, {left} or less from now."),
     "X-NEAR-EXP.advice": ("安排收尾;需要继续时重新办票。", "Wind up; a new ticket is needed to go on."),

@@ -442,6 +442,8 @@ class Site(Struct):
     """source → fields that it does not write in our words, by day."""
     asides: dict[str, list[Said]] = {}
     """source → what of it could not be judged, by day."""
+    lost: list[Said] = []
+    """Which logs of ours have lost their end, by day."""
     numbers: dict[str, Numbering] = {}
     holes: list[Hole] = []
     unsettled: list[Fact] = []

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import sqlite3
 import time
+from collections.abc import Iterable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import msgspec
 import pytest
@@ -15,12 +19,15 @@ from hypothesis import strategies as st
 from ingest.outbox import Outbox
 from streams import events as e
 from streams import wall
-from streams.events import Entry, Envelope, decode_envelope
+from streams.correlate import Correlate
+from streams.desk import Batch, Sending
+from streams.events import Entry, Envelope, decode_envelope, encode
 from streams.intake import Intake, Refusal
 from streams.judging import Aside, Judging
 from streams.kernel import Kernel
 from streams.numbers import EPOCHS, Numbering, UsedTwice
 from streams.outputs import Alert
+from streams.topics import ALERTS, SNAPSHOTS, TIMELINE, Topic
 
 BASE = 1_795_000_000_000
 
@@ -195,3 +202,85 @@ def test_what_kafka_has_had_for_a_minute_leaves_the_disk(tmp_path, monkeypatch):
     assert db.execute("select count(*) from outbox").fetchone() == (1,)
     db.close()
     box.close()
+
+
+# ---- the judge's own log --------------------------------------------------------------------------------------------
+
+
+class Log:
+    """A desk over a timeline of which the end may be cut off."""
+
+    def __init__(self) -> None:
+        self.lines: list[SimpleNamespace] = []
+        self.saved: dict[str, SimpleNamespace] = {}
+        self.said: list[Alert] = []
+
+    def goes_on(self, *entries: Entry) -> None:
+        for entry in entries:
+            self.lines.append(SimpleNamespace(offset=len(self.lines), key=b"story", value=encode(entry)))
+
+    def batch(self, begin: int) -> Batch:
+        return Batch(TIMELINE.name, 0, self.lines[begin:])
+
+    async def send(self, sendings: Iterable[Sending]) -> None:
+        for topic, _, key, value in sendings:
+            if topic is SNAPSHOTS:
+                self.saved[key] = SimpleNamespace(key=key.encode(), value=value)
+            elif topic is ALERTS:
+                self.said.append(msgspec.json.decode(value, type=Alert))
+
+    async def read(self, topic: Topic, partition: int) -> list[Any]:
+        return list(self.saved.values())
+
+    async def tail(self, topic: Topic, partition: int, most: int) -> list[Any]:
+        return self.lines[-most:] if topic is TIMELINE else []
+
+    def reached(self, topic: str, partition: int, next: int) -> None:
+        pass
+
+    def done(self, topic: str, partition: int, next: int) -> None:
+        pass
+
+    def told(self, code: str) -> set[str]:
+        return {str(a.numbers.get("worker", a.id)) for a in self.said if a.code == code}
+
+
+def _second(n: int) -> Entry:
+    return Entry("story", "clock", BASE // 1000 + n, BASE + n * 1000, "site.events", e.Tick(at=BASE + n * 1000))
+
+
+def _call(n: int) -> Entry:
+    return Entry("story", "badges", n, BASE + n * 1000, "badge.events", e.TagSaid(at=BASE + n * 1000, worker=f"W{n}", what="sos"))
+
+
+@pytest.mark.parametrize("way", ["the judge goes on, and reads from the beginning", "the judge goes on, and reads what is new", "the judge is started anew"])
+def test_a_judge_whose_log_has_lost_its_end_goes_on_with_what_comes_and_says_so(way):
+    """A timeline that lost its tail left 0.2.0 blind for minutes, with "all is well": what is new lay before the place that was read."""
+    log, step = Log(), Correlate()
+    log.goes_on(*(one for n in range(1, 11) for one in (_second(n), _call(n))))
+    asyncio.run(step.take(log.batch(0), log))  # type: ignore[arg-type]
+    asyncio.run(step._save(log))  # type: ignore[arg-type]
+    del log.lines[12:]
+    log.goes_on(_second(11), _call(11), _second(12))
+    if "anew" in way:
+        step = Correlate()
+    asyncio.run(step.take(log.batch(12 if "new" in way and "anew" not in way else 0), log))  # type: ignore[arg-type]
+    log.goes_on(_call(12), *(_second(n) for n in range(13, 80)))
+    asyncio.run(step.take(log.batch(15), log))  # type: ignore[arg-type]
+    assert log.told("X-SOS") == {f"W{n}" for n in range(1, 13)}
+    assert len(log.told("SYS-LOST")) == 1
+    assert len({(a.id, a.revision) for a in log.said}) == len(log.said), "what is read again is a repeat"
+    asyncio.run(step._save(log))  # type: ignore[arg-type]
+    before, anew = len(log.said), Correlate()
+    log.goes_on(_second(90))
+    asyncio.run(anew.take(log.batch(60), log))  # type: ignore[arg-type]
+    assert not [a for a in log.said[before:] if a.code == "SYS-LOST"], "what was noticed once is not noticed again"
+
+
+def test_a_judge_that_begins_before_its_snapshot_has_lost_nothing():
+    log, step = Log(), Correlate()
+    log.goes_on(*(one for n in range(1, 11) for one in (_second(n), _call(n))))
+    asyncio.run(step.take(log.batch(0), log))  # type: ignore[arg-type]
+    asyncio.run(step._save(log))  # type: ignore[arg-type]
+    asyncio.run(Correlate().take(log.batch(4), log))  # type: ignore[arg-type]
+    assert not log.told("SYS-LOST") and len(log.told("X-SOS")) == 10

@@ -215,6 +215,11 @@ def judge_aside(known: Known, source: str) -> Judged:
     return _days(known, source, known.site.asides.get(source, []), "what")
 
 
+def judge_lost(known: Known, site: str) -> Judged:
+    """SYS-LOST: a log of ours goes on before the place that was read: its end is lost, and what was said there is unknown unless it comes again. One alert a day."""
+    return _days(known, site, known.site.lost, "logs")
+
+
 RULES = (
     Rule("DQ-CLOCK", "source", 3, frozenset({"clock"}), judge_ahead, "our rule", OURS, "C", "", ("N31", "B05"), apart=("turn",), takes=("clock_off",)),
     Rule("DQ-WORD", "source", 3, frozenset({"words"}), judge_words, "our rule", OURS, "C", "", ("B06", "B18", "B23")),
@@ -227,5 +232,6 @@ RULES = (
     Rule("DQ-LATE", "source", 3, frozenset({"late"}), judge_late, "our figure", OURS, "C", "", ("R-LATE",), takes=("late_fact",)),
     Rule("DQ-DUP", "source", 3, frozenset({"late"}), judge_repeats, "our figure", OURS, "C", "", ("R-DUPS",), fleeting=True, takes=("repeats",)),
     Rule("SYS-CHAIN", "site", 2, frozenset({"site"}), judge_chain, "our rule", OURS, "C", "", ("S72",), apart=("link",)),
+    Rule("SYS-LOST", "site", 2, frozenset({"site"}), judge_lost, "our rule", OURS, "C", "", ("B-F2",)),
     Rule("SYS-LAG", "site", 2, frozenset({"dark"}), judge_lag, "our rule", OURS, "C", "", ("R-LAG",)),
 )
