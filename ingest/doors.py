@@ -26,7 +26,7 @@ from streams.events import Any_, Decided, Lane, Requested, encode
 from streams.intake import LARGEST as LARGEST_EVENT
 from streams.intake import too_much
 from streams.outputs import schema
-from streams.plain import CLOSE, ON_LIVES, in_reason, nameless, plain, settled
+from streams.plain import CLOSE, ON_LIVES, in_reason, nameless, plain, settled, shown
 from streams.plant import SOURCED
 from streams.sentences import REASONS
 from streams.strict import faults, strange_fields
@@ -226,7 +226,7 @@ def _too_large(raw: bytes, row: dict[str, Any], where: str) -> str:
 
 def _taken(read: list[Read]) -> dict[str, Any]:
     """How many were taken, and of which fields the source should know that nobody reads them, or only as unknown."""
-    unknown, odd = sorted({f for r in read for f in r.strange}), sorted({f for r in read for f in r.odd})
+    unknown, odd = sorted({f for r in read for f in r.strange}), shown(f for r in read for f in r.odd)
     return {"accepted": len(read)} | ({"unknown_fields": unknown} if unknown else {}) | ({"unread_fields": odd} if odd else {})
 
 

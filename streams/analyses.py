@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from streams.events import GasResult, GasTest
 from streams.gases import ABSURD, is_combustible, test_passes, toxic_name
 from streams.packs import Terms
+from streams.plain import UNREAD
 from streams.plant import Point
 from streams.rules.limits import CONFINED, HOT, POWER
 from streams.times import Stamp, Truth, agreed, before, cases, every, some
@@ -81,7 +82,7 @@ def record_of(fact: Fact, at: Stamp, calibrated: bool, terms: Terms, enriched: b
     if fact.ahead and (over is not None or event.passed is False):
         at = Stamp(at.hi)  # a danger is believed at once
     good = {name for (r, _), (gas, passes) in zip(judged, named, strict=True) if passes for name in _shows(gas, r.unit, terms)}
-    open_ = {gas for (r, _), (gas, passes) in zip(judged, named, strict=True) if passes is None and _tells(r, gas)}
+    open_ = {gas for (r, _), (gas, passes) in zip(judged, named, strict=True) if passes is None and _tells(r, gas)} | ({UNREAD} if {"results", "passed"} & {*fact.unread} else set())
     return Record(at, fact.ref, event, calibrated, over, frozenset(good) if calibrated else frozenset(), terms.ms["analysis_span"], frozenset(open_))
 
 

@@ -28,7 +28,7 @@ ALIKE: Final = 40 * SECOND
 """What was kept somewhere catches up; a clock that went back stays as late, to so much: gateways send in batches."""
 MOST: Final = 20
 """Spans that are remembered of one source."""
-SHIFTED: Final = ("valid_from", "valid_to", "planned_start", "until", "onset", "decided")
+SHIFTED: Final = ("valid_from", "valid_to", "planned_start", "since", "until", "due", "onset", "decided")
 """Fields of an event that its source's clock stamps too."""
 
 

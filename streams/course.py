@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from streams.analyses import Analysis, Record, analyses, record_of, required
 from streams.atlas import atlas_of
 from streams.events import DeviceSaid, GasTest, Guard, Requested, Step
-from streams.lives import name_of, number_of, ordered
+from streams.lives import CLOSES, name_of, number_of, ordered
 from streams.plain import UNTOLD
 from streams.plant import Point
 from streams.rules.limits import CONFINED, HOT, NEEDS_GAS, POWER, SPECIAL, VALID, family
@@ -87,6 +87,8 @@ class Course(Struct, frozen=True):
     """The final approval that counts: the last before the start."""
     validity: int | None = None
     """The end of validity as declared; where it cannot be read, the longest of the type."""
+    unread: tuple[str, ...] = ()
+    """What it depends on whether work is allowed and that nobody can read: fields of the request, and `post`: what was said last of the guardian."""
     upgraded: bool = False
     """Managed one level up, as it was approved."""
     gone_as: str = ""
@@ -243,8 +245,14 @@ def read_course(site: Site, work: Work) -> Course:
         finished=done.finished, accepted=done.accepted, ended=gone is not None, halted=gone[0] if gone else None, perhaps=perhaps, gone_as=gone[1] if gone else "",
         tests=records, analyses=analyses(records, required(type_, point)), pauses=_rests(done.pauses, stamp),
         held=_held(done.pauses, stamp, approval), forced=None if _approved_since(done.pauses, approval) else done.forced, strays=done.strays, posts=_posts(site, request, approved, asked, work),
-        needs_gas=type_ in NEEDS_GAS or (type_ == POWER and point is not None and point.zone == "fire"), validity=valid_to,
+        needs_gas=type_ in NEEDS_GAS or (type_ == POWER and point is not None and point.zone == "fire"), validity=valid_to, unread=_unread(work, asked),
     )  # fmt: skip
+
+
+def _unread(work: Work, asked: Fact | None) -> tuple[str, ...]:
+    """What a permit asks for and nobody can read: of its request as it stands now, and whether its guardian left or came."""
+    posts = [f for f in work.all("guard") if isinstance(f.event, Guard)]
+    return (*(f for f in (asked.unread if asked else ()) if f in TELLING), *(("post",) if posts and posts[-1].event.action == "unknown" else ()))  # type: ignore[union-attr]
 
 
 def _valid_to(site: Site, work: Work, request: Requested | None) -> int | None:
@@ -255,15 +263,21 @@ def _valid_to(site: Site, work: Work, request: Requested | None) -> int | None:
     return request.valid_from + (site.terms(issued.event.at if (issued := work.last("issued")) else request.at).permit.ms[longest] if longest else 8 * HOUR)
 
 
+def _when(site: Site, fact: Fact) -> Stamp:
+    """When a step was taken; one from the future that closes gates at its arrival at the latest, where it is believed."""
+    at = site.stamp(fact)
+    return Stamp(at.hi, 0, 0, at.source, at.seq) if fact.ahead and name_of(fact) in CLOSES else at
+
+
 def _turns(site: Site, work: Work) -> list[tuple[str, Stamp, str]]:
     """(step, when, evidence) of what moves a life, in order; where a source's numbers decided against its stamps, no step comes before the one it followed."""
     facts = [f for name in MOVES for f in work.all(name)]
     if not work.turns:
-        return [(name_of(f), site.stamp(f), f.ref) for f in ordered(facts)]
+        return [(name_of(f), _when(site, f), f.ref) for f in ordered(facts)]
     place = {ref: i for i, ref in enumerate(work.turns)}
     out: list[tuple[str, Stamp, str]] = []
     for fact in sorted(facts, key=lambda f: place.get(f.ref, 0)):
-        at = site.stamp(fact)
+        at = _when(site, fact)
         if out and at.at < out[-1][1].at:
             step = out[-1][1].at - at.at
             at = Stamp(out[-1][1].at + step, step, 0, at.source, at.seq)
@@ -271,6 +285,8 @@ def _turns(site: Site, work: Work) -> list[tuple[str, Stamp, str]]:
     return out
 
 
+TELLING: Final = frozenset({"workers", "guardians", "contractor", "needs", "linked", "isolations", "valid_from"})
+"""Fields of a request without which nobody can say whether work is allowed; its type, point and end have words of their own."""
 MOVES: Final = ("started", "suspended", "resumed", "finished", "accepted", "rejected", "cancelled")
 
 
@@ -433,7 +449,7 @@ def _calibrated(site: Site, fact: Fact) -> bool:
     """Was the instrument's calibration in force on the local day of sampling (the last it may have been)? True where nothing is said of it."""
     test = fact.event
     said = site.devices.get(test.device) if isinstance(test, GasTest) and test.device else None
-    days = [day for f in said or () if isinstance(f.event, DeviceSaid) and (day := day_of(f.event.calibrated_to))]
+    days = [day for f in sorted(said or (), key=lambda f: site.holds(f, danger=True)) if isinstance(f.event, DeviceSaid) and (day := day_of(f.event.calibrated_to))]
     if not days:
         return True
     zone = ZoneInfo(site.plant.timezone) if site.plant else ZoneInfo("UTC")

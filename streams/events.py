@@ -62,7 +62,7 @@ class Guard(Event, frozen=True, kw_only=True, tag="guard"):
 
     permit: str
     worker: str
-    action: Literal["sign_in", "hand_over", "sign_out"]
+    action: Literal["sign_in", "hand_over", "sign_out", "unknown"]
     to: str = ""
 
 
@@ -184,7 +184,7 @@ class Isolation(Event, frozen=True, kw_only=True, tag="isolation"):
 
     permit: str
     isolation: str
-    state: Literal["applied", "verified", "removed", "opened"]
+    state: Literal["applied", "verified", "removed", "opened", "unknown"]
     by: str = ""
 
 

@@ -21,7 +21,7 @@ from streams.sound import sound_pack, sound_plant
 from streams.spans import Spans
 from streams.telemetry import Dirty, Telemetry
 from streams.times import MINUTE
-from streams.work import JOIN_SIGHT, Fact, Force, Shown, Ticket, Work, fact_of, new_comer, new_sightings, new_winds, relied_on, remember
+from streams.work import JOIN_SIGHT, Fact, Force, Shown, Ticket, Work, fact_of, kept_in, new_comer, new_sightings, new_winds, relied_on, remember, untake
 
 WORK_SEEN = frozenset({"welding", "cutting", "grinding", "flame", "hot_work"})
 """Behaviours that are hot work when a camera sees them."""
@@ -84,29 +84,18 @@ class Fold:
                 seen = fact.seen
                 self._untake(ref)
                 at = next((seen + ahead - lead.shift for r, ahead in zip(lead.refs, lead.leads, strict=True) if r == ref), event.at)
-                kept = Fact(ref, fact.source, fact.seq, seen, msgspec.structs.replace(event, at=at, u=lead.u, **moved(event, lead.shift)))
+                kept = Fact(ref, fact.source, fact.seq, seen, msgspec.structs.replace(event, at=at, u=lead.u, **moved(event, lead.shift)), unread=fact.unread)
                 if take := self.single.get(type(event)):
                     take(kept, kept.event, dirty)
         lead.refs = []
         return dirty
 
     def _named(self, ref: str) -> list[Fact]:
-        site = self.known.site
-        lists = [*(t.facts for t in site.tickets.values()), *(facts for p in site.people.values() for facts in (p.scans, p.tag)), *site.isolations.values(), *site.activities.values()]
-        return [f for facts in lists for f in facts if f.ref == ref][:1]
+        return [f for facts in kept_in(self.known.site) for f in facts if f.ref == ref][:1]
 
     def _untake(self, ref: str) -> None:
         """Takes a fact out again."""
-        site = self.known.site
-        for ticket in site.tickets.values():
-            ticket.facts = [f for f in ticket.facts if f.ref != ref]
-        for work in site.works.values():
-            work.facts = {name: kept for name, facts in work.facts.items() if (kept := [f for f in facts if f.ref != ref])}
-        for person in site.people.values():
-            person.scans, person.tag = [f for f in person.scans if f.ref != ref], [f for f in person.tag if f.ref != ref]
-        for table in (site.isolations, site.activities):
-            for name, said in table.items():
-                table[name] = [f for f in said if f.ref != ref]
+        untake(self.known.site, ref)
         self.known.courses.clear()
 
     # ---- permits ------------------------------------------------------------------------------------------------

@@ -22,7 +22,7 @@ from streams.lives import life_of, number_of, subject_of
 from streams.matching import key_of
 from streams.numbers import Numbering, UsedTwice
 from streams.outputs import Alert, Code, Output, Verdict
-from streams.plain import plain
+from streams.plain import plain, shown
 from streams.rules import BOOK, BY_CAUSE, RULES
 from streams.rules.access import LATELY
 from streams.rules.decided import asked_again
@@ -149,8 +149,8 @@ class Kernel:
         event, odd = plain(entry.event)
         fields = [*entry.odd, *odd, *(unjudged(event, self.known.terms_at(event.at)) if isinstance(event, GasTest) else ())]
         if fields:
-            self._word(entry, fields, moment, dirty)
-        read, ahead = timed(self.known, entry if event is entry.event else msgspec.structs.replace(entry, event=event), dirty)
+            self._word(entry, shown(fields), moment, dirty)
+        read, ahead = timed(self.known, msgspec.structs.replace(entry, event=event, odd=fields) if fields or event is not entry.event else entry, dirty)
         for clock in self.known.measured:
             dirty |= self.fold.take(clock)
         self.known.measured.clear()

@@ -22,6 +22,9 @@ TOOLS: Final = frozenset({"tools_in", "tools_out"})
 """The register of a number's tools: of no life, since what was left inside is inside."""
 DANGER: Final = {"permit.requested": 0, "finished": 1, "accepted": 2, "suspended": 2, "issued": 3, "resumed": 4, "started": 5, "cancelled": 6, "rejected": 7}
 """Of two steps of one instant from two clocks the later one in this list holds: work goes on over finished, rejected over issued."""
+CLOSES: Final = OVER | {"suspended"}
+HOLDS: Final = frozenset({*((closes, opens) for closes in ("rejected", "cancelled") for opens in ("issued", "resumed")), ("started", "finished"), ("resumed", "finished")})
+"""(step, step that does not take it back where nobody can say which was last)."""
 AFTER: Final = {"resumed": "suspended", "finished": "started", "suspended": "started", "accepted": "finished", "started": "issued"}
 
 
@@ -52,8 +55,8 @@ def name_of(fact: Fact) -> str:
 
 def ordered(facts: Sequence[Fact]) -> list[Fact]:
     """Turning facts by their stamps; of one instant by the source's numbers or the more dangerous last; by a source's numbers where only they give a possible sequence."""
-    turns = sorted(facts, key=lambda f: (f.event.at, f.source, f.seq))
-    turns = [f for group in _instants(turns) for f in group]
+    turns = sorted(facts, key=lambda f: (_place(f), f.source, f.seq))
+    turns = _doubted([f for group in _instants(turns) for f in group])
     if possible(turns):
         return turns
     one = {f.source for f in turns}
@@ -61,10 +64,31 @@ def ordered(facts: Sequence[Fact]) -> list[Fact]:
     return counted if len(one) == 1 and possible(counted) else turns
 
 
+def _place(fact: Fact) -> int:
+    """Where a step stands among others: one from the future that closes gates at its arrival, for it is believed though nobody knows when it was."""
+    return fact.event.at + (fact.event.u or 0 if fact.ahead and name_of(fact) in CLOSES else 0)
+
+
+def _doubted(turns: list[Fact]) -> list[Fact]:
+    """Of two sources whose clocks leave open which step was last the dangerous one holds: rejected over issued, work that goes on over finished (`domain.md` 4.5)."""
+    out: list[Fact] = []
+    for fact in turns:
+        place = len(out)
+        while place and _after(out[place - 1], fact):
+            place -= 1
+        out.insert(place, fact)
+    return out
+
+
+def _after(one: Fact, other: Fact) -> bool:
+    """Does a step that was stamped before another hold over it?"""
+    return (name_of(one), name_of(other)) in HOLDS and one.source != other.source and one.event.at + (one.event.u or 0) >= other.event.at - (other.event.u or 0) and not (one.ahead or other.ahead)
+
+
 def _instants(turns: list[Fact]) -> Iterable[list[Fact]]:
     group: list[Fact] = []
     for fact in turns:
-        if group and fact.event.at != group[0].event.at:
+        if group and _place(fact) != _place(group[0]):
             yield _decided(group)
             group = []
         group.append(fact)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import re
+import unicodedata
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Any, Final, TypeVar
@@ -23,6 +25,7 @@ from streams.words import (
     NO_GAS,
     NOBODY,
     PAPER,
+    PASSED,
     ROLE,
     STATUS,
     TRADE,
@@ -41,9 +44,16 @@ YEARS: Final = 3653 * DAY
 CLOSE: Final = 400 * DAY
 ON_LIVES: Final = frozenset({"permit.requested", "permit.gas_test", "permit.step", "scan", "tag", "guard", "isolation", "device"})
 """Kinds on which lives hang: never refused for one odd field."""
-STAND_IN: Final[dict[str, dict[str, Any]]] = {"permit.requested": {"type": "", "point": "", "valid_from": 0, "valid_to": 0}, "permit.step": {"step": "unknown"}}
-"""What stands where a required field cannot be read."""
-LISTS: Final = frozenset({"workers", "guardians", "linked", "needs", "testers", "approvers", "isolators"})
+STAND_IN: Final[dict[str, dict[str, Any]]] = {"permit.requested": {"type": "", "point": "", "valid_from": 0, "valid_to": 0}, "permit.step": {"step": "unknown"},
+                                            "isolation": {"state": "unknown"}, "guard": {"action": "unknown"}, "device": {"mode": "service"}}  # fmt: skip
+"""What stands where a required field cannot be read: what is said of a device in a word that nobody knows leaves open whether it measures."""
+LISTS: Final = frozenset({"workers", "guardians", "linked", "needs", "testers", "approvers", "isolators", "isolations", "tools"})
+NAMES: Final = ("id", "name", "worker", "number", "permit", "isolation", "code")
+"""Where the name stands when a list holds objects."""
+UNREAD: Final = "?"
+"""Stands after the name of a field that could not be read at all, as opposed to one that was understood though it was spelt otherwise."""
+TEXTS: Final = frozenset({"contractor", "point", "type", "crew", "by", "device", "analyst", "door", "to", "from", "blind"})
+"""Fields of one name: a list of one, or a number, is that name."""
 INSTANTS: Final = frozenset({"at", "valid_from", "valid_to", "planned_start", "until", "due"})
 E = TypeVar("E", bound=Struct)
 Odd = list[str]
@@ -78,6 +88,7 @@ def _requested(event: e.Requested, odd: Odd) -> e.Requested:
     for name in ("valid_from", "valid_to", "planned_start"):
         if (value := getattr(event, name)) is not None:
             instants[name] = in_reason(value, event.at, YEARS)
+    odd += [name + UNREAD for name, meant in instants.items() if meant is None]
     instants["valid_from"] = event.at if instants["valid_from"] is None else instants["valid_from"]
     instants["valid_to"] = UNTOLD if instants["valid_to"] is None else instants["valid_to"]
     kind = word(TYPE, event.type)
@@ -219,7 +230,7 @@ def mend(raw: bytes) -> tuple[Any_, Odd] | None:
 def settled(kind: str, tree: dict[str, Any]) -> tuple[Any_, Odd] | None:
     """As `mend`, of a JSON object."""
     odd: Odd = []
-    known = {name: _understood(kind, name, value, odd) for name, value in tree.items()} | {"kind": kind}
+    known: dict[str, Any] = {name: _understood(kind, name, value, odd) for name, value in tree.items()} | {"kind": kind}
     for _ in range(24):
         try:
             return msgspec.convert(known, Any_), sorted(set(odd))  # type: ignore[arg-type]
@@ -234,8 +245,18 @@ def settled(kind: str, tree: dict[str, Any]) -> tuple[Any_, Odd] | None:
                 return None
             else:
                 known.pop(field, None)
-            odd.append(field)
+            odd.append(field + UNREAD)
     return None
+
+
+def shown(odd: Iterable[str]) -> list[str]:
+    """The fields as they are told to people."""
+    return sorted({name.removesuffix(UNREAD) for name in odd})
+
+
+def unread(odd: Iterable[str]) -> tuple[str, ...]:
+    """The fields of which nothing is known, though something was said."""
+    return tuple(sorted({name.removesuffix(UNREAD) for name in odd if name.endswith(UNREAD)}))
 
 
 def field_of(said: str) -> str:
@@ -247,17 +268,75 @@ def field_of(said: str) -> str:
 
 def _understood(kind: str, name: str, value: Any, odd: Odd) -> Any:
     """A value in our words where a spelling, an ISO time or a list in one string is written."""
+    if name in LISTS:
+        return _named_in(name, value, odd)
+    if kind == "permit.gas_test" and name in ("results", "passed"):
+        return _results(value, odd) if name == "results" else _passed(value, odd)
     meant = value
     if isinstance(value, str):
         words = FIELDS.get(kind, {}).get(name)
         if words is not None:
             meant = word(words, value) or value
-        elif name in LISTS:
-            meant = [w for w in re.split(r"[,,;;、\s]+", value) if w]
         elif name in INSTANTS:
             meant = _instant(value)
+    elif name in TEXTS and value is not None:
+        meant = value[0] if isinstance(value, list) and len(value) == 1 else f"{value}" if isinstance(value, int) and not isinstance(value, bool) else value
     if meant != value:
         odd.append(name)
+    return meant
+
+
+def _named_in(name: str, value: Any, odd: Odd) -> list[str]:
+    """A list of names as it can have been meant: of one text, of numbers, of objects that bear a name; what bears none leaves the list unread."""
+    if isinstance(value, str):
+        odd.append(name)
+        return [w for w in re.split(r"[,,;;、\s]+", value) if w]
+    out = list[str]()
+    for one in value if isinstance(value, list) else [value]:
+        meant = next((one[key] for key in NAMES if isinstance(one.get(key), str | int)), None) if isinstance(one, dict) else one
+        if isinstance(meant, str) or (isinstance(meant, int) and not isinstance(meant, bool)):
+            out.append(f"{meant}")
+        else:
+            odd.append(name + UNREAD)
+    if out != value:
+        odd.append(name)
+    return out
+
+
+def _results(value: Any, odd: Odd) -> list[dict[str, Any]]:
+    """What an analysis held, each component by itself: one that cannot be read takes no other with it."""
+    out = list[dict[str, Any]]()
+    for one in value if isinstance(value, list) else [value]:
+        if not isinstance(one, dict):
+            odd.append("results" + UNREAD)
+            continue
+        measured = _number(one.get("value"))
+        gas, unit = (said if isinstance(said := one.get(key), str) and said.strip() else none for key, none in (("gas", UNREAD), ("unit", "")))
+        if (measured is None and one.get("value") is not None) or gas == UNREAD:
+            odd.append("results" + UNREAD)
+        if (gas, measured, unit) != (one.get("gas"), one.get("value"), one.get("unit")):
+            odd.append("results")
+        out.append({"gas": gas, "value": measured, "unit": unit})
+    return out
+
+
+def _number(value: Any) -> float | None:
+    """A number, also one that was written as text; None where it is none."""
+    if isinstance(value, str):
+        try:
+            value = float(unicodedata.normalize("NFKC", value))  # a comma may part thousands or tenths: it is not read
+        except ValueError:
+            return None
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) else None
+
+
+def _passed(value: Any, odd: Odd) -> bool | None:
+    """Whether the tester said that it passed, in whichever words; what they say is not known where nobody can read them."""
+    if value is None or isinstance(value, bool):
+        return value
+    said = folded(f"{value}")
+    meant = next((meant for meant, words in PASSED.items() if said in words), None)
+    odd.append("passed" if meant is not None else "passed" + UNREAD)
     return meant
 
 

@@ -294,6 +294,7 @@ REASONS: Final[dict[str, tuple[str, str]]] = {
     "CERT-UNKNOWN": ("证件情况未知。", "Nothing is known of the certificate."), "X-CERT-SHORT": ("证件剩余有效期不足。", "Too little of a certificate's validity remains."),
     "X-WIND": ("风力超限。", "The wind is too strong."),
     "TYPE-UNKNOWN": ("作业类型无法识别,不知其要求。", "The type of work is not known, so it is not known what it asks for."), "STEP-UNKNOWN": ("最后一步无法识别,可能已停止。", "The last step cannot be read: it may have been stopped."),
+    "FIELD-UNREAD": ("作业票中有无法识别的内容(如作业人、隔离、起始时间或监护记录),不知是否允许。", "Something in the permit cannot be read (who works, isolations, its beginning, its guardian): it is not known whether it is allowed."),
     "PERMIT-UNKNOWN": ("没有这张作业票。", "The permit is not known."), "POINT-UNKNOWN": ("作业点未登记。", "The work point is not described."), "NOT-FINISHED": ("作业尚未报完工。", "The work was not reported as finished."),
     "X-CHG": ("批准后内容有变更,须重新批准。", "Changed since it was approved; approve it anew."), "LINK-UNREL": ("同一作业的票未互相关联。", "Tickets of one job do not name each other."), "X-BADGE-NOPERMIT": ("没有其名的有效作业票。", "No permit in force names this person here."), "NOT-APPROVED": ("作业票尚未签发。", "The permit is not approved."),
     "X-BADGE-BEFORE": ("未到作业票有效期。", "The permit's validity has not begun."), "X-BADGE-AFTER": ("作业票有效期已过。", "The permit's validity has ended."), "CLOCK-UNSURE": ("时钟不足以判断。", "The clocks cannot tell."),

@@ -164,6 +164,8 @@ def _shifted(known: Known, entry: Entry, lead: Lead, dirty: Dirty) -> Entry:
         late = ahead - known.site.offset(clock, entry.event.at)[0]
         if abs(late) < abs(late - lead.shift):
             return entry
+    if entry.lane != "live" and abs(ahead) < abs(ahead - lead.shift):
+        return entry  # kept somewhere, by a clock that was right: a backlog is late because it is one
     if entry.lane == "live" and abs(ahead) < abs(ahead - lead.shift):
         lead.shift = 0
         known.site.pushed.clear()

@@ -124,6 +124,12 @@ COLOUR: Final[dict[str, tuple[str, ...]]] = {"blue": ("蓝", "蓝色"), "yellow"
 NOBODY: Final = frozenset({"", "-", "--", "—", "/", "\\", "?", "无", "空", "待定", "none", "null", "n/a", "na", "nil", "tbd"})
 """What people write where nobody is named."""
 
+PASSED: Final[dict[bool, frozenset[str]]] = {
+    True: frozenset({"true", "1", "1.0", "yes", "y", "ok", "pass", "passed", "qualified", "合格", "通过", "是", "正常", "符合"}),
+    False: frozenset({"false", "0", "0.0", "no", "n", "ng", "fail", "failed", "notpassed", "unqualified", "不合格", "未通过", "不通过", "否", "异常", "不符合"}),
+}
+"""What testers write of an analysis as a whole."""
+
 FIELDS: Final[dict[str, dict[str, Mapping[str, tuple[str, ...]]]]] = {
     "permit.requested": {"type": TYPE}, "permit.step": {"step": STEP}, "scan": {"direction": DIRECTION}, "guard": {"action": ACTION}, "isolation": {"state": STATE},
     "device": {"mode": MODE}, "certificate": {"trade": TRADE, "status": STATUS}, "detection": {"behaviour": BEHAVIOUR}, "tag": {"what": TAG},

@@ -6,7 +6,7 @@ Everything here depends only on the set of facts, never on the order in which th
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from msgspec import Struct, field
 
@@ -15,6 +15,7 @@ from streams.events import Any_, Entry, GasTest, Positions, Requested
 from streams.lives import number_of, subject_of
 from streams.numbers import Numbering
 from streams.packs import Pack, Terms, terms_of
+from streams.plain import unread
 from streams.plant import Plant, Policy, plant_terms
 from streams.spans import Held, Intervals, Spans
 from streams.times import HOUR, MINUTE, SECOND, Stamp, Truth, before
@@ -51,6 +52,8 @@ class Fact(Struct, frozen=True):
     event: Any_
     ahead: bool = False
     """It came from the future: it was at some moment of the interval that it has now, and nobody knows at which."""
+    unread: tuple[str, ...] = ()
+    """Its fields that say something which nobody can read."""
 
     @property
     def order(self) -> tuple[int, str, int]:
@@ -514,6 +517,11 @@ class Site(Struct):
         at = self.stamp(fact)
         return (at.hi if relief else at.lo) if fact.ahead else at.at
 
+    def holds(self, fact: Fact, danger: bool) -> int:
+        """Where a word stands among others of which the last holds (ms): one from the future that tells of a danger at the end of the time in which it was said, any other at its beginning."""
+        at = self.stamp(fact)
+        return (at.hi if danger else at.lo) if fact.ahead else fact.event.at
+
     def stands(self, told: Iterable[tuple[Fact, bool]], at: int) -> Fact | None:
         """What was said last of a danger by a moment (ms), where nothing that was surely later took it away; of one source its numbers decide. `told`: each fact, and is it the danger?"""
         by_then = [(f, danger) for f, danger in told if self.counts(f, relief=not danger) <= at]
@@ -580,6 +588,35 @@ def relied_on(site: Site, permit: str) -> set[str]:
     return {*(name for r in said for name in r.isolations), *(name for n in numbers for name in site.relied.get(n, ()))}
 
 
+def _holders(site: Site) -> Iterator[Struct]:
+    yield site
+    yield from site.tickets.values()
+    yield from site.works.values()
+    yield from site.people.values()
+
+
+def kept_in(site: Site) -> Iterator[list[Fact]]:
+    """Every list in which facts are kept."""
+    for holder in _holders(site):
+        for name in holder.__struct_fields__:
+            value = getattr(holder, name)
+            for facts in value.values() if isinstance(value, dict) else (value,):
+                if isinstance(facts, list) and facts and isinstance(facts[0], Fact):
+                    yield facts
+
+
+def untake(site: Site, ref: str) -> None:
+    """Takes a fact out of all lists again; a list that held nothing else goes with it."""
+    for facts in kept_in(site):
+        if any(f.ref == ref for f in facts):
+            facts[:] = [f for f in facts if f.ref != ref]
+    for holder in _holders(site):
+        for name in holder.__struct_fields__:
+            value = getattr(holder, name)
+            for key in [k for k, facts in value.items() if facts == []] if isinstance(value, dict) else ():
+                del value[key]
+
+
 def fact_of(entry: Entry, ahead: bool = False) -> Fact:
-    return Fact(entry.ref, entry.source, entry.seq, entry.seen, entry.event, ahead)
+    return Fact(entry.ref, entry.source, entry.seq, entry.seen, entry.event, ahead, unread(entry.odd) if entry.odd else ())
 

@@ -24,8 +24,10 @@ FREEZE = "authorization.freeze"
 def papers(known: Known, worker: str) -> list[tuple[Fact, Certificate]]:
     """A worker's certificates as they were told last: a number that is told again is corrected by it."""
     person = known.site.people.get(worker)
-    told = {(folded(f.event.number), f.event.trade): (f, f.event) for f in person.certificates if isinstance(f.event, Certificate)} if person else {}
-    return list(told.values())
+    said = [(f, f.event) for f in person.certificates if isinstance(f.event, Certificate)] if person else []
+    if any(f.ahead for f, _ in said):
+        said.sort(key=lambda one: known.site.holds(one[0], danger=one[1].status not in ("", "valid")))
+    return list({(folded(c.number), c.trade): (f, c) for f, c in said}.values())
 
 
 def held(known: Known, worker: str) -> list[tuple[Fact, Certificate]]:

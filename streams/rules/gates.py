@@ -12,7 +12,7 @@ from streams import events as e
 from streams.course import MOVES, Course, Pause
 from streams.gases import limit_of
 from streams.lives import life_of, number_of, subject_of
-from streams.rules.access import LATELY, expired, helper, in_time, missed, tools_inside, watching
+from streams.rules.access import LATELY, expired, helper, in_time, inside_at, missed, tools_inside, watching
 from streams.rules.certificates import best, ends_at, held, last_day, left_at, papers
 from streams.rules.evidence import five_dimensions, three_and_one
 from streams.rules.gas import fresh, retested, slept, tested, tested_today
@@ -37,7 +37,7 @@ Reason = tuple[str, Truth]
 """(code, FALSE: it forbids, UNKNOWN: it cannot be told)"""
 ORDER: Final = (
     "X-LEAVER", "ACCOUNT-OFF", "DOOR-UNKNOWN", "WORKER-UNKNOWN", "CODE-RED", "X-CONTR", "CERT-EXP", "CERT-NONE", "CERT-MISM", "CERT-UNKNOWN", "X-CERT-SHORT",
-    "PERMIT-UNKNOWN", "TYPE-UNKNOWN", "POINT-UNKNOWN", "X-BADGE-NOPERMIT", "NOT-APPROVED", "X-BADGE-BEFORE", "X-BADGE-AFTER", "CLOCK-UNSURE", "SUSPENDED", "LOCKED", "STEP-UNKNOWN", "X-CHG", "NOT-SUSPENDED", "GUARDIAN-INSIDE", "GUARD-NONE",
+    "PERMIT-UNKNOWN", "TYPE-UNKNOWN", "FIELD-UNREAD", "POINT-UNKNOWN", "X-BADGE-NOPERMIT", "NOT-APPROVED", "X-BADGE-BEFORE", "X-BADGE-AFTER", "CLOCK-UNSURE", "SUSPENDED", "LOCKED", "STEP-UNKNOWN", "X-CHG", "NOT-SUSPENDED", "GUARDIAN-INSIDE", "GUARD-NONE",
     "X-FORBID", "X-LEVEL", "UPG-HOL", "UPG-REST", "UPG-NIGHT", "UPG-EVENT", "BLIND-ONE", "X-DUP", "JSA-NONE", "MEAS-NONE", "BRIEF-NONE", "LINK-MISS", "LINK-UNREL", "X-BIND",
     "GAS-NONE", "GAS-UNREAD", "GAS-STALE", "GAS-INTERRUPT", "GAS-DAILY", "X-DCS-OPEN", "EVACUATE", "X-GAS-LIM", "X-GAS-GAP", "X-WX", "X-WIND", "X-SIMOPS-H",
     "NOT-FINISHED", "X-SIGNOUT", "TOOLS-INSIDE", "X-WATCH", "X-EVID-3P1R", "X-EVID-5D", "EVID-MISSING", "SYS-LAG",
@@ -237,7 +237,9 @@ def _entry(known: Known, q: Question) -> Answer:
     courses = [c for c in _naming(known, q.worker, known.atlas.behind(q.door)) if max(c.valid_to or 0, c.over_at or 0) >= at.at - LATELY]
     if q.permit:
         courses = [c for c in courses if number_of(c.permit) == number_of(q.permit)]
-    open_ = [c for c in courses if not c.ended and c.accepted is None]
+    open_ = [c for c in courses if not c.ended and c.accepted is None and not _followed(known, c, q.worker, at)]
+    if not open_ and any({"workers", "guardians"} & {*c.unread} for p in known.atlas.behind(q.door) for c in known.at(p) if not c.ended and c.accepted is None):
+        return _answer([*account(known, q.worker, at.at), ("FIELD-UNREAD", Truth.UNKNOWN)])
     if not open_:
         return _answer([*account(known, q.worker, at.at), *(("CERT-EXP", Truth.FALSE) for t in _own(known, q.worker) if expired(known, q.worker, t, at.at)), ("X-BADGE-NOPERMIT", Truth.FALSE)])
     called = [("EVACUATE", Truth.FALSE)] if alarmed(known, known.atlas.behind(q.door)) else []
@@ -245,6 +247,11 @@ def _entry(known: Known, q: Question) -> Answer:
     if any(c.type == CONFINED and c.at_work() and q.worker in _guards(known, c, at.at) for c in open_):
         said = [_answer([*((code, Truth.FALSE) for code in a.reasons if a.answer == "deny"), ("GUARDIAN-INSIDE", Truth.FALSE)]) for a in said]
     return min(said, key=lambda a: (("allow", "pending", "deny").index(a.answer), len(a.reasons), a.reasons))
+
+
+def _followed(known: Known, course: Course, worker: str, at: Stamp) -> bool:
+    """Is a life finished, and its number asked for anew? Then nobody goes back to it, but for the fire watch."""
+    return course.finished is not None and known.site.latest(number_of(course.permit)) != course.permit and not watching(known, course, worker, at.at)
 
 
 def _naming(known: Known, worker: str, points: Iterable[str]) -> list[Course]:
@@ -301,9 +308,11 @@ def _unproved(known: Known, course: Course, at: Stamp) -> Iterator[Reason]:
 
 
 def _typed(course: Course) -> Iterator[Reason]:
-    """Of a type that nobody knows it is not known what it asks for."""
+    """Of a type that nobody knows it is not known what it asks for; nor of a request that says who works, on what it rests or from when in a way that nobody can read."""
     if course.type not in TYPE:
         yield "TYPE-UNKNOWN", Truth.UNKNOWN
+    if course.unread:
+        yield "FIELD-UNREAD", Truth.UNKNOWN
 
 
 def _guards(known: Known, course: Course, at: int) -> set[str]:
@@ -345,7 +354,7 @@ def locked(known: Known, course: Course) -> bool:
     work = known.work(course.permit)
     first = work.first("permit.requested")
     asked = max(first.event.at, work.began) if first else 0
-    return any(command.endswith(mine) and any(isinstance(f.event, e.Done) and f.event.outcome == "done" and known.site.counts(f) >= asked for f in facts) for command, facts in known.site.done.items())
+    return any(command.endswith(mine) and any(isinstance(f.event, e.Done) and f.event.outcome == "done" and known.site.stamp(f).hi >= asked for f in facts) for command, facts in known.site.done.items())
 
 
 # ---- work ----------------------------------------------------------------------------------------------------------------
@@ -394,10 +403,11 @@ def _going_on(known: Known, course: Course, at: Stamp) -> Iterator[Reason]:
     assert request is not None
     if course.point is None:
         yield "POINT-UNKNOWN", Truth.UNKNOWN
-    if not any(p.until is None for p in course.posts):
-        yield "GUARD-NONE", Truth.FALSE
+    yield from _posted(known, course, at)
     if _open_isolations(known, course, at.at):
         yield "X-DCS-OPEN", Truth.FALSE
+    elif any(words[-1].said.state == "unknown" for name in relied_on(known.site, course.permit) if (words := [w for w in words_of(known, name) if w.at <= at.at])):
+        yield "X-DCS-OPEN", Truth.UNKNOWN
     if course.point is not None and any(not getattr(course.point, kind) for kind in needed_devices(course.type)):
         yield "X-BIND", Truth.FALSE
     if alarmed(known, [course.point_id]):
@@ -409,6 +419,16 @@ def _going_on(known: Known, course: Course, at: Stamp) -> Iterator[Reason]:
         yield "X-WIND", Truth.FALSE
     if any(c.hard and (c.end is None or c.end > at.at) for c in conflicts(known, course.permit)) or any(hard_now(known, course)):
         yield "X-SIMOPS-H", Truth.FALSE
+
+
+def _posted(known: Known, course: Course, at: Stamp) -> Iterator[Reason]:
+    """Somebody must hold the post who does not work there himself, and who is not in the confined space (GB 30871-2022 4.10, 6.8)."""
+    request, posts = course.request, [p.worker for p in course.posts if p.until is None]
+    idle = [worker for worker in posts if request is None or worker not in request.workers]
+    if not idle:
+        yield "GUARD-NONE", Truth.FALSE
+    elif course.type == CONFINED and {*idle} <= {worker for worker, _, out in inside_at(known, course, at.at) if out is None}:
+        yield "GUARDIAN-INSIDE", Truth.FALSE
 
 
 def _open_isolations(known: Known, course: Course, at: int) -> list[str]:

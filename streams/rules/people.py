@@ -37,7 +37,8 @@ def colour(known: Known, contractor: str, at: int) -> tuple[str, list[str]]:
 def _told(known: Known, contractor: str) -> list[tuple[int, Fact]]:
     """(since, fact) of all that was said of a contractor's papers; that all of them are there takes a danger away."""
     said = [(f, f.event.papers.values()) for f in known.site.contractors.get(contractor, ()) if isinstance(f.event, Contractor)]
-    return sorted(((known.site.counts(f, relief=not {"missing", "void", UNTOLD_PAPER} & set(papers)), f) for f, papers in said), key=lambda told: (told[0], told[1].event.at))
+    bad = {f.ref: bool({"missing", "void", UNTOLD_PAPER} & set(papers)) for f, papers in said}
+    return sorted(((known.site.counts(f, relief=not bad[f.ref]), f) for f, _ in said), key=lambda told: (known.site.holds(told[1], bad[told[1].ref]) if told[1].ahead else told[0], told[1].event.at))
 
 
 def judge_contractor(known: Known, contractor: str) -> Judged:

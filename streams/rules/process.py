@@ -59,7 +59,7 @@ class Word(Struct, frozen=True):
 
     def puts_back(self, other: Word) -> bool:
         """Was it surely in place after another word? One source's own numbers decide."""
-        if self.open:
+        if self.open or self.said.state == "unknown":
             return False
         return self.stamp.seq > other.stamp.seq if self.stamp.source == other.stamp.source else self.stamp.lo > other.stamp.hi
 
