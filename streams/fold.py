@@ -103,7 +103,7 @@ class Fold:
     def _permit(self, fact: Fact, event: e.Requested | e.GasTest | e.Step | e.Guard, dirty: Dirty) -> None:
         site = self.known.site
         number, name = number_of(event.permit), PERMIT_EVENTS.get(type(event)) or event.step  # type: ignore[union-attr]
-        ticket = site.tickets.setdefault(number, Ticket())
+        ticket = site.ticket(number)
         if not remember(ticket.facts, fact):
             self._again(fact, dirty)
             return
@@ -121,14 +121,14 @@ class Fold:
         if name in TURNING and not ticket.bent:
             ticket.bent = any(f.source == fact.source and (f.seq < fact.seq) != (f.order < fact.order) and f.event.at != fact.event.at and name_of(f) in TURNING for f in ticket.facts)
         if not ticket.over and not ticket.bent:
-            self.known.site.work(number).add(name, fact)
-            return [1]
+            self.known.site.work(subject_of(number, ticket.earlier + 1)).add(name, fact)
+            return [ticket.earlier + 1]
         return self._part(number, ticket, fact, dirty)
 
     def _part(self, number: str, ticket: Ticket, fact: Fact, dirty: Dirty) -> list[int]:
         lives, before, changed = parted(ticket.facts), dict[str, list[Fact]](), list[int]()
-        ticket.lives = max(lives)
-        for life, own in sorted(lives.items()):
+        ticket.lives = max(lives) + ticket.earlier
+        for life, own in sorted((n + ticket.earlier, own) for n, own in lives.items()):
             mine, carried = with_what_was_said(own, before)
             before = mine
             if life <= ticket.gone:
@@ -136,7 +136,7 @@ class Fold:
             work = self.known.site.work(subject_of(number, life))
             turns = [f.ref for f in own if name_of(f) in TURNING] if ticket.bent else []
             if (work.facts, work.carried, work.turns) != (mine, carried, turns):
-                work.facts, work.carried, work.turns, work.began = mine, carried, turns, begun(own) if life > 1 else 0
+                work.facts, work.carried, work.turns, work.began = mine, carried, turns, begun(own) if life > ticket.earlier + 1 else 0
                 changed.append(life)
         self._gone_lives(number, ticket.lives, dirty)
         return changed
@@ -329,7 +329,7 @@ class Fold:
 
     def _isolation(self, fact: Fact, event: e.Isolation, dirty: Dirty) -> None:
         site, permit = self.known.site, self.known.site.latest(event.permit)
-        site.tickets.setdefault(number_of(permit), Ticket())
+        site.ticket(number_of(permit))
         if remember(site.isolations.setdefault(event.isolation, []), fact):
             site.work(permit)
             if event.state in ("applied", "verified"):
@@ -428,7 +428,7 @@ class Fold:
             self._points_changed(event.camera, dirty)
         permit = site.latest(event.permit)
         if event.permit and remember(site.work(permit).clips, fact):
-            site.tickets.setdefault(number_of(permit), Ticket())
+            site.ticket(number_of(permit))
             dirty.add(("permit", permit, "evidence"))
         if event.hazard and remember(site.shown.setdefault(event.hazard, []), fact):
             dirty.add(("hazard", event.hazard, "evidence"))

@@ -691,7 +691,7 @@ class Kernel:
             return
         ticket.gone = max(ticket.gone, life_of(permit))
         if not any(subject_of(number_, life) in site.works for life in range(1, ticket.lives + 1)):
-            del site.tickets[number_]
+            site.forget_ticket(number_)
 
     # ---- questions ----------------------------------------------------------------------------------------------
 

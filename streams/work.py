@@ -25,6 +25,8 @@ JOIN_FRAME = 25 * SECOND
 JOIN_OVER = 30 * SECOND
 JOIN_BEAT = 45 * SECOND
 JOIN_SIGHT = MINUTE
+PAST = 20_000
+"""So many numbers of permits that were forgotten are kept."""
 LASTING = 10 * MINUTE
 """How long what a camera said to begin goes on though nothing else comes."""
 SIGHT = 10 * SECOND
@@ -147,6 +149,8 @@ class Ticket(Struct):
     """Was it ever sent back, called off, finished or accepted? Until then there is one life."""
     bent: bool = False
     """Do a source's numbers and its stamps disagree?"""
+    earlier: int = 0
+    """How many lives of its number were forgotten before: what is told of a later one must bear another name."""
 
 
 class Constant(Struct):
@@ -379,6 +383,8 @@ class Site(Struct):
     packs: list[Force] = []
     works: dict[str, Work] = {}
     """A permit's life (NUMBER, NUMBER#2 …) → what is known of it."""
+    past: dict[str, int] = {}
+    """Permit number that was forgotten → how many lives it had."""
     isolations: dict[str, list[Fact]] = {}
     """isolation → what was said of it, under whichever ticket."""
     relied: dict[str, list[str]] = {}
@@ -479,12 +485,30 @@ class Site(Struct):
     def work(self, permit: str) -> Work:
         return self.works.setdefault(permit, Work(permit))
 
+    def ticket(self, number: str) -> Ticket:
+        """All that is known under a permit number; one that was forgotten goes on with the life after its last."""
+        known = self.tickets.get(number)
+        if known is None:
+            earlier = self.past.get(number, 0)
+            known = self.tickets[number] = Ticket(lives=earlier + 1, gone=earlier, earlier=earlier)
+        return known
+
+    def forget_ticket(self, number: str) -> None:
+        """Lets a number go; of the last thousands of them it is kept how many lives they had."""
+        self.past.pop(number, None)
+        self.past[number] = self.tickets.pop(number).lives
+        while len(self.past) > PAST:
+            del self.past[next(iter(self.past))]
+
     def latest(self, permit: str) -> str:
         """The last life of a number; a life that is named is itself."""
         if permit in self.works and "#" in permit:
             return permit
-        ticket = self.tickets.get(number_of(permit))
-        return subject_of(number_of(permit), ticket.lives) if ticket else permit
+        number = number_of(permit)
+        ticket = self.tickets.get(number)
+        if ticket is None and number not in self.past:
+            return permit
+        return subject_of(number, ticket.lives if ticket else self.past[number] + 1)
 
     def person(self, worker: str) -> Person:
         return self.people.setdefault(worker, Person())
