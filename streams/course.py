@@ -266,7 +266,7 @@ def _valid_to(site: Site, work: Work, request: Requested | None) -> int | None:
 def _when(site: Site, fact: Fact) -> Stamp:
     """When a step was taken; one from the future that closes gates at its arrival at the latest, where it is believed."""
     at = site.stamp(fact)
-    return Stamp(at.hi, 0, 0, at.source, at.seq) if fact.ahead and name_of(fact) in CLOSES else at
+    return Stamp(at.hi, 0, 0, at.source, at.seq, at.hi - at.lo) if fact.ahead and name_of(fact) in CLOSES else at
 
 
 def _turns(site: Site, work: Work) -> list[tuple[str, Stamp, str]]:

@@ -49,7 +49,8 @@ def some(truths: Iterable[Truth]) -> Truth:
 class Stamp(Struct, frozen=True, gc=False):
     """An instant known to lie in [at − u, at + u], or in [at − u, at + grain + u) where a clock truncates. ms.
 
-    `source` and `seq` decide between two truncated stamps of one clock.
+    `source` and `seq` decide between two truncated stamps of one clock. What is known to have happened by `at` only,
+    whenever it was before (a step from the future, at its arrival), says by `early` how much sooner it may have been.
     """
 
     at: int
@@ -57,10 +58,11 @@ class Stamp(Struct, frozen=True, gc=False):
     grain: int = 0
     source: str = ""
     seq: int = 0
+    early: int = 0
 
     @property
     def lo(self) -> int:
-        return self.at - self.u
+        return self.at - self.u - self.early
 
     @property
     def hi(self) -> int:
