@@ -131,7 +131,11 @@ class Acts:
         return [5.0] * len(channels)
 
 
-async def _during(work: Awaitable[None], done: Callable[[], bool], seconds: float = 25) -> None:
+BUSY = 5_000
+"""How long a busy machine may take between a frame's moment and the test's look at it, ms: far less than the clocks here are wrong by."""
+
+
+async def _during(work: Awaitable[None], done: Callable[[], bool], seconds: float = 80) -> None:
     task, until = asyncio.ensure_future(work), time.monotonic() + seconds
     while not done() and time.monotonic() < until and not task.done():
         await asyncio.sleep(0.1)
@@ -169,7 +173,7 @@ def test_an_opc_ua_servers_clock_is_measured_and_its_frames_are_true_once_correc
     assert said[-1].residual <= 1_000
     for now, frame in frames:
         if not frame.bad:
-            assert abs(frame.at - said[-1].offset - now) <= frame.u + said[-1].residual + 1_500
+            assert abs(frame.at - said[-1].offset - now) <= frame.u + said[-1].residual + BUSY
 
 
 class Hands:
