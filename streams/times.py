@@ -70,7 +70,7 @@ class Stamp(Struct, frozen=True, gc=False):
 
     def shift(self, ms: int) -> Stamp:
         """The same knowledge, `ms` later; the number that its source gave it says nothing about that moment."""
-        return Stamp(self.at + ms, self.u, self.grain)
+        return Stamp(self.at + ms, self.u, self.grain, early=self.early)
 
 
 def exactly(at: int) -> Stamp:
