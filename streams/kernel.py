@@ -71,7 +71,7 @@ AGAIN: Final = 25
 BROKEN: Final = Rule("SYS-RULE", "site", 2, frozenset(), lambda known, subject: Judged(), "our rule", OURS, "C")
 
 
-VERSION: Final = f"{BOOK}/12"
+VERSION: Final = f"{BOOK}/13"
 """A snapshot of another version is set aside, and its timeline folded anew."""
 
 

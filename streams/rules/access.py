@@ -204,10 +204,23 @@ def inside_at(known: Known, course: Course, at: int) -> Iterator[tuple[str, Fact
 
 def left_inside(known: Known, course: Course, at: int) -> Iterator[tuple[str, Fact, int | None]]:
     """Of those inside at a moment whom no other permit there, approved and not over, lets be there, nor the fire watch."""
-    for worker, entry, out in inside_at(known, course, at):
-        others = (known.course(p) for p in known.site.named.get(worker, ()) if p != course.permit)
-        if not any(c.point_id == course.point_id and worker in c.people and _lets_in(known, c, at) for c in others) and not watching(known, course, worker, at):
-            yield worker, entry, out
+    return (one for one in inside_at(known, course, at) if not _elsewhere(known, course, one[0], at))
+
+
+def _elsewhere(known: Known, course: Course, worker: str, at: int) -> bool:
+    """Is somebody inside a work point by another permit, or for the fire watch?"""
+    others = (known.course(p) for p in known.site.named.get(worker, ()) if p != course.permit)
+    return any(c.point_id == course.point_id and worker in c.people and _lets_in(known, c, at) for c in others) or watching(known, course, worker, at)
+
+
+def inside_between(known: Known, course: Course, since: int, until: int) -> Iterator[tuple[Fact, int, int]]:
+    """(the scan that let him in, from when, until when: ms) of everybody inside a permit's work point within a time whom no other permit lets be there."""
+    doors = known.atlas.doors_of_point.get(course.point_id, set())
+    for worker in sorted(course.people | {w for d in doors for w in known.site.visitors.get(d, ())}):
+        for stay in stays(known, worker, doors):
+            start, end = max(stay.since, since), until if stay.until is None else min(stay.until, until)
+            if start < end and not _elsewhere(known, course, worker, start):
+                yield stay.entries[-1], start, end
 
 
 def _lets_in(known: Known, course: Course, at: int) -> bool:

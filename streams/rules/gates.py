@@ -9,7 +9,7 @@ from typing import Final, Literal
 from msgspec.structs import replace
 
 from streams import events as e
-from streams.course import MOVES, Course, Pause
+from streams.course import MOVES, Course, Pause, named_by
 from streams.gases import limit_of
 from streams.lives import life_of, number_of, subject_of
 from streams.rules.access import LATELY, expired, helper, in_time, inside_at, missed, tools_inside, watching
@@ -28,7 +28,7 @@ from streams.rules.simops import conflicts, hard_now, judge_duplicate
 from streams.rules.weather import stands, stops, windy
 from streams.times import MINUTE, SECOND, Stamp, Truth, before, exactly
 from streams.words import FOREVER, TYPE
-from streams.work import Series, relied_on
+from streams.work import Series, approved_as, relied_on
 
 Gate = Literal["entry", "leave", "application", "issue", "start", "resume", "close"]
 GATES: Final[tuple[Gate, ...]] = ("entry", "leave", "application", "issue", "start", "resume", "close")
@@ -274,6 +274,8 @@ def _in_by(known: Known, course: Course, worker: str, at: Stamp) -> Iterator[Rea
         if not preparing or course.type == CONFINED:
             yield "NOT-APPROVED", Truth.FALSE
         return
+    if _unapproved(known, course, worker):
+        yield "NOT-APPROVED", Truth.UNKNOWN
     watch = watching(known, course, worker, at.at)
     yield from (reason for reason in _in_force(known, course, at) if not (watch and reason[0] == "X-BADGE-AFTER"))
     if course.type != CONFINED:
@@ -294,6 +296,13 @@ def _in_by(known: Known, course: Course, worker: str, at: Stamp) -> Iterator[Rea
             yield _reason("GAS-NONE", told, course, at), told
         yield from _unproved(known, course, at)
         yield from _going_on(known, course, at)
+
+
+def _unapproved(known: Known, course: Course, worker: str) -> bool:
+    """Is somebody named only by what was asked for after the approval? Nobody has approved him; whoever runs the door decides."""
+    work = known.site.works.get(course.permit)
+    approved = approved_as(known.site, work) if work else None
+    return approved is not None and worker not in named_by(approved) and worker not in {who for p in course.posts for who in (p.worker, p.heir)}
 
 
 def _unproved(known: Known, course: Course, at: Stamp) -> Iterator[Reason]:

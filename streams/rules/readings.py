@@ -10,13 +10,13 @@ from msgspec.structs import replace
 from streams.course import Course
 from streams.events import DeviceSaid
 from streams.gases import Limit, limit_of, limit_of_test
-from streams.rules.access import inside_at
+from streams.rules.access import inside_at, inside_between, roll_calls
 from streams.rules.gas import GB, PERMIT, SUSPEND, passed
 from streams.rules.limits import CONFINED
 from streams.rules.permit import valid_until
 from streams.rules.rule import NOTHING, Cause, Finding, Judged, Known, Rule, both_of, merge, minutes, wake_at
 from streams.spans import Spans
-from streams.times import DAY, EVER, MINUTE, SECOND
+from streams.times import DAY, EVER, HOUR, MINUTE, SECOND
 from streams.trend import HALF, reaches
 from streams.work import JOIN_FRAME, JOIN_OVER, Series, Site
 
@@ -197,16 +197,17 @@ def _exceeded(known: Known, course: Course, start: int, until: int, over: bool) 
     spans = [s for s in beyond if limit_of(known.atlas.channels[s[2]], known.terms_at(start)) is not None]
     tested = {s for s in spans if testing(known, s[2], s[0], s[1])}
     found, wakes = [], []
+    closed = course.finished is not None and until <= known.now
     for mine in (*_alarms(known, [s for s in spans if s not in tested]), *_alarms(known, [s for s in spans if s in tested])):
         a, b = min(s[0] for s in mine), max(s[6] for s in mine)
         first, last = min(mine, key=lambda s: (s[0], s[2])), max(s[1] for s in mine)
         cleared, look = _cleared(known, _lasts(mine))
         wakes.append(look)
-        end = last if cleared == b or (cleared is not None and first in tested) or (cleared is None and course.finished) else cleared
-        if course.finished and end is not None:
+        end = last if cleared == b or (cleared is not None and first in tested) or (cleared is None and closed) else cleared
+        if closed and end is not None:
             end = max(a, min(end, until))
         found.append(_limit_finding(known, course, first, a, end, over, mine))
-    return found, wake_at(*wakes) if not course.finished else None
+    return found, wake_at(*wakes) if not closed else None
 
 
 def _lasts(mine: list[Beyond]) -> dict[str, int]:
@@ -271,18 +272,36 @@ def judge_limit(known: Known, permit: str) -> Judged:
         return NOTHING
     waiting, wake = _before_start(known, course)
     during: list[Finding] = []
-    if course.started is not None and (course.issued is not None or course.declared_start is not None):
+    if course.started is not None:
         during, look = _exceeded(known, course, course.started.at, course.over_by(EVER), over=True)
         wake = wake_at(wake, look)
     for since, until in _strayed(course):
         more, look = _exceeded(known, course, since, until, over=True)
         during, wake = [*during, *more], wake_at(wake, look)
+    for ref, since, until in _inside(known, course):
+        more, look = _exceeded(known, course, since, until, over=True)
+        during, wake = [*during, *(replace(f, evidence=(*f.evidence, ref), end=f.end if until >= known.now else min(f.end or until, until)) for f in more)], wake_at(wake, look)
     return Judged(tuple(_joined([*waiting, *during, *_written(known, course)])), wake)
 
 
 def _strayed(course: Course) -> list[tuple[int, int]]:
     """Work that no life allows: from its start to the step that ended it, a day where none did."""
     return [(s.at.at, course.put_down(s.at.at) or s.at.at + DAY) for s in course.strays]
+
+
+def _inside(known: Known, course: Course) -> Iterator[tuple[str, int, int]]:
+    """(scan, from when, until when: ms) of people in a confined space though its work has not begun, from an hour before its validity or from its approval, and of those who stayed when it was over: until they come out or are counted, a day at most."""
+    request = course.request
+    if course.type != CONFINED or request is None or not any((s := known.site.series.get(tag)) and s.over for tag in gas_tags(known, course)):
+        return
+    over = course.finished.at if course.finished else course.over_at
+    begin = min(request.valid_from - HOUR, course.issued.at if course.issued else request.valid_from)
+    begun = course.started.at if course.started else min(m for m in (over, valid_until(known, course), EVER) if m is not None)
+    yield from ((fact.ref, since, until) for fact, since, until in inside_between(known, course, begin, begun))
+    if over is not None:
+        counted = min((believed for believed, up_to in roll_calls(known, course) if up_to > over), default=EVER)
+        stayed = inside_between(known, course, over - 1, min(over + DAY, counted))
+        yield from ((fact.ref, over, until) for fact, since, until in stayed if since < over)
 
 
 def _joined(found: list[Finding]) -> list[Finding]:
@@ -327,8 +346,6 @@ def _before_start(known: Known, course: Course) -> tuple[list[Finding], int | No
 
 def _written(known: Known, course: Course) -> list[Finding]:
     """What was written down beyond its limit, or as not passed, while work went on or people were inside: until an analysis passes, or the end."""
-    if course.begun is None:
-        return []
     over = min((m for m in (course.finished.at if course.finished else None, course.over_at) if m is not None), default=None)
     last = max((r.at.at for r in course.tests), default=known.now)
     working = [*course.working(max(known.now, last)), *_strayed(course)]
@@ -357,7 +374,7 @@ def _written(known: Known, course: Course) -> list[Finding]:
 def judge_rise(known: Known, permit: str) -> Judged:
     """X-GAS-RISE: a reading at half of the limit or more; oxygen that has been low, or higher than air, for a while."""
     course = known.course(permit)
-    if course.started is None or (course.issued is None and course.declared_start is None):
+    if course.started is None:
         return NOTHING
     found, wake = _exceeded(known, course, course.started.at, course.over_by(EVER), over=False)
     oxygen = [f for tag in gas_tags(known, course) if known.atlas.channels[tag].kind == "oxygen" for f in _oxygen(known, course, tag)]
@@ -460,7 +477,7 @@ def _area_alarm(known: Known, area: str, mine: list[Beyond]) -> tuple[Finding, i
 
 STREAM: frozenset[Cause] = PERMIT | {"gas", "device"}
 RULES = (
-    Rule("X-GAS-LIM", "permit", 1, STREAM, judge_limit, "5.3.2, 6.4; AQ 3064.2 5.9.3", GB, "A", "", ("S26", "S27", "S29", "S64", "S70"), prompt=True, takes=("lel_percent", "lel_vol_high", "lel_vol_low", "oxygen_high", "oxygen_low", "rise_share",), others=True),
+    Rule("X-GAS-LIM", "permit", 1, STREAM | {"scan"}, judge_limit, "5.3.2, 6.4; AQ 3064.2 5.9.3", GB, "A", "", ("S26", "S27", "S29", "S64", "S70"), prompt=True, takes=("lel_percent", "lel_vol_high", "lel_vol_low", "oxygen_high", "oxygen_low", "rise_share",), others=True),
     Rule("X-GAS-LIM", "area", 1, frozenset({"gas", "device"}), judge_area, "level 1", "GB/T 50493-2019", "B", "", ("S74",), prompt=True, takes=("fixed_alarm",)),
     Rule("X-GAS-RISE", "permit", 2, STREAM, judge_rise, "5.3.2 (half of the limit: our figure)", GB, "C", "", ("S26", "S27"), apart=("variant",), prompt=True, takes=("lel_percent", "lel_vol_high", "lel_vol_low", "oxygen_high", "oxygen_low", "oxygen_poor", "oxygen_poor_dwell", "oxygen_rich", "oxygen_rich_dwell", "rise_share",)),
     Rule("X-GAS-TREND", "permit", 3, STREAM, judge_trend, "5.3, 6.5 (a forecast: our figures)", GB, "C", "", ("R-TREND",), prompt=True, fleeting=True, silence=True, takes=("detector_silent", "lel_percent", "lel_vol_high", "lel_vol_low", "oxygen_high", "oxygen_low", "rise_share", "trend_within",), others=True),

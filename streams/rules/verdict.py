@@ -154,9 +154,8 @@ def barriers(known: Known, course: Course) -> dict[str, str]:
 
 def _permit(known: Known, course: Course) -> str:
     until = valid_until(known, course)
-    if course.issued is None or (until is not None and known.now > until):
-        return "bad"
-    return "ok"
+    early = course.request is not None and known.now < course.request.valid_from
+    return "bad" if course.issued is None or early or (until is not None and known.now > until) else "ok"
 
 
 def _guard(known: Known, course: Course) -> str:
@@ -228,6 +227,8 @@ def _dues(known: Known, course: Course) -> Iterator[int]:
         near = known.terms_now().ms["near_expiry"]
         for until in (course.valid_to, valid_until(known, course) or course.valid_to):
             yield from (until - near, until + 1)
+    if course.at_work() and course.request:
+        yield course.request.valid_from
     if course.at_work() and (turn := next_turn(known, course)) is not None:
         yield turn
     delay = known.site.policy.index_delay * SECOND

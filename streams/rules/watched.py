@@ -66,9 +66,11 @@ def _by_minute(spans: Time, start: int, end: int) -> list[int]:
 
 
 def _in_force(known: Known, course: Course, end: int) -> Time:
-    """From the approval to the end of validity, as declared or as the type allows."""
-    until = min(end, valid_until(known, course) or end)
-    return [(course.issued.at, until)] if course.issued and course.issued.at < until else []
+    """From the approval, and not before the validity begins, to its end, as declared or as the type allows."""
+    if course.issued is None or course.request is None:
+        return []
+    since, until = max(course.issued.at, course.request.valid_from), min(end, valid_until(known, course) or end)
+    return [(since, until)] if since < until else []
 
 
 def _tested(known: Known, course: Course, start: int, end: int) -> Time:
