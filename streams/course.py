@@ -273,7 +273,7 @@ def _turns(site: Site, work: Work) -> list[tuple[str, Stamp, str]]:
     """(step, when, evidence) of what moves a life, in order; where a source's numbers decided against its stamps, no step comes before the one it followed."""
     facts = [f for name in MOVES for f in work.all(name)]
     if not work.turns:
-        return [(name_of(f), _when(site, f), f.ref) for f in ordered(facts)]
+        return _in_order([(name_of(f), _when(site, f), f.ref) for f in ordered(facts)])
     place = {ref: i for i, ref in enumerate(work.turns)}
     out: list[tuple[str, Stamp, str]] = []
     for fact in sorted(facts, key=lambda f: place.get(f.ref, 0)):
@@ -282,6 +282,16 @@ def _turns(site: Site, work: Work) -> list[tuple[str, Stamp, str]]:
             step = out[-1][1].at - at.at
             at = Stamp(out[-1][1].at + step, step, 0, at.source, at.seq)
         out.append((name_of(fact), at, fact.ref))
+    return _in_order(out)
+
+
+def _in_order(turns: list[tuple[str, Stamp, str]]) -> list[tuple[str, Stamp, str]]:
+    """Steps of which one that is known by its arrival only was not before the one that it followed."""
+    out: list[tuple[str, Stamp, str]] = []
+    for name, at, ref in turns:
+        if at.early and out:
+            at = replace(at, early=max(0, min(at.early, at.at - out[-1][1].lo)))
+        out.append((name, at, ref))
     return out
 
 
