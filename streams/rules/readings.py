@@ -13,7 +13,7 @@ from streams.gases import Limit, limit_of, limit_of_test
 from streams.rules.access import inside_at, inside_between, roll_calls
 from streams.rules.gas import GB, PERMIT, SUSPEND, passed
 from streams.rules.limits import CONFINED
-from streams.rules.permit import valid_until
+from streams.rules.permit import valid_until, work_over
 from streams.rules.rule import NOTHING, Cause, Finding, Judged, Known, Rule, both_of, merge, minutes, wake_at
 from streams.spans import Spans
 from streams.times import DAY, EVER, HOUR, MINUTE, SECOND
@@ -346,7 +346,7 @@ def _before_start(known: Known, course: Course) -> tuple[list[Finding], int | No
 
 def _written(known: Known, course: Course) -> list[Finding]:
     """What was written down beyond its limit, or as not passed, while work went on or people were inside: until an analysis passes, or the end."""
-    over = min((m for m in (course.finished.at if course.finished else None, course.over_at) if m is not None), default=None)
+    over = work_over(course)
     last = max((r.at.at for r in course.tests), default=known.now)
     working = [*course.working(max(known.now, last)), *_strayed(course)]
     out: list[Finding] = []
